@@ -1,0 +1,129 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! The declaration of a driver and of one option: data, readable by other programs.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Extra;
+
+/// A log driver as `--log-driver NAME` knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DriverSpec {
+    /// What stands after `--log-driver`.
+    pub name: String,
+    /// One sentence for a person.
+    pub summary: String,
+    /// Who does the work.
+    pub runs: Runs,
+    /// The logger version that had it first.
+    pub since: String,
+    /// Every option it accepts, generic ones included, in the order of the docs.
+    #[serde(default)]
+    pub options: Vec<OptionSpec>,
+    /// Fields of a newer format.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// Where a driver runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Runs {
+    /// In the container's zone: dockerinit starts the logger for it.
+    Zone,
+    /// In the platform itself: no logger is started (`json-file`, `none`).
+    Platform,
+    /// Somewhere a newer release knows of.
+    #[serde(untagged)]
+    Unknown(String),
+}
+
+/// One `--log-opt NAME=VALUE`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OptionSpec {
+    /// What stands before the `=`.
+    pub name: String,
+    /// Older names for the same option.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<String>,
+    /// What the value must be.
+    #[serde(rename = "type")]
+    pub kind: OptionKind,
+    /// The value used when the option is not given; absent: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<String>,
+    /// Whether a container without it is refused.
+    #[serde(default)]
+    pub required: bool,
+    /// The values accepted, in words or as the closed list of an `enum`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accepted: Vec<String>,
+    /// The smallest value: bytes of a size, milliseconds of a duration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub minimum: Option<u64>,
+    /// The largest value, in the same unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maximum: Option<u64>,
+    /// One sentence for a person.
+    pub help: String,
+    /// The logger version that had it first.
+    pub since: String,
+    /// Whether it is ours and not Docker's or Triton's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub extension: bool,
+    /// Fields of a newer format.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// What the value of an option must be. Every value is text in Docker's API;
+/// this says which text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OptionKind {
+    /// Any text.
+    Text,
+    /// Text with `{{.Field}}` in it.
+    Template,
+    /// One of [`OptionSpec::accepted`].
+    Enum,
+    /// `true` or `false`, as [`crate::value::parse_bool`] reads it.
+    Boolean,
+    /// A size with k, m, g meaning powers of 1024.
+    SizeBinary,
+    /// A size with k, m, g meaning powers of 1000.
+    SizeDecimal,
+    /// A whole number of at least one.
+    PositiveInteger,
+    /// A duration such as `5s` or `1m30s`.
+    Duration,
+    /// A syslog facility: a name or 0–23.
+    SyslogFacility,
+    /// `udp://HOST[:PORT]` or `tcp://HOST[:PORT]`.
+    SyslogAddress,
+    /// A kind of a newer release: any text passes, the logger itself decides.
+    #[serde(untagged)]
+    Unknown(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_newer_release_adds_passes_through() {
+        let newer = serde_json::json!({
+            "name": "loki", "summary": "s", "runs": "sidecar", "since": "9.0.0", "batching": true,
+            "options": [{
+                "name": "loki-url", "type": "url", "help": "h", "since": "9.0.0",
+                "required": true, "secret": {"level": 3}
+            }]
+        });
+        let spec: DriverSpec = serde_json::from_value(newer.clone()).unwrap();
+        assert_eq!(spec.runs, Runs::Unknown("sidecar".to_owned()));
+        assert_eq!(spec.options[0].kind, OptionKind::Unknown("url".to_owned()));
+        assert_eq!(serde_json::to_value(&spec).unwrap(), newer);
+    }
+}

@@ -1,0 +1,199 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! One set of `--log-opt` values against the declaration of its driver.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::value::{
+    Facility, SyslogAddress, parse_bool, parse_duration, parse_size_binary, parse_size_decimal,
+};
+use crate::{DriverSpec, OptionKind, OptionSpec, Problem, ProblemCode};
+
+/// Options that a driver accepts, under their proper names, defaults filled in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Normalized {
+    values: BTreeMap<String, String>,
+    #[serde(skip)]
+    defaulted: Vec<String>,
+}
+
+impl Normalized {
+    /// The value of an option; `None` when it was not given and has no default.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.values.get(name).map(String::as_str)
+    }
+
+    /// Whether the user wrote it; a default is not given.
+    pub fn given(&self, name: &str) -> bool {
+        self.values.contains_key(name) && !self.defaulted.iter().any(|default| default == name)
+    }
+
+    /// Every option and its value, in the order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.values.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+}
+
+/// Checks `options` against `driver`: every name, every value.
+///
+/// An empty value counts as not given, as it does in Docker. A value comes back
+/// as it was written, except that an address is completed with its port.
+///
+/// # Errors
+/// Every problem there is, in the order of the options' names.
+pub fn validate(
+    driver: &DriverSpec,
+    options: &BTreeMap<String, String>,
+) -> Result<Normalized, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let mut values: BTreeMap<String, String> = BTreeMap::new();
+    for (written, value) in options {
+        let Some(spec) = driver.option(written) else {
+            problems.push(unknown(driver, written));
+            continue;
+        };
+        if value.is_empty() {
+            continue;
+        }
+        if values.contains_key(&spec.name) {
+            let message =
+                format!("log option \"{written}\": given twice, also as \"{}\"", spec.name);
+            problems.push(Problem {
+                field: written.clone(),
+                code: ProblemCode::Duplicate,
+                message,
+            });
+            continue;
+        }
+        match normalize(spec, value) {
+            Ok(normal) => {
+                values.insert(spec.name.clone(), normal);
+            }
+            Err(why) => {
+                let message = format!("log option \"{written}\": \"{}\": {why}", shortened(value));
+                problems.push(Problem {
+                    field: written.clone(),
+                    code: ProblemCode::Invalid,
+                    message,
+                });
+            }
+        }
+    }
+    let mut defaulted = Vec::new();
+    for spec in &driver.options {
+        // A value that was refused above is present, only wrong.
+        let present = options.iter().any(|(name, value)| spec.is_named(name) && !value.is_empty());
+        match &spec.default {
+            _ if present => {}
+            Some(default) => {
+                values.insert(spec.name.clone(), default.clone());
+                defaulted.push(spec.name.clone());
+            }
+            None if spec.required => problems.push(missing(driver, spec)),
+            None => {}
+        }
+    }
+    if problems.is_empty() {
+        return Ok(Normalized { values, defaulted });
+    }
+    problems.sort_by(|a, b| a.field.cmp(&b.field));
+    Err(problems)
+}
+
+impl DriverSpec {
+    /// The option of this name or alias.
+    pub fn option(&self, name: &str) -> Option<&OptionSpec> {
+        self.options.iter().find(|option| option.is_named(name))
+    }
+}
+
+impl OptionSpec {
+    fn is_named(&self, name: &str) -> bool {
+        self.name == name || self.aliases.iter().any(|alias| alias == name)
+    }
+}
+
+/// The value in its normal form, or why it is refused and what is accepted.
+fn normalize(spec: &OptionSpec, value: &str) -> Result<String, String> {
+    let bounded = |number: u64| {
+        let low = spec.minimum.is_some_and(|minimum| number < minimum);
+        let high = spec.maximum.is_some_and(|maximum| number > maximum);
+        match (low || high, spec.accepted.as_slice()) {
+            (false, _) => Ok(()),
+            (true, []) => Err(format!("expected at least {}", spec.minimum.unwrap_or_default())),
+            (true, accepted) => Err(format!("out of range, expected {}", accepted.join(" or "))),
+        }
+    };
+    match &spec.kind {
+        OptionKind::Text | OptionKind::Template | OptionKind::Unknown(_) => {}
+        OptionKind::Enum => {
+            if !spec.accepted.iter().any(|accepted| accepted == value) {
+                return Err(format!("expected one of {}", spec.accepted.join(", ")));
+            }
+        }
+        OptionKind::Boolean => {
+            parse_bool(value).map_err(|error| error.to_string())?;
+        }
+        OptionKind::SizeBinary => {
+            bounded(parse_size_binary(value).map_err(|error| error.to_string())?)?;
+        }
+        OptionKind::SizeDecimal => {
+            bounded(parse_size_decimal(value).map_err(|error| error.to_string())?)?;
+        }
+        OptionKind::PositiveInteger => {
+            let number = value.parse().map_err(|_| "expected a whole number of at least 1")?;
+            bounded(number)?;
+        }
+        OptionKind::Duration => {
+            let duration = parse_duration(value).map_err(|error| error.to_string())?;
+            bounded(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))?;
+        }
+        OptionKind::SyslogFacility => {
+            value.parse::<Facility>().map_err(|error| error.to_string())?;
+        }
+        OptionKind::SyslogAddress => {
+            let address: SyslogAddress = value.parse().map_err(|error| format!("{error}"))?;
+            return Ok(address.to_string());
+        }
+    }
+    Ok(value.to_owned())
+}
+
+fn unknown(driver: &DriverSpec, written: &str) -> Problem {
+    let names: Vec<_> = driver.options.iter().map(|option| option.name.as_str()).collect();
+    let accepted = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    let message = format!(
+        "log option \"{}\": unknown for log driver \"{}\", which accepts {accepted}",
+        shortened(written),
+        driver.name
+    );
+    Problem { field: written.to_owned(), code: ProblemCode::Unknown, message }
+}
+
+fn missing(driver: &DriverSpec, spec: &OptionSpec) -> Problem {
+    let example = spec.accepted.join(" or ");
+    let message = format!(
+        "log option \"{}\": required by log driver \"{}\", expected {}",
+        spec.name,
+        driver.name,
+        if example.is_empty() { "a value" } else { &example }
+    );
+    Problem { field: spec.name.clone(), code: ProblemCode::Missing, message }
+}
+
+/// What a message quotes of a value that may be huge or hold control characters.
+fn shortened(value: &str) -> String {
+    let mut text: String = value.chars().take(100).flat_map(char::escape_debug).collect();
+    if value.chars().nth(100).is_some() {
+        text.push('…');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

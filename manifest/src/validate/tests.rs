@@ -1,0 +1,119 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+use super::*;
+use crate::catalog;
+
+fn check(driver: &str, options: &[(&str, &str)]) -> Result<Normalized, Vec<Problem>> {
+    let options =
+        options.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
+    validate(&catalog::driver(driver).unwrap(), &options)
+}
+
+fn messages(driver: &str, options: &[(&str, &str)]) -> Vec<String> {
+    check(driver, options).unwrap_err().into_iter().map(|problem| problem.message).collect()
+}
+
+#[test]
+fn defaults_are_filled_in_and_told_apart() {
+    let options =
+        check("syslog", &[("syslog-address", "TCP://log.example.com"), ("mode", "blocking")])
+            .unwrap();
+    assert_eq!(options.get("syslog-address"), Some("tcp://log.example.com:514"));
+    assert_eq!(options.get("syslog-facility"), Some("daemon"));
+    assert_eq!(options.get("syslog-format"), None);
+    assert!(options.given("mode") && !options.given("syslog-facility") && !options.given("labels"));
+}
+
+#[test]
+fn an_empty_value_is_one_not_given() {
+    let options =
+        check("syslog", &[("syslog-address", "udp://h"), ("tag", ""), ("syslog-format", "")])
+            .unwrap();
+    assert_eq!(options.get("tag"), Some("{{.ID}}"));
+    assert!(!options.given("tag"));
+    let problems = check("syslog", &[("syslog-address", "")]).unwrap_err();
+    assert_eq!(problems[0].code, ProblemCode::Missing);
+}
+
+#[test]
+fn every_problem_is_told_at_once() {
+    assert_eq!(
+        messages(
+            "syslog",
+            &[
+                ("syslog-address", "http://h"),
+                ("syslog-facility", "local9"),
+                ("max-size", "10m"),
+                ("syslog-format", "rfc9999")
+            ]
+        ),
+        [
+            "log option \"max-size\": unknown for log driver \"syslog\", which accepts syslog-address, \
+             syslog-facility, syslog-format, syslog-tag, tag, labels, labels-regex, env, env-regex, mode, \
+             max-buffer-size, drain-timeout",
+            "log option \"syslog-address\": \"http://h\": scheme \"http\" is not one of udp, tcp",
+            "log option \"syslog-facility\": \"local9\": not a facility: expected 0-23 or one of kern, user, \
+             mail, daemon, auth, syslog, lpr, news, uucp, cron, authpriv, ftp, local0, local1, local2, local3, \
+             local4, local5, local6, local7",
+            "log option \"syslog-format\": \"rfc9999\": expected one of rfc3164, rfc5424, rfc5424micro",
+        ]
+    );
+}
+
+#[test]
+fn ranges_are_named_in_the_refusal() {
+    let address = ("syslog-address", "udp://h");
+    assert_eq!(
+        messages("syslog", &[address, ("max-buffer-size", "1k"), ("drain-timeout", "2m")]),
+        [
+            "log option \"drain-timeout\": \"2m\": out of range, expected 0s to 1m",
+            "log option \"max-buffer-size\": \"1k\": out of range, expected 64k to 1g; k, m and g are powers of 1024",
+        ]
+    );
+    assert_eq!(
+        messages("json-file", &[("max-file", "0"), ("max-size", "-1")]),
+        [
+            "log option \"max-file\": \"0\": expected at least 1",
+            "log option \"max-size\": \"-1\": expected a number of bytes with an optional unit b, k, m, g, t or p, \
+             such as 512k or 10m",
+        ]
+    );
+}
+
+#[test]
+fn a_driver_without_options_refuses_each() {
+    assert_eq!(
+        messages("none", &[("x", "1")]),
+        ["log option \"x\": unknown for log driver \"none\", which accepts none"]
+    );
+}
+
+#[test]
+fn a_hostile_value_is_quoted_short_and_escaped() {
+    let long = "\n\0".repeat(5000);
+    let message = &messages("syslog", &[("syslog-address", &long)])[0];
+    assert!(message.len() < 700 && !message.contains('\n'), "{message}");
+}
+
+#[test]
+fn an_alias_means_its_option_and_both_together_are_refused() {
+    let mut driver = catalog::driver("syslog").unwrap();
+    driver.options[0].aliases = vec!["address".to_owned()];
+    let one = BTreeMap::from([("address".to_owned(), "udp://h".to_owned())]);
+    assert_eq!(validate(&driver, &one).unwrap().get("syslog-address"), Some("udp://h:514"));
+    let both = BTreeMap::from([
+        ("address".to_owned(), "udp://h".to_owned()),
+        ("syslog-address".to_owned(), "udp://i".to_owned()),
+    ]);
+    assert_eq!(validate(&driver, &both).unwrap_err()[0].code, ProblemCode::Duplicate);
+}
+
+#[test]
+fn an_option_kind_of_a_newer_release_passes() {
+    let mut driver = catalog::driver("syslog").unwrap();
+    driver.options[0].kind = OptionKind::Unknown("uri-list".to_owned());
+    let options = BTreeMap::from([("syslog-address".to_owned(), "anything".to_owned())]);
+    assert!(validate(&driver, &options).is_ok());
+}

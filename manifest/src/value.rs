@@ -1,0 +1,21 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! The scalar forms of option values. Docker's rules, byte for byte, because a
+//! value that Docker takes must mean the same here.
+
+mod address;
+mod facility;
+mod quantity;
+
+pub use address::ParseAddressError;
+pub use address::SyslogAddress;
+pub use address::SyslogTransport;
+pub use facility::Facility;
+pub use facility::ParseFacilityError;
+pub use quantity::ParseQuantityError;
+pub use quantity::parse_bool;
+pub use quantity::parse_duration;
+pub use quantity::parse_size_binary;
+pub use quantity::parse_size_decimal;
