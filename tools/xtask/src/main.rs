@@ -2,5 +2,62 @@
 // License, v. 2.0. If a copy of the MPL was not distributed with this
 // file, You can obtain one at https://mozilla.org/MPL/2.0/.
 
-//! Skeleton.
-fn main() {}
+//! Project automation, started as `cargo xtask VERB`.
+//!
+//! Everything that CI does is a verb here, so that a developer runs the same.
+//! Exit status: 0 done, 1 a step failed, 64 no such verb.
+
+mod ci;
+mod command;
+mod footprint;
+mod illumos;
+mod programs;
+
+use std::process::ExitCode;
+
+use crate::command::say;
+
+const USAGE: &str = "\
+Usage: cargo xtask VERB
+
+  demo [--stay] [-- CMD ARG...]  from keys to a running container and back, on loopback
+  test [FILTER...]               every test; builds the programs the tests run first
+  ci                             what CI runs: format, lints, docs, tests, demo, illumos
+  check-illumos                  type-check every crate for x86_64-unknown-illumos
+  footprint                      sizes and idle memory of the programs, release build
+
+Examples:
+  cargo xtask demo -- vmstat 1 10
+  cargo xtask test rsyslog
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let done = match arguments.split_first() {
+        Some((verb, rest)) => match verb.as_str() {
+            "demo" => programs::demo(rest),
+            "test" => programs::test(rest),
+            "ci" => ci::run(),
+            "check-illumos" => illumos::check(),
+            "footprint" => footprint::measure(),
+            "help" | "--help" | "-h" => {
+                say(USAGE);
+                Ok(())
+            }
+            _ => return misused(&format!("there is no verb \"{verb}\"")),
+        },
+        None => return misused("a verb is needed"),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn misused(why: &str) -> ExitCode {
+    say(&format!("error: {why}\n\n{USAGE}"));
+    ExitCode::from(64)
+}
