@@ -1,0 +1,214 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! The update engine: fetch, verify, stage, probe, switch, confirm, roll back.
+//!
+//! One [`Engine`] owns one install root for as long as it lives:
+//!
+//! ```text
+//! <root>/lock                    held while the engine lives; names the process
+//! <root>/state/{a,b}             what is installed, two generations
+//! <root>/trust/                  the metadata accepted last: floors that never fall
+//! <root>/tmp/                    staging; emptied whenever the root is opened
+//! <root>/store/<sha256>/         complete, verified releases: logger, release.json
+//! <root>/bin/logger              -> ../store/<sha256>/logger, the only commit point
+//! ```
+//!
+//! An update is: refresh the metadata and make it durable, gather facts,
+//! decide ([`policy`], pure), plan ([`plan`], pure), execute. After any
+//! interruption [`Engine::open`] looks at what is on disk and repairs it.
+//!
+//! Invariants: nobody acts on unverified bytes; `bin/logger` resolves to a
+//! complete tree at every instant once there was one; what it names is the
+//! current or the pending release of the state; no accepted version falls.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use dockerlogger_manifest::{ChannelName, Target, Version};
+use jiff::Timestamp;
+use serde::Serialize;
+use tokio::sync::watch;
+
+pub mod error;
+pub mod plan;
+pub mod policy;
+pub mod source;
+pub mod view;
+
+pub use error::{FailureKind, OpenError, RollbackError, UpdateError};
+pub use plan::{Plan, Step};
+pub use policy::{Decision, Reason};
+pub use source::Source;
+pub use view::{Blocked, Installed, LastCheck, NodeView, TrustVersions};
+
+/// What an engine needs to know.
+#[derive(Debug, Clone)]
+pub struct EngineConfig {
+    /// The install root; created if absent. All of it on one file system.
+    pub root: PathBuf,
+    /// The `root.json` that trust starts from. Read at the first check, so
+    /// that a node without releases to fetch needs none.
+    pub trust_anchor: PathBuf,
+    /// The channel to follow.
+    pub channel: ChannelName,
+    /// The platform to install for.
+    pub target: Target,
+    /// Bytes that must stay free after staging. Default 64 MiB.
+    pub reserve_bytes: u64,
+    /// Bounds on what a source may send.
+    pub limits: Limits,
+}
+
+impl EngineConfig {
+    /// Documented default of `reserve_bytes`.
+    pub const RESERVE_BYTES: u64 = 64 * 1024 * 1024;
+
+    /// A configuration with every default.
+    pub fn new(root: PathBuf, trust_anchor: PathBuf, channel: ChannelName, target: Target) -> Self {
+        let reserve_bytes = Self::RESERVE_BYTES;
+        Self { root, trust_anchor, channel, target, reserve_bytes, limits: Limits::default() }
+    }
+}
+
+/// Bounds on what a source may send and how long it may take.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Bytes of one root. Default 512 KiB.
+    pub root_bytes: u64,
+    /// Bytes of the timestamp. Default 16 KiB.
+    pub timestamp_bytes: u64,
+    /// Bytes of the snapshot. Default 2 MiB.
+    pub snapshot_bytes: u64,
+    /// Bytes of the targets metadata. Default 8 MiB.
+    pub targets_bytes: u64,
+    /// Bytes of a channel or release document. Default 1 MiB.
+    pub document_bytes: u64,
+    /// Bytes of an artifact, packed and unpacked alike. Default 256 MiB.
+    pub artifact_bytes: u64,
+    /// Root versions followed in one check. Default 64.
+    pub root_rotations: u32,
+    /// Base-2 logarithm of the zstd window. Default 27 (128 MiB).
+    pub zstd_window_log: u32,
+    /// Time to connect. Default 10 s.
+    pub connect_timeout: Duration,
+    /// Time to the first byte of an answer. Default 30 s.
+    pub answer_timeout: Duration,
+    /// A body must bring `bytes_per_sec_min` over each such window. Default 30 s.
+    pub speed_window: Duration,
+    /// See `speed_window`. Default 1024 bytes a second.
+    pub bytes_per_sec_min: u64,
+    /// Time for each run of the staged logger. Default 10 s.
+    pub probe_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            root_bytes: 512 << 10,
+            timestamp_bytes: 16 << 10,
+            snapshot_bytes: 2 << 20,
+            targets_bytes: 8 << 20,
+            document_bytes: 1 << 20,
+            artifact_bytes: 256 << 20,
+            root_rotations: 64,
+            zstd_window_log: 27,
+            connect_timeout: Duration::from_secs(10),
+            answer_timeout: Duration::from_secs(30),
+            speed_window: Duration::from_secs(30),
+            bytes_per_sec_min: 1024,
+            probe_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// How an update or a rollback that did not fail ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Outcome {
+    /// `bin/logger` is another release now; it is durable.
+    Moved {
+        /// What it was, if anything.
+        from: Option<Version>,
+        /// What it is.
+        to: Version,
+        /// What an operator should know although it was not in the way.
+        warnings: Vec<String>,
+    },
+    /// Nothing was changed.
+    Stayed(Reason),
+}
+
+/// A sign of life from a running update.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "progress", rename_all = "snake_case")]
+pub enum Progress {
+    /// The source is asked for its metadata.
+    Checking,
+    /// It was decided to move; what follows is the plan's steps.
+    Decided(Plan),
+    /// A step begins.
+    Step(Step),
+    /// Bytes of the artifact taken so far.
+    Downloading {
+        /// Bytes so far; never falls.
+        bytes: u64,
+        /// The signed length.
+        total: u64,
+    },
+}
+
+/// The owner of one install root. Dropping it releases the lock.
+#[derive(Debug)]
+pub struct Engine {
+    view: watch::Sender<NodeView>,
+}
+
+impl Engine {
+    /// Takes the root: creates what is missing, locks it, repairs what an
+    /// interruption left, removes litter. Blocks on the disk.
+    pub fn open(config: EngineConfig) -> Result<Self, OpenError> {
+        let _ = config;
+        todo!()
+    }
+
+    /// Refreshes the metadata, decides and plans; changes nothing but the
+    /// trust floors. This is what a dry run shows.
+    pub async fn plan(&mut self, source: &Source, now: Timestamp) -> Result<Plan, UpdateError> {
+        let _ = (source, now);
+        todo!()
+    }
+
+    /// Plans as [`Engine::plan`] does, then does it. When it returns
+    /// [`Outcome::Moved`] the switch is durable. An error leaves what was
+    /// installed as it was. Dropping the future does not stop the work: the
+    /// step in hand ends, and later calls wait for it.
+    pub async fn update(
+        &mut self,
+        source: &Source,
+        now: Timestamp,
+        progress: &mut (dyn FnMut(Progress) + Send),
+    ) -> Result<Outcome, UpdateError> {
+        let _ = (source, now, progress);
+        todo!()
+    }
+
+    /// Switches to the previous release and blocks the one it leaves. A second
+    /// rollback goes forward again and lifts that block.
+    pub async fn rollback(&mut self, now: Timestamp) -> Result<Outcome, RollbackError> {
+        let _ = now;
+        todo!()
+    }
+
+    /// What the node tells about itself, as of now.
+    pub fn view(&self) -> NodeView {
+        self.view.borrow().clone()
+    }
+
+    /// The same, for readers that live beside a running update: the value
+    /// changes with every durable change.
+    pub fn subscribe(&self) -> watch::Receiver<NodeView> {
+        self.view.subscribe()
+    }
+}

@@ -1,0 +1,88 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! What a node tells about itself: plain data for status pages and drivers' lists.
+
+use dockerlogger_manifest::{ChannelName, Digest, Release, Target, Version};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::engine::error::FailureKind;
+
+/// A snapshot of the node, complete and consistent in itself.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct NodeView {
+    /// The channel the node follows.
+    pub channel: ChannelName,
+    /// The platform it installs for.
+    pub target: Target,
+    /// The release that `bin/logger` is.
+    pub current: Option<Installed>,
+    /// The release that a rollback would go to.
+    pub previous: Option<Installed>,
+    /// A switch that was begun and is neither confirmed nor taken back.
+    pub pending: Option<Installed>,
+    /// What is never installed without an operator's word.
+    pub blocked: Vec<Blocked>,
+    /// Since when the current release is the current one.
+    pub since: Option<Timestamp>,
+    /// The versions of the metadata accepted last; none before the first check.
+    pub trust: Option<TrustVersions>,
+    /// The last check or update of this process.
+    pub last_check: Option<LastCheck>,
+    /// Why nothing may be changed, if so.
+    pub hold: Option<String>,
+    /// What recovery found and did when the root was opened.
+    pub notes: Vec<String>,
+}
+
+/// A release on this node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Installed {
+    /// Its version.
+    pub version: Version,
+    /// SHA-256 of the artifact it was unpacked from; names its directory in `store/`.
+    pub digest: Digest,
+    /// When it was unpacked.
+    pub installed_at: Timestamp,
+    /// The signed manifest it came with.
+    pub release: Release,
+}
+
+/// An artifact that is not installed without an operator's word.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
+pub struct Blocked {
+    /// SHA-256 of the artifact.
+    pub digest: Digest,
+    /// Its version.
+    pub version: Version,
+    /// Why, in words for an operator.
+    pub reason: String,
+}
+
+/// Versions of metadata; none of them ever falls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct TrustVersions {
+    /// Of the root of trust.
+    pub root: u64,
+    /// Of the timestamp; 0 before the first check.
+    pub timestamp: u64,
+    /// Of the snapshot; 0 before the first check.
+    pub snapshot: u64,
+    /// Of the targets; 0 before the first check.
+    pub targets: u64,
+}
+
+/// How the last check or update went.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LastCheck {
+    /// When it began.
+    pub at: Timestamp,
+    /// In a word or a sentence: what was decided or done; empty if it failed.
+    pub outcome: String,
+    /// Why it failed, as a chain of causes.
+    pub error: Option<String>,
+    /// What kind of failure it was.
+    pub kind: Option<FailureKind>,
+}
