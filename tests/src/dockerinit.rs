@@ -1,0 +1,361 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! The first process of a container, as the platform's dockerinit: starts the logger by the launch contract, then the
+//! container's command, and ends one when the other ends.
+//!
+//! The contract, exactly:
+//! - the logger gets `argv = ["logger", DRIVER]`, only the `DOCKERLOG_*` variables that exist, the container's working
+//!   directory, and descriptors 0 (write-only, dockerinit's log), 1 and 2 (write-only, `/dev/null`), 3 and 4 (the log
+//!   streams of stdout and stderr; with a terminal 3 is the one stream and 4 is `/dev/null`); nothing else is inherited;
+//! - a logger that exits, with any status, takes the container with it (SIGKILL); so does one that cannot be executed;
+//! - when the container's command exits, the zone halts and the logger is killed without warning ([`Ending::Halt`]).
+//!   [`Ending::Close`] is kinder than the platform: the streams close and the logger may send what it has.
+
+mod spec;
+
+pub use spec::CONTAINER_ID;
+pub use spec::ContainerSpec;
+pub use spec::Ending;
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::os::Launch;
+use crate::process::{Exit, Process};
+use crate::until::until;
+use crate::zfd::{Counts, Stream, StreamOptions};
+
+/// The two output streams of a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    /// Standard output, and everything when there is a terminal.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// How a container came to its end.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The logger's end, or why it could not be executed.
+    pub logger: Result<Exit, io::Error>,
+    /// The command's end; `None` when the test itself wrote the output.
+    pub init: Option<Exit>,
+}
+
+/// A started container.
+#[derive(Debug)]
+pub struct Container {
+    logger: Result<Process, io::Error>,
+    init: Option<Process>,
+    streams: Arc<Vec<Stream>>,
+    writers: Mutex<Vec<OwnedFd>>,
+    written_messages: Mutex<Vec<u64>>,
+    ending: Arc<Mutex<Ending>>,
+    dockerinit_log: PathBuf,
+}
+
+#[derive(Debug)]
+enum Ended {
+    Logger,
+    Init,
+}
+
+impl Container {
+    /// Starts the logger, then the command. `scratch` keeps dockerinit's log; one folder per container.
+    pub fn start(spec: &ContainerSpec, scratch: &Path) -> Container {
+        let dockerinit_log = scratch.join("sdc-dockerinit.log");
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&dockerinit_log)
+            .expect("dockerinit's log opens");
+        let null_out =
+            OpenOptions::new().write(true).open("/dev/null").expect("/dev/null opens for writing");
+        let null_in = File::open("/dev/null").expect("/dev/null opens for reading");
+
+        let options = StreamOptions {
+            pressure: spec.pressure,
+            unjoined_messages: spec.unjoined_messages,
+            tty: spec.tty,
+        };
+        let mut streams = Vec::new();
+        let mut app_ends = Vec::new();
+        let mut log_ends = Vec::new();
+        for _ in 0..if spec.tty { 1 } else { 2 } {
+            let (stream, app_end, log_end) = Stream::start(options).expect("a zfd stream starts");
+            streams.push(stream);
+            app_ends.push(app_end);
+            log_ends.push(log_end);
+        }
+
+        let (report, reports) = channel();
+        let logger = {
+            let stderr_stream = log_ends.get(1).map_or(null_in.as_fd(), |fd| fd.as_fd());
+            let report = report.clone();
+            Process::start(
+                &Launch {
+                    program: &spec.logger,
+                    argv: &["logger".to_owned(), spec.driver.clone()],
+                    env: &spec.environment(),
+                    cwd: &spec.workdir,
+                    fds: &[
+                        log.as_fd(),
+                        null_out.as_fd(),
+                        null_out.as_fd(),
+                        log_ends[0].as_fd(),
+                        stderr_stream,
+                    ],
+                },
+                move |_| drop(report.send(Ended::Logger)),
+            )
+        };
+        drop(log_ends);
+        if let Err(error) = &logger {
+            let _ = writeln!(&log, "failed to execute {}: {error}", spec.logger.display());
+        }
+        let init = spec.command.as_ref().map(|command| {
+            let stdout = app_ends[0].as_fd();
+            let stderr = app_ends.get(1).unwrap_or(&app_ends[0]).as_fd();
+            Process::start(
+                &Launch {
+                    program: &find_program(&command[0]),
+                    argv: command,
+                    env: &spec.command_env,
+                    cwd: &spec.workdir,
+                    fds: &[null_in.as_fd(), stdout, stderr],
+                },
+                move |_| drop(report.send(Ended::Init)),
+            )
+            .unwrap_or_else(|error| {
+                panic!("the container's command {command:?} cannot be executed: {error}")
+            })
+        });
+        let streams = Arc::new(streams);
+        let ending = Arc::new(Mutex::new(spec.ending));
+        match &logger {
+            Ok(logger) => {
+                let contract = Contract {
+                    logger: logger.clone(),
+                    init: init.clone(),
+                    streams: Arc::clone(&streams),
+                    ending: Arc::clone(&ending),
+                };
+                thread::spawn(move || contract.supervise(&reports));
+            }
+            // As the platform does: the child that could not execute the logger kills the container.
+            Err(_) => {
+                if let Some(init) = &init {
+                    init.kill_group();
+                }
+            }
+        }
+        let writers = if init.is_some() { Vec::new() } else { app_ends };
+        let written_messages = Mutex::new(vec![0; writers.len()]);
+        Container {
+            logger,
+            init,
+            streams,
+            writers: Mutex::new(writers),
+            written_messages,
+            ending,
+            dockerinit_log,
+        }
+    }
+
+    /// Writes one message as the application (only when the spec has no command) and returns when the logger has read
+    /// it, so that the order over both streams is known.
+    pub fn write(&self, output: Output, bytes: &[u8]) {
+        let stream = self.write_unread(output, bytes);
+        let expected = self.written_messages.lock().unwrap()[stream];
+        until("the logger to read what was written", crate::SOON, || {
+            let counts = self.streams[stream].counts();
+            let read = counts.written.messages >= expected && self.streams[stream].settled();
+            if read { Ok(()) } else { Err((counts, self.logger_exit())) }
+        });
+    }
+
+    /// Writes one message as the application and does not wait for the logger; returns the stream's index.
+    pub fn write_unread(&self, output: Output, bytes: &[u8]) -> usize {
+        let writers = self.writers.lock().unwrap();
+        let stream = match output {
+            Output::Stderr if writers.len() > 1 => 1,
+            _ => 0,
+        };
+        let app = writers.get(stream).expect("a container without a command, still open");
+        crate::zfd::write_message(app, bytes).expect("the zfd stream takes a message");
+        let messages = bytes.len().div_ceil(crate::zfd::MESSAGE_MAX).max(1);
+        self.written_messages.lock().unwrap()[stream] += messages as u64;
+        stream
+    }
+
+    /// Ends the container now, in the given way.
+    pub fn end(&self, how: Ending) {
+        if let (Ending::Stop { grace }, Some(init)) = (how, &self.init) {
+            init.signal(Signal::TERM);
+            init.wait(grace);
+        }
+        *self.ending.lock().unwrap() = how;
+        match &self.init {
+            // The supervisor does the rest when it sees the command's end.
+            Some(init) => init.kill_group(),
+            None => {
+                self.writers.lock().unwrap().clear();
+                if let Ok(logger) = &self.logger {
+                    end_zone(how, logger, &self.streams);
+                }
+            }
+        }
+    }
+
+    /// Waits for the end of logger and command.
+    ///
+    /// # Panics
+    /// When the limit is reached, with what still runs.
+    pub fn wait(&self, limit: Duration) -> Outcome {
+        let init = self.init.as_ref().map(|init| {
+            init.wait(limit).unwrap_or_else(|| {
+                panic!(
+                    "the container's command (pid {}) still runs after {limit:?}; {}",
+                    init.pid(),
+                    self.describe()
+                )
+            })
+        });
+        let logger = match &self.logger {
+            Ok(logger) => Ok(logger.wait(limit).unwrap_or_else(|| {
+                panic!(
+                    "the logger (pid {}) still runs after {limit:?}; {}",
+                    logger.pid(),
+                    self.describe()
+                )
+            })),
+            Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
+        };
+        Outcome { logger, init }
+    }
+
+    /// The logger's process id.
+    pub fn logger_pid(&self) -> i32 {
+        self.logger.as_ref().expect("the logger was executed").pid()
+    }
+
+    /// The process id of the container's command.
+    pub fn init_pid(&self) -> i32 {
+        self.init.as_ref().expect("a container with a command").pid()
+    }
+
+    /// Sends a signal to the logger.
+    pub fn signal_logger(&self, signal: Signal) {
+        self.logger.as_ref().expect("the logger was executed").signal(signal);
+    }
+
+    /// The logger's end, or `None` while it runs.
+    pub fn logger_exit(&self) -> Option<Exit> {
+        self.logger.as_ref().ok().and_then(Process::exit)
+    }
+
+    /// The command's end, or `None` while it runs.
+    pub fn init_exit(&self) -> Option<Exit> {
+        self.init.as_ref().and_then(Process::exit)
+    }
+
+    /// What became of everything written to a stream.
+    pub fn counts(&self, output: Output) -> Counts {
+        self.stream(output).counts()
+    }
+
+    /// Every byte of a stream that the simulated kernel did not drop.
+    pub fn accepted(&self, output: Output) -> Vec<u8> {
+        self.stream(output).accepted()
+    }
+
+    /// What dockerinit's log holds: the place for a logger's last words.
+    pub fn dockerinit_log(&self) -> String {
+        fs::read_to_string(&self.dockerinit_log).unwrap_or_default()
+    }
+
+    fn stream(&self, output: Output) -> &Stream {
+        match output {
+            Output::Stderr if self.streams.len() > 1 => &self.streams[1],
+            _ => &self.streams[0],
+        }
+    }
+
+    fn describe(&self) -> String {
+        let counts: Vec<Counts> = self.streams.iter().map(Stream::counts).collect();
+        format!("streams {counts:?}, dockerinit's log {:?}", self.dockerinit_log())
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        for process in self.init.iter().chain(self.logger.as_ref().ok()) {
+            process.kill_group();
+        }
+        for stream in self.streams.iter() {
+            stream.halt();
+        }
+    }
+}
+
+/// What the platform's process contract and zone do when one of the two ends.
+struct Contract {
+    logger: Process,
+    init: Option<Process>,
+    streams: Arc<Vec<Stream>>,
+    ending: Arc<Mutex<Ending>>,
+}
+
+impl Contract {
+    fn supervise(self, ended: &Receiver<Ended>) {
+        match ended.recv() {
+            Ok(Ended::Logger) => {
+                if let Some(init) = &self.init {
+                    init.kill_group();
+                }
+                end_zone(Ending::Halt, &self.logger, &self.streams);
+            }
+            Ok(Ended::Init) => {
+                if let Some(init) = &self.init {
+                    init.kill_group();
+                }
+                let how = *self.ending.lock().unwrap();
+                end_zone(how, &self.logger, &self.streams);
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+fn end_zone(how: Ending, logger: &Process, streams: &[Stream]) {
+    match how {
+        Ending::Halt | Ending::Stop { .. } => {
+            logger.kill_group();
+            streams.iter().for_each(Stream::halt);
+        }
+        Ending::Close => streams.iter().for_each(Stream::close),
+    }
+}
+
+/// The first executable of that name in the usual folders, as a container's PATH would find it.
+fn find_program(name: &str) -> PathBuf {
+    if name.contains('/') {
+        return PathBuf::from(name);
+    }
+    let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
+    std::env::split_paths(&path)
+        .map(|folder| folder.join(name))
+        .find(|file| file.is_file())
+        .unwrap_or_else(|| PathBuf::from(name))
+}

@@ -1,0 +1,38 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! Harness for the end-to-end tests and the demo: everything around the programs of this project, simulated on one host.
+//!
+//! | module | stands for |
+//! |---|---|
+//! | [`dockerinit`] | the first process of a container: launch contract, and what its end means |
+//! | [`zfd`] | the kernel streams between a container's output and its logger |
+//! | [`receiver`] | somebody's syslog server, healthy or not |
+//! | [`release_server`] | an HTTP server with release files, healthy or not |
+//! | [`node`] | a node with an agent on it |
+//! | [`repository`] | the release engineer with the real `release` tool |
+//! | [`oracle`], [`vectors`] | what should have arrived |
+//!
+//! The programs under test are the built ones ([`programs`]); nothing of them is linked.
+//! Waiting is always [`until()`] a condition holds, never for a time.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "only tests use this crate: a broken harness must stop them"
+)]
+
+pub mod os;
+
+pub mod dockerinit;
+pub mod oracle;
+pub mod process;
+pub mod programs;
+pub mod receiver;
+pub mod until;
+pub mod zfd;
+
+pub use until::SOON;
+pub use until::until;
+pub use until::until_state;

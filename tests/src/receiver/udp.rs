@@ -1,0 +1,90 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! A UDP receiver: records every datagram, and can go away and come back on the same port.
+
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use crate::until::until;
+
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// A receiver that lives until it is dropped.
+#[derive(Debug)]
+pub struct UdpReceiver {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    datagrams: Mutex<Vec<Vec<u8>>>,
+    over: AtomicBool,
+}
+
+impl UdpReceiver {
+    /// A receiver on a free loopback port.
+    pub fn start() -> UdpReceiver {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback port is free");
+        socket.set_read_timeout(Some(LOOK_EVERY)).expect("a socket takes a time-out");
+        let address = socket.local_addr().expect("a bound socket has an address");
+        let shared = Arc::new(Shared { datagrams: Mutex::default(), over: AtomicBool::new(false) });
+        let receiving = Arc::clone(&shared);
+        thread::spawn(move || receive(&receiving, &socket));
+        UdpReceiver { address, shared }
+    }
+
+    /// The port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// The `syslog-address` option for this receiver.
+    pub fn syslog_address(&self) -> String {
+        format!("udp://{}", self.address)
+    }
+
+    /// Every datagram so far.
+    pub fn datagrams(&self) -> Vec<Vec<u8>> {
+        self.shared.datagrams.lock().unwrap().clone()
+    }
+
+    /// Waits for so many datagrams and returns all there are.
+    ///
+    /// # Panics
+    /// When the limit is reached.
+    #[track_caller]
+    pub fn wait_for_datagrams(&self, count: usize, limit: Duration) -> Vec<Vec<u8>> {
+        until(&format!("{count} datagrams"), limit, || {
+            let datagrams = self.datagrams();
+            if datagrams.len() >= count { Ok(datagrams) } else { Err(datagrams.len()) }
+        })
+    }
+}
+
+impl Drop for UdpReceiver {
+    fn drop(&mut self) {
+        self.shared.over.store(true, Ordering::Relaxed);
+    }
+}
+
+fn receive(shared: &Shared, socket: &UdpSocket) {
+    let mut buffer = vec![0; 64 * 1024];
+    while !shared.over.load(Ordering::Relaxed) {
+        match socket.recv(&mut buffer) {
+            Ok(count) => shared.datagrams.lock().unwrap().push(buffer[..count].to_vec()),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
+                ) => {}
+            Err(_) => return,
+        }
+    }
+}
