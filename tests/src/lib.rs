@@ -26,10 +26,14 @@
 pub mod os;
 
 pub mod dockerinit;
+pub mod http;
+pub mod node;
 pub mod oracle;
 pub mod process;
 pub mod programs;
 pub mod receiver;
+pub mod release_server;
+pub mod repository;
 pub mod until;
 pub mod zfd;
 
