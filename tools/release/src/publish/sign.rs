@@ -1,0 +1,243 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! The four signed roles of the next state of a repository.
+
+use std::collections::HashMap;
+use std::num::NonZeroU64;
+use std::path::PathBuf;
+
+use aws_lc_rs::rand::SystemRandom;
+use jiff::Timestamp;
+use serde::Serialize;
+use tough::TargetName;
+use tough::editor::signed::SignedRole;
+use tough::schema::Hashes;
+use tough::schema::KeyHolder;
+use tough::schema::Metafile;
+use tough::schema::Role;
+use tough::schema::Root;
+use tough::schema::Signed;
+use tough::schema::Snapshot;
+use tough::schema::Targets;
+
+use crate::cli::Lifetimes;
+use crate::files;
+use crate::files::FileError;
+use crate::lifetime::Lifetime;
+use crate::lifetime::LifetimeRangeError;
+use crate::publish::built::NewTarget;
+use crate::repository::Layout;
+use crate::repository::MAX_ROOT_BYTES;
+use crate::repository::Repository;
+use crate::root::OnlineKeys;
+use crate::root::SPEC_VERSION;
+
+/// What does not change while one publish is planned.
+pub(super) struct Request {
+    pub(super) layout: Layout,
+    /// The trust anchor, which a new repository begins with.
+    pub(super) anchor: PathBuf,
+    pub(super) keys: OnlineKeys,
+    pub(super) lifetimes: Lifetimes,
+    pub(super) now: Timestamp,
+}
+
+/// The signed roles, as they will be written.
+pub(super) struct SignedRoles {
+    pub(super) root: Root,
+    pub(super) root_bytes: Vec<u8>,
+    pub(super) targets: SignedRole<Targets>,
+    pub(super) snapshot: SignedRole<Snapshot>,
+    pub(super) timestamp: SignedRole<tough::schema::Timestamp>,
+}
+
+/// The next state of a repository could not be signed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SignError {
+    /// A file could not be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The root is not one.
+    #[error("failed to parse root {}", path.display())]
+    ParseRoot {
+        /// The file.
+        path: PathBuf,
+        /// Where it is wrong.
+        source: serde_json::Error,
+    },
+    /// The root is not signed by its own keys.
+    #[error("root {} is not signed by the keys it names", path.display())]
+    RootSignatures {
+        /// The file.
+        path: PathBuf,
+        /// What is missing.
+        source: Box<tough::schema::Error>,
+    },
+    /// The root names other keys.
+    #[error("the root does not name {role}.pem as a key of the role {role}")]
+    ForeignKey {
+        /// The role the key is for.
+        role: &'static str,
+    },
+    /// It would expire in no year.
+    #[error("failed to compute when the {role} expires")]
+    Expires {
+        /// The role.
+        role: &'static str,
+        /// Why not.
+        source: LifetimeRangeError,
+    },
+    /// No version number is left.
+    #[error("the {role} has used up its version numbers")]
+    Exhausted {
+        /// The role.
+        role: &'static str,
+    },
+    /// A name cannot be a target.
+    #[error("{name:?} cannot be the name of a target")]
+    Name {
+        /// The name.
+        name: String,
+        /// Why not.
+        source: Box<tough::error::Error>,
+    },
+    /// The signature could not be made.
+    #[error("failed to sign the {role}")]
+    Role {
+        /// The role.
+        role: &'static str,
+        /// Why not.
+        source: Box<tough::error::Error>,
+    },
+}
+
+impl Request {
+    /// Signs the earlier targets and the new ones under the next version numbers.
+    pub(super) async fn sign(
+        &self,
+        existing: Option<&Repository>,
+        new: &[NewTarget],
+    ) -> Result<SignedRoles, SignError> {
+        let (root, root_bytes) = self.root(existing)?;
+        if let Some(role) = self.keys.foreign(&root) {
+            return Err(SignError::ForeignKey { role });
+        }
+        let targets = self.targets(existing, new)?;
+        let targets = self.signed("targets", &root, targets).await?;
+        let snapshot = self.snapshot(existing, &targets)?;
+        let snapshot = self.signed("snapshot", &root, snapshot).await?;
+        let timestamp = self.timestamp(existing, &snapshot)?;
+        let timestamp = self.signed("timestamp", &root, timestamp).await?;
+        Ok(SignedRoles { root, root_bytes, targets, snapshot, timestamp })
+    }
+
+    /// The root in force: the newest of the repository, else the trust anchor.
+    fn root(&self, existing: Option<&Repository>) -> Result<(Root, Vec<u8>), SignError> {
+        if let Some(repository) = existing {
+            let root = repository.loaded().root().signed.clone();
+            let path = self.layout.role("root", root.version.get());
+            return Ok((root, files::read(&path, MAX_ROOT_BYTES)?));
+        }
+        let path = self.anchor.clone();
+        let bytes = files::read(&path, MAX_ROOT_BYTES)?;
+        let root: Signed<Root> = serde_json::from_slice(&bytes)
+            .map_err(|source| SignError::ParseRoot { path: path.clone(), source })?;
+        root.signed
+            .verify_role(&root)
+            .map_err(|source| SignError::RootSignatures { path, source: Box::new(source) })?;
+        Ok((root.signed, bytes))
+    }
+
+    fn targets(
+        &self,
+        existing: Option<&Repository>,
+        new: &[NewTarget],
+    ) -> Result<Targets, SignError> {
+        let version = next("targets", self.layout.highest("targets")?.unwrap_or(0))?;
+        let expires = self.end("targets", self.lifetimes.targets)?;
+        let mut targets = match existing {
+            Some(repository) => repository.loaded().targets().signed.clone(),
+            None => Targets {
+                delegations: None,
+                ..Targets::new(SPEC_VERSION.to_owned(), version, expires)
+            },
+        };
+        targets.version = version;
+        targets.expires = expires;
+        for target in new {
+            let name = TargetName::new(target.name.as_str()).map_err(|source| SignError::Name {
+                name: target.name.clone(),
+                source: Box::new(source),
+            })?;
+            targets.targets.insert(name, target.signed());
+        }
+        Ok(targets)
+    }
+
+    fn snapshot(
+        &self,
+        existing: Option<&Repository>,
+        targets: &SignedRole<Targets>,
+    ) -> Result<Snapshot, SignError> {
+        let version = next("snapshot", self.layout.highest("snapshot")?.unwrap_or(0))?;
+        let expires = self.end("snapshot", self.lifetimes.snapshot)?;
+        let mut snapshot = match existing {
+            Some(repository) => repository.loaded().snapshot().signed.clone(),
+            None => Snapshot::new(SPEC_VERSION.to_owned(), version, expires),
+        };
+        snapshot.version = version;
+        snapshot.expires = expires;
+        snapshot.meta.insert("targets.json".to_owned(), metafile(targets));
+        Ok(snapshot)
+    }
+
+    fn timestamp(
+        &self,
+        existing: Option<&Repository>,
+        snapshot: &SignedRole<Snapshot>,
+    ) -> Result<tough::schema::Timestamp, SignError> {
+        let before = existing.map(|repository| repository.loaded().timestamp().signed.clone());
+        let version = next("timestamp", before.as_ref().map_or(0, |before| before.version.get()))?;
+        let expires = self.end("timestamp", self.lifetimes.timestamp)?;
+        let mut timestamp = before.unwrap_or_else(|| {
+            tough::schema::Timestamp::new(SPEC_VERSION.to_owned(), version, expires)
+        });
+        timestamp.version = version;
+        timestamp.expires = expires;
+        timestamp.meta.insert("snapshot.json".to_owned(), metafile(snapshot));
+        Ok(timestamp)
+    }
+
+    fn end(&self, role: &'static str, lifetime: Lifetime) -> Result<Timestamp, SignError> {
+        lifetime.end(self.now).map_err(|source| SignError::Expires { role, source })
+    }
+
+    async fn signed<R: Role + Serialize>(
+        &self,
+        name: &'static str,
+        root: &Root,
+        role: R,
+    ) -> Result<SignedRole<R>, SignError> {
+        let holder = KeyHolder::Root(root.clone());
+        SignedRole::new(role, &holder, &self.keys.sources(), &SystemRandom::new())
+            .await
+            .map_err(|source| SignError::Role { role: name, source: Box::new(source) })
+    }
+}
+
+/// The version after this one, which no file of the repository has.
+fn next(role: &'static str, version: u64) -> Result<NonZeroU64, SignError> {
+    version.checked_add(1).and_then(NonZeroU64::new).ok_or(SignError::Exhausted { role })
+}
+
+/// How the role above refers to this one: version, length and digest.
+fn metafile<R: Role + Serialize>(role: &SignedRole<R>) -> Metafile {
+    Metafile {
+        length: Some(*role.length()),
+        hashes: Some(Hashes { sha256: role.sha256().to_vec().into(), _extra: HashMap::new() }),
+        version: role.signed().signed.version(),
+        _extra: HashMap::new(),
+    }
+}
