@@ -9,6 +9,7 @@
 //! | [`dockerinit`] | the first process of a container: launch contract, and what its end means |
 //! | [`zfd`] | the kernel streams between a container's output and its logger |
 //! | [`receiver`] | somebody's syslog server, healthy or not |
+//! | [`rsyslog`] | a real syslog server: rsyslogd, where it is installed |
 //! | [`release_server`] | an HTTP server with release files, healthy or not |
 //! | [`node`] | a node with an agent on it |
 //! | [`repository`] | the release engineer with the real `release` tool |
@@ -34,9 +35,12 @@ pub mod programs;
 pub mod receiver;
 pub mod release_server;
 pub mod repository;
+pub mod rsyslog;
 pub mod until;
+pub mod vectors;
 pub mod zfd;
 
 pub use until::SOON;
+pub use until::try_until;
 pub use until::until;
 pub use until::until_state;

@@ -19,18 +19,21 @@ const PAUSE: Duration = Duration::from_millis(3);
 /// # Panics
 /// When the limit is reached.
 #[track_caller]
-pub fn until<T, E: Debug>(
-    what: &str,
-    limit: Duration,
-    mut look: impl FnMut() -> Result<T, E>,
-) -> T {
+pub fn until<T, E: Debug>(what: &str, limit: Duration, look: impl FnMut() -> Result<T, E>) -> T {
+    try_until(limit, look)
+        .unwrap_or_else(|seen| panic!("waited {limit:?} in vain for {what}; last seen: {seen:?}"))
+}
+
+/// Looks until `look` gives `Ok`, or the limit is reached.
+///
+/// # Errors
+/// What was seen last.
+pub fn try_until<T, E>(limit: Duration, mut look: impl FnMut() -> Result<T, E>) -> Result<T, E> {
     let deadline = Instant::now() + limit;
     loop {
         match look() {
-            Ok(found) => return found,
-            Err(seen) if Instant::now() >= deadline => {
-                panic!("waited {limit:?} in vain for {what}; last seen: {seen:?}")
-            }
+            Ok(found) => return Ok(found),
+            Err(seen) if Instant::now() >= deadline => return Err(seen),
             Err(_) => thread::sleep(PAUSE),
         }
     }

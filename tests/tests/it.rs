@@ -2,4 +2,40 @@
 // License, v. 2.0. If a copy of the MPL was not distributed with this
 // file, You can obtain one at https://mozilla.org/MPL/2.0/.
 
-//! End-to-end tests: the built programs, run as they run on a node.
+//! End-to-end tests: the built programs, run as they run on a node. Started by `cargo xtask test`.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on must stop")]
+
+mod it {
+    mod contract;
+    mod edges;
+    mod rsyslog;
+    mod sender_killed;
+    mod sink_down;
+    mod vectors;
+
+    use dockerlogger_tests::dockerinit::ContainerSpec;
+    use dockerlogger_tests::{programs, receiver};
+
+    /// The status of a logger whose configuration can never work.
+    const EX_CONFIG: i32 = 78;
+
+    fn hostname() -> String {
+        rustix::system::uname().nodename().to_string_lossy().into_owned()
+    }
+
+    /// A container of the syslog driver that sends to `address`.
+    fn syslog_container(address: &str, options: &[(&str, &str)]) -> ContainerSpec {
+        let mut config = vec![("syslog-address", address)];
+        config.extend_from_slice(options);
+        ContainerSpec::new(&programs::logger(), "syslog", &config)
+    }
+
+    /// What the container wrote, in messages as they arrived.
+    fn texts(messages: &[String]) -> Vec<String> {
+        messages
+            .iter()
+            .map(|message| receiver::text_of(message).unwrap_or(message).to_owned())
+            .collect()
+    }
+}

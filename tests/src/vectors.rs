@@ -1,0 +1,139 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! Recorded cases of what drivers put on the wire, and the matcher for their placeholders (`tests/data/README.md`).
+
+mod pattern;
+
+pub use pattern::Facts;
+pub use pattern::check;
+
+use serde_json::Value;
+
+use crate::dockerinit::Output;
+
+/// One recorded case.
+#[derive(Debug, Clone)]
+pub struct Case {
+    /// Its name.
+    pub name: String,
+    /// `argv[1]` of the logger.
+    pub driver: String,
+    /// Options by name, with `{PORT}` in them.
+    pub config: Vec<(String, String)>,
+    /// Further environment.
+    pub env: Vec<(String, String)>,
+    /// Writes in order.
+    pub chunks: Vec<(Output, Vec<u8>)>,
+    /// `tcp` or `udp`.
+    pub sink: String,
+    /// What has to happen.
+    pub expect: Expect,
+}
+
+/// What has to happen in a case.
+#[derive(Debug, Clone)]
+pub enum Expect {
+    /// The configuration is refused.
+    Refusal,
+    /// This is the byte stream of the one connection.
+    Stream(String),
+    /// These are the datagrams.
+    Frames(Vec<String>),
+}
+
+/// All cases of a file.
+///
+/// # Panics
+/// When the file is not what its README says, or holds another number of cases than it claims.
+pub fn load(text: &str) -> Vec<Case> {
+    let file: Value = serde_json::from_str(text).expect("the vectors are JSON");
+    let cases: Vec<Case> = array(&file["cases"]).iter().map(case).collect();
+    assert_eq!(file["cases_total"], cases.len(), "cases_total and the number of cases differ");
+    cases
+}
+
+fn case(case: &Value) -> Case {
+    let expect = &case["expect"];
+    let expect = match string(&expect["exit"]).as_str() {
+        "error" => Expect::Refusal,
+        "ok" if expect["stream"].is_string() => Expect::Stream(string(&expect["stream"])),
+        "ok" => Expect::Frames(array(&expect["frames"]).iter().map(string).collect()),
+        other => panic!("expect.exit is {other:?}, not ok or error"),
+    };
+    Case {
+        name: string(&case["name"]),
+        driver: string(&case["driver"]),
+        config: pairs(&case["config"]),
+        env: pairs(&case["env"]),
+        chunks: array(&case["chunks"]).iter().map(chunk).collect(),
+        sink: string(&case["sink"]),
+        expect,
+    }
+}
+
+fn chunk(chunk: &Value) -> (Output, Vec<u8>) {
+    let output = match chunk[0].as_str() {
+        Some("stdout") => Output::Stdout,
+        Some("stderr") => Output::Stderr,
+        other => panic!("a chunk is for stdout or stderr, not {other:?}"),
+    };
+    let what = &chunk[1];
+    let bytes = if let Some(text) = what.as_str() {
+        text.as_bytes().to_vec()
+    } else if let Some(text) = what["b64"].as_str() {
+        base64(text)
+    } else {
+        let times = what["times"]
+            .as_u64()
+            .and_then(|times| usize::try_from(times).ok())
+            .expect("times is a number");
+        (string(&what["repeat"]).repeat(times) + &string(&what["end"])).into_bytes()
+    };
+    (output, bytes)
+}
+
+fn base64(text: &str) -> Vec<u8> {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = Vec::new();
+    let (mut bits, mut count) = (0u32, 0);
+    for byte in text.trim_end_matches('=').bytes() {
+        let digit = ALPHABET.iter().position(|letter| *letter == byte).expect("a base64 digit");
+        bits = bits << 6 | u32::try_from(digit).expect("below 64");
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            out.push(u8::try_from(bits >> count & 0xff).expect("masked to a byte"));
+        }
+    }
+    out
+}
+
+fn array(value: &Value) -> &[Value] {
+    value.as_array().map(Vec::as_slice).unwrap_or_else(|| panic!("an array is wanted, not {value}"))
+}
+
+fn string(value: &Value) -> String {
+    value.as_str().map(str::to_owned).unwrap_or_else(|| panic!("a text is wanted, not {value}"))
+}
+
+fn pairs(value: &Value) -> Vec<(String, String)> {
+    let Some(object) = value.as_object() else { return Vec::new() };
+    object.iter().map(|(name, value)| (name.clone(), string(value))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_of_every_length_is_read() {
+        for (text, bytes) in
+            [("", ""), ("Zg==", "f"), ("Zm8=", "fo"), ("Zm9v", "foo"), ("Zm9vYg==", "foob")]
+        {
+            assert_eq!(base64(text), bytes.as_bytes());
+        }
+        assert_eq!(base64("//+A"), [0xff, 0xff, 0x80]);
+    }
+}

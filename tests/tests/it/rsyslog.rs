@@ -1,0 +1,111 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! Interop with a real rsyslogd: what a container wrote is what is in its file, byte for byte.
+
+use std::io::Write;
+
+use dockerlogger_tests::dockerinit::{Container, Ending, Output};
+use dockerlogger_tests::process::Exit;
+use dockerlogger_tests::rsyslog::{Rsyslog, Transport};
+use dockerlogger_tests::{SOON, oracle, try_until};
+
+use super::syslog_container;
+
+/// Lines as containers write them. Empty ones are missing: Docker's formats do not send them.
+fn lines() -> Vec<Vec<u8>> {
+    let mut lines: Vec<Vec<u8>> = [
+        "hello from a container",
+        "  leading and trailing spaces  ",
+        "tab\tand \"quotes\" and \\backslash and 'more'",
+        "unicode: h\u{e9}llo \u{4e16}\u{754c} \u{1f600}",
+        "html <b>&amp;</b> and <34>1 2026-01-02T03:04:05Z not - a - header",
+        "brackets [a=\"b\"] colon: semicolon; percent %msg% %%",
+        "escape \u{1b}[31mred\u{1b}[0m bell \u{7}",
+        "carriage return\r",
+        "{\"level\":\"info\",\"msg\":\"json\"}",
+        "-",
+        ":",
+    ]
+    .map(|line| line.as_bytes().to_vec())
+    .to_vec();
+    lines.push(b"not utf8: \xff\xfe\x80 end".to_vec());
+    for length in [1023, 1024, 1025, 2048, 4096, 8191, 8192] {
+        lines.push("long line ".bytes().cycle().take(length - 1).chain([b'$']).collect());
+    }
+    lines.extend((0..200).map(|number| oracle::line(number).into_bytes()));
+    lines
+}
+
+/// What one transport and format make of [`lines`].
+fn check(transport: Transport, format: &str) {
+    let scratch = tempfile::tempdir().unwrap();
+    let Some(rsyslog) = Rsyslog::start(scratch.path(), transport) else {
+        assert!(std::env::var_os("CI").is_none(), "rsyslogd has to be installed where CI is set");
+        // Not a print macro: the test runner would hide that.
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIP: rsyslogd is not installed; {transport:?} {format} was not compared"
+        );
+        return;
+    };
+    let options = [("syslog-format", format)];
+    let container =
+        Container::start(&syslog_container(&rsyslog.syslog_address(), &options), scratch.path());
+    let mut expected = Vec::new();
+    for line in lines() {
+        expected.extend_from_slice(&line);
+        expected.push(b'\n');
+        container.write(Output::Stdout, &[&line[..], b"\n"].concat());
+    }
+    container.end(Ending::Close);
+    assert_eq!(
+        container.wait(SOON).logger.unwrap(),
+        Exit::Code(0),
+        "{}",
+        container.dockerinit_log()
+    );
+    let written = try_until(SOON, || {
+        let written = rsyslog.written();
+        if written == expected { Ok(written) } else { Err(written) }
+    });
+    if let Err(written) = written {
+        let (mut got, mut want) =
+            (written.split(|byte| *byte == b'\n'), expected.split(|byte| *byte == b'\n'));
+        let first = (0..).find_map(|idx| match (got.next(), want.next()) {
+            (got, want) if got == want => None,
+            (got, want) => {
+                Some((idx, got.map(String::from_utf8_lossy), want.map(String::from_utf8_lossy)))
+            }
+        });
+        panic!(
+            "{transport:?} {format:?}: the file differs; first difference (line, in the file, written): {first:?}"
+        );
+    }
+}
+
+#[test]
+fn rfc5424_over_tcp_is_stored_byte_for_byte() {
+    check(Transport::Tcp, "rfc5424");
+}
+
+#[test]
+fn rfc5424_with_microseconds_over_tcp_is_stored_byte_for_byte() {
+    check(Transport::Tcp, "rfc5424micro");
+}
+
+#[test]
+fn rfc5424_over_udp_is_stored_byte_for_byte() {
+    check(Transport::Udp, "rfc5424");
+}
+
+#[test]
+fn rfc3164_over_tcp_is_stored_byte_for_byte() {
+    check(Transport::Tcp, "rfc3164");
+}
+
+#[test]
+fn rfc3164_over_udp_is_stored_byte_for_byte() {
+    check(Transport::Udp, "rfc3164");
+}

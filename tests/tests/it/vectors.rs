@@ -1,0 +1,105 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! The bytes on the wire are those that Docker's driver and Triton's Go logger produced for the same input.
+
+use std::collections::BTreeSet;
+
+use dockerlogger_tests::dockerinit::{Container, ContainerSpec, Ending};
+use dockerlogger_tests::process::Exit;
+use dockerlogger_tests::receiver::{TcpReceiver, UdpReceiver};
+use dockerlogger_tests::vectors::{Case, Expect, Facts, check, load};
+use dockerlogger_tests::{SOON, programs, try_until};
+
+use super::{EX_CONFIG, hostname};
+
+const VECTORS: &str = include_str!("../data/syslog-vectors.json");
+
+#[test]
+fn every_recorded_case_gives_the_recorded_bytes() {
+    let cases = load(VECTORS);
+    let mut ran = BTreeSet::new();
+    let mut failures = Vec::new();
+    // A few at a time: each is mostly waiting for two processes.
+    for cases in cases.chunks(4) {
+        std::thread::scope(|scope| {
+            let running: Vec<_> =
+                cases.iter().map(|case| (case, scope.spawn(|| run(case)))).collect();
+            for (case, result) in running {
+                ran.insert(case.name.clone());
+                match result.join() {
+                    Ok(Ok(())) => {}
+                    Ok(Err(why)) => failures.push(format!("{}: {why}", case.name)),
+                    Err(_) => failures.push(format!("{}: panicked", case.name)),
+                }
+            }
+        });
+    }
+    assert_eq!(ran.len(), cases.len(), "every case runs once, and no two have one name");
+    assert!(
+        failures.is_empty(),
+        "{} of {} cases differ:\n{}",
+        failures.len(),
+        cases.len(),
+        failures.join("\n")
+    );
+}
+
+fn run(case: &Case) -> Result<(), String> {
+    let scratch = tempfile::tempdir().unwrap();
+    let (tcp, udp) = (TcpReceiver::start(), UdpReceiver::start());
+    let port = if case.sink == "udp" { udp.port() } else { tcp.port() }.to_string();
+    let config: Vec<(&str, String)> = case
+        .config
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.replace("{PORT}", &port)))
+        .collect();
+    let config: Vec<(&str, &str)> =
+        config.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let mut spec = ContainerSpec::new(&programs::logger(), &case.driver, &config);
+    for (name, value) in &case.env {
+        spec = spec.with(name, value);
+    }
+    let container = Container::start(&spec, scratch.path());
+    if !matches!(case.expect, Expect::Refusal) {
+        for (output, bytes) in &case.chunks {
+            container.write(*output, bytes);
+        }
+        container.end(Ending::Close);
+    }
+    let facts =
+        Facts { hostname: hostname(), pid: container.logger_pid(), argv0: "logger".to_owned() };
+    let exit = container.wait(SOON).logger.map_err(|error| error.to_string())?;
+    match &case.expect {
+        Expect::Refusal => {
+            if exit != Exit::Code(EX_CONFIG) {
+                return Err(format!(
+                    "the configuration should be refused with {EX_CONFIG}, not {exit}"
+                ));
+            }
+            let received = (tcp.bytes(), udp.datagrams());
+            if received != (Vec::new(), Vec::new()) {
+                return Err(format!("refused, and yet something was sent: {received:?}"));
+            }
+            Ok(())
+        }
+        _ if exit != Exit::Code(0) => {
+            Err(format!("the logger ended with {exit}: {:?}", container.dockerinit_log()))
+        }
+        Expect::Stream(expected) => {
+            // The last bytes may still be on their way from the kernel to the recording thread.
+            try_until(SOON, || check(expected, &tcp.bytes(), &facts))
+        }
+        Expect::Frames(expected) => {
+            let datagrams = udp.wait_for_datagrams(expected.len(), SOON);
+            if datagrams.len() != expected.len() {
+                return Err(format!("{} datagrams, not {}", datagrams.len(), expected.len()));
+            }
+            expected
+                .iter()
+                .zip(&datagrams)
+                .try_for_each(|(expected, datagram)| check(expected, datagram, &facts))
+        }
+    }
+}
