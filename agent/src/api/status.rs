@@ -1,0 +1,106 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! `GET /status`: the releases on this node, its last check, its health.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::api::{ApiState, Identity};
+use crate::engine::{Installed, NodeView};
+use crate::service::Activity;
+
+/// Whether an operator has to look.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Health {
+    state: HealthState,
+    reasons: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum HealthState {
+    Ok,
+    Degraded,
+}
+
+impl Health {
+    /// The health of `node`. Pure.
+    pub fn of(node: &NodeView) -> Health {
+        let mut reasons = Vec::new();
+        if node.current.is_none() {
+            reasons.push("no release is installed: only the platform's drivers work".to_owned());
+        }
+        if let Some(hold) = &node.hold {
+            reasons.push(format!("changes are held: {hold}"));
+        }
+        if let Some(pending) = &node.pending {
+            reasons.push(format!("the switch to release {} is not confirmed", pending.version));
+        }
+        if let Some(error) = node.last_check.as_ref().and_then(|check| check.error.as_ref()) {
+            reasons.push(format!("the last check failed: {error}"));
+        }
+        let state = if reasons.is_empty() { HealthState::Ok } else { HealthState::Degraded };
+        Health { state, reasons }
+    }
+}
+
+/// The status document. `activity` is `None` where no agent runs.
+pub fn status(identity: &Identity, node: &NodeView, activity: Option<&Activity>) -> Value {
+    let config = &identity.config;
+    let mut document = Map::new();
+    let mut put = |key: &str, value: Value| drop(document.insert(key.to_owned(), value));
+    put("agent", agent(identity));
+    put("server", json!({ "hostname": identity.hostname }));
+    put("root", config.root.display().to_string().into());
+    let source = config.source.as_ref();
+    put("source", json!(source.map(|source| crate::config::redacted(&source.to_string()))));
+    put("channel", json!(node.channel));
+    put("target", json!(node.target));
+    put("current", json!(node.current.as_ref().map(installed)));
+    put("since", json!(node.since));
+    put("previous", json!(node.previous.as_ref().map(installed)));
+    put("pending", json!(node.pending.as_ref().map(installed)));
+    put("blocked", json!(node.blocked));
+    put("trust", json!(node.trust));
+    put("last_check", json!(node.last_check));
+    put("activity", json!(activity));
+    put("hold", json!(node.hold));
+    put("notes", json!(node.notes));
+    put("health", json!(Health::of(node)));
+    Value::Object(document)
+}
+
+fn agent(identity: &Identity) -> Value {
+    match identity.started {
+        Some((at, instant)) => json!({
+            "version": identity.version,
+            "running": true,
+            "pid": std::process::id(),
+            "started_at": at,
+            "uptime_secs": instant.elapsed().as_secs(),
+            "listen": identity.config.listen,
+        }),
+        None => json!({ "version": identity.version, "running": false }),
+    }
+}
+
+fn installed(installed: &Installed) -> Value {
+    json!({
+        "version": installed.version,
+        "digest": installed.digest,
+        "installed_at": installed.installed_at,
+        "commit": installed.release.commit,
+        "built_at": installed.release.built_at,
+    })
+}
+
+pub(super) async fn show(State(state): State<Arc<ApiState>>) -> Json<Value> {
+    let activity = state.activity.borrow().clone();
+    Json(status(&state.identity, &state.node.borrow(), Some(&activity)))
+}
