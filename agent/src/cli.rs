@@ -1,0 +1,193 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! The command line: what can be asked for, and who does it.
+//!
+//! Every verb but `run` is done by the running agent where there is one, else here, under the same
+//! lock that the agent would hold.
+
+mod error;
+mod output;
+mod verbs;
+
+use std::path::PathBuf;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
+
+pub use crate::cli::error::CliError;
+pub use crate::cli::error::exit_code;
+use crate::cli::output::Output;
+use crate::config::{self, Config};
+use crate::engine::{Engine, EngineConfig, Limits};
+use crate::report::chain;
+use crate::{log, service};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0   done, or nothing to do
+  1   refused or failed; what was installed before still is
+  64  the command line is wrong
+  75  the source or the agent is not available now; try again later
+  78  the configuration is wrong
+
+Without --config the configuration is read from
+/opt/smartdc/agents/etc/dockerlogger-agent.config.json, and every setting has a
+default where that file does not exist. RUST_LOG (info, debug, hyper=trace, ...)
+overrides the configured log level.";
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  dockerlogger-agent run
+  dockerlogger-agent run --config /etc/agent.json
+  dockerlogger-agent run --config /etc/agent.json --check-config
+
+The log goes to stderr, a bunyan JSON line per event. SIGTERM and SIGINT end
+the agent once the step in progress is finished.";
+
+const STATUS_EXAMPLES: &str = "\
+Examples:
+  dockerlogger-agent status
+  dockerlogger-agent status --json | json health.reasons";
+
+const DRIVERS_EXAMPLES: &str = "\
+Examples:
+  dockerlogger-agent drivers
+  dockerlogger-agent drivers syslog
+  dockerlogger-agent drivers --json";
+
+const UPDATE_EXAMPLES: &str = "\
+Examples:
+  dockerlogger-agent update --dry-run
+  dockerlogger-agent update
+  dockerlogger-agent update --source https://updates.example.com/dockerlogger";
+
+const ROLLBACK_EXAMPLES: &str = "\
+Examples:
+  dockerlogger-agent rollback
+
+The release that is left is blocked on this node; a second rollback returns to
+it and lifts the block.";
+
+const INSTALL_EXAMPLES: &str = "\
+Examples:
+  dockerlogger-agent install --bundle /var/tmp/dockerlogger.tar
+
+A bundle is verified like any other source. It is made with `release bundle`.";
+
+/// Installs, verifies and advertises the docker logger on this node
+#[derive(Debug, Parser)]
+#[command(name = log::PROGRAM, version = crate::VERSION, after_help = EXIT_CODES)]
+pub struct Arguments {
+    /// Read the configuration from FILE
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Answer in JSON, for programs
+    #[arg(long, global = true)]
+    pub json: bool,
+
+    /// Print the configuration in effect, or everything that is wrong with it, and exit
+    #[arg(long, global = true)]
+    pub check_config: bool,
+
+    /// What to do
+    #[command(subcommand)]
+    pub verb: Option<Verb>,
+}
+
+/// What can be asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum Verb {
+    /// Run the agent in the foreground
+    #[command(after_help = RUN_EXAMPLES)]
+    Run,
+
+    /// Show the releases on this node, the last check and the health
+    #[command(after_help = STATUS_EXAMPLES)]
+    Status,
+
+    /// List the log drivers this node supports, or show one with its options
+    #[command(after_help = DRIVERS_EXAMPLES)]
+    Drivers {
+        /// The driver to show
+        name: Option<String>,
+    },
+
+    /// Install what the channel offers, now
+    #[command(after_help = UPDATE_EXAMPLES)]
+    Update {
+        /// Only say what would be done
+        #[arg(long)]
+        dry_run: bool,
+
+        /// Ask SOURCE instead of the configured one: a URL, a folder or a .tar bundle
+        #[arg(long, value_name = "SOURCE")]
+        source: Option<String>,
+    },
+
+    /// Go back to the previous release
+    #[command(after_help = ROLLBACK_EXAMPLES)]
+    Rollback,
+
+    /// Install the release in a bundle file
+    #[command(after_help = INSTALL_EXAMPLES)]
+    Install {
+        /// The bundle
+        #[arg(long, value_name = "FILE")]
+        bundle: PathBuf,
+    },
+}
+
+/// Does what `arguments` say. `log_directives` is the value of `RUST_LOG`.
+///
+/// # Errors
+/// Whatever went wrong; [`exit_code`] says what the process should end with.
+pub fn run(arguments: Arguments, log_directives: Option<&str>) -> Result<(), CliError> {
+    let output = Output { json: arguments.json };
+    let config = config::load(arguments.config.as_deref())?;
+    if arguments.check_config {
+        output.configuration(&config);
+        return Ok(());
+    }
+    match arguments.verb {
+        None => {
+            let text = "a verb is needed: run, status, drivers, update, rollback or install";
+            Err(CliError::Usage(Arguments::command().error(ErrorKind::MissingSubcommand, text)))
+        }
+        Some(Verb::Run) => {
+            log::init(config.log_level, log_directives);
+            run_agent(config).map_err(|error| {
+                tracing::error!(error = %chain(&error), "agent cannot run");
+                CliError::Logged(Box::new(error))
+            })
+        }
+        Some(verb) => {
+            // A person reads what is printed; the log is shown to those who ask for it.
+            if log_directives.is_some_and(|directives| !directives.is_empty()) {
+                log::init(config.log_level, log_directives);
+            }
+            verbs::run(verb, &config, output)
+        }
+    }
+}
+
+fn run_agent(config: Config) -> Result<(), CliError> {
+    let engine = Engine::open(engine_config(&config))?;
+    Ok(service::run(engine, config)?)
+}
+
+fn engine_config(config: &Config) -> EngineConfig {
+    EngineConfig {
+        root: config.root.clone(),
+        trust_anchor: config.trust_anchor.clone(),
+        channel: config.channel.clone(),
+        target: config.target.clone(),
+        reserve_bytes: config.reserve_bytes,
+        limits: Limits::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,98 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+use std::path::Path;
+
+use super::*;
+use crate::api::UnknownDriver;
+use crate::client::ClientError;
+use crate::engine::{FailureKind, OpenError};
+
+fn parse(line: &str) -> Result<Arguments, clap::Error> {
+    let words = std::iter::once(log::PROGRAM).chain(line.split_whitespace());
+    Arguments::try_parse_from(words)
+}
+
+#[test]
+fn the_definition_is_consistent() {
+    Arguments::command().debug_assert();
+}
+
+#[test]
+fn verbs_take_their_arguments_and_the_common_ones_anywhere() {
+    let cases = [
+        ("run", Verb::Run),
+        ("status", Verb::Status),
+        ("drivers", Verb::Drivers { name: None }),
+        ("drivers syslog", Verb::Drivers { name: Some("syslog".to_owned()) }),
+        ("update", Verb::Update { dry_run: false, source: None }),
+        ("update --dry-run", Verb::Update { dry_run: true, source: None }),
+        ("update --source /x", Verb::Update { dry_run: false, source: Some("/x".to_owned()) }),
+        ("rollback", Verb::Rollback),
+        ("install --bundle b.tar", Verb::Install { bundle: "b.tar".into() }),
+    ];
+    for (line, verb) in cases {
+        for line in [format!("{line} --config /c --json"), format!("--config /c --json {line}")] {
+            let arguments = parse(&line).unwrap_or_else(|error| panic!("{line}: {error}"));
+            assert_eq!(arguments.verb, Some(verb.clone()), "{line}");
+            assert_eq!(arguments.config.as_deref(), Some(Path::new("/c")));
+            assert!(arguments.json);
+        }
+    }
+}
+
+#[test]
+fn a_wrong_command_line_ends_with_64_and_help_with_0() {
+    for line in ["frobnicate", "install", "update --fast", "drivers a b", "run --config"] {
+        let error = CliError::Usage(parse(line).unwrap_err());
+        assert_eq!(exit_code(&error), 64, "{line}");
+    }
+    for line in ["--help", "--version", "update --help"] {
+        let error = CliError::Usage(parse(line).unwrap_err());
+        assert_eq!(exit_code(&error), 0, "{line}");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("config.json");
+    std::fs::write(&config, "{}").unwrap();
+    let no_verb = parse(&format!("--config {}", config.display())).unwrap();
+    assert_eq!(exit_code(&run(no_verb, None).unwrap_err()), 64);
+}
+
+#[test]
+fn help_documents_every_exit_code_and_every_verb_has_examples() {
+    let mut command = Arguments::command();
+    let help = command.render_long_help().to_string();
+    for code in ["0 ", "1 ", "64 ", "75 ", "78 "] {
+        assert!(help.contains(&format!("\n  {code}")), "{code}: {help}");
+    }
+    for verb in command.get_subcommands_mut().filter(|verb| verb.get_name() != "help") {
+        let help = verb.render_long_help().to_string();
+        assert!(help.contains("Examples:\n  dockerlogger-agent "), "{help}");
+    }
+}
+
+#[test]
+fn failures_have_their_documented_exit_codes() {
+    let work = |kind| CliError::Work { text: String::new(), kind };
+    let declined =
+        |status| CliError::Client(ClientError::Declined { status, message: String::new() });
+    let absent = config::load(Some(Path::new("/nonexistent"))).unwrap_err();
+    let cases = [
+        (CliError::Config(absent), 78),
+        (CliError::NoSource, 78),
+        (CliError::BadSource("x".to_owned()), 64),
+        (CliError::Open(OpenError::Locked { path: "/r/lock".into(), pid: Some(7) }), 1),
+        (CliError::UnknownDriver(UnknownDriver::new("x", Vec::new())), 1),
+        (CliError::Client(ClientError::Unfinished), 1),
+        (declined(axum::http::StatusCode::SERVICE_UNAVAILABLE), 75),
+        (declined(axum::http::StatusCode::UNPROCESSABLE_ENTITY), 1),
+        (work(FailureKind::Refused), 1),
+        (work(FailureKind::Local), 1),
+        (work(FailureKind::Temporary), 75),
+        (CliError::Logged(Box::new(work(FailureKind::Temporary))), 75),
+    ];
+    for (error, code) in cases {
+        assert_eq!(exit_code(&error), code, "{error:?}");
+    }
+}

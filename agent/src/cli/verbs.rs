@@ -1,0 +1,201 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! The verbs other than `run`: through the running agent, else in this process.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::api::{self, DriverList, Identity};
+use crate::cli::output::Output;
+use crate::cli::{CliError, Verb, engine_config};
+use crate::client::Client;
+use crate::config::Config;
+use crate::engine::{Engine, NodeView, Source};
+use crate::service::RunError;
+use crate::work::{Event, Work, perform};
+
+/// Does `verb` and prints what came of it.
+pub(super) fn run(verb: Verb, config: &Config, output: Output) -> Result<(), CliError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(RunError::Runtime)?;
+    runtime.block_on(async {
+        let agent = Client::find(&config.root).await?;
+        match verb {
+            // `run` is not done here; it never arrives.
+            Verb::Run => Ok(()),
+            Verb::Status => {
+                output.status(&status(agent.as_ref(), config).await?);
+                Ok(())
+            }
+            Verb::Drivers { name: None } => {
+                output.drivers(&drivers(agent.as_ref(), config).await?);
+                Ok(())
+            }
+            Verb::Drivers { name: Some(name) } => {
+                output.driver(&driver(agent.as_ref(), config, &name).await?);
+                Ok(())
+            }
+            Verb::Update { dry_run, source } => {
+                let source = given_source(source)?;
+                work(agent.as_ref(), config, &Asked::Update { dry_run, source }, output).await
+            }
+            Verb::Rollback => work(agent.as_ref(), config, &Asked::Rollback, output).await,
+            Verb::Install { bundle } => {
+                let bundle = absolute(&bundle)?;
+                work(agent.as_ref(), config, &Asked::Install { bundle }, output).await
+            }
+        }
+    })
+}
+
+async fn status(agent: Option<&Client>, config: &Config) -> Result<Value, CliError> {
+    match agent {
+        Some(agent) => Ok(agent.get("/status").await?),
+        None => Ok(api::status(&Identity::new(config.clone(), None), &look(config)?, None)),
+    }
+}
+
+async fn drivers(agent: Option<&Client>, config: &Config) -> Result<Value, CliError> {
+    match agent {
+        Some(agent) => Ok(agent.get("/drivers").await?),
+        None => {
+            let list = DriverList::new(&Identity::new(config.clone(), None), &look(config)?);
+            Ok(json!(list))
+        }
+    }
+}
+
+async fn driver(agent: Option<&Client>, config: &Config, name: &str) -> Result<Value, CliError> {
+    match agent {
+        Some(agent) => {
+            let list = agent.get("/drivers").await?;
+            let found = list["drivers"].as_array().into_iter().flatten();
+            match found.into_iter().find(|driver| driver["name"] == name) {
+                Some(driver) => Ok(driver.clone()),
+                None => Err(CliError::UnknownDriver(unknown(&list, name))),
+            }
+        }
+        None => Ok(json!(api::find_driver(&look(config)?, name)?)),
+    }
+}
+
+fn unknown(list: &Value, name: &str) -> api::UnknownDriver {
+    let drivers = list["drivers"].as_array().into_iter().flatten();
+    let supported = drivers.filter_map(|driver| driver["name"].as_str().map(str::to_owned));
+    api::UnknownDriver::new(name, supported.collect())
+}
+
+/// What is installed, seen without a running agent. Nothing is created on a node that has no root yet.
+fn look(config: &Config) -> Result<NodeView, CliError> {
+    if config.root.exists() {
+        return Ok(Engine::open(engine_config(config))?.view());
+    }
+    Ok(NodeView {
+        channel: config.channel.clone(),
+        target: config.target.clone(),
+        current: None,
+        previous: None,
+        pending: None,
+        blocked: Vec::new(),
+        since: None,
+        trust: None,
+        last_check: None,
+        hold: None,
+        notes: Vec::new(),
+    })
+}
+
+/// A changing verb, with what was given.
+enum Asked {
+    Update { dry_run: bool, source: Option<Source> },
+    Rollback,
+    Install { bundle: PathBuf },
+}
+
+impl Asked {
+    /// The request for the running agent.
+    fn request(&self) -> (&'static str, Value) {
+        match self {
+            Asked::Update { dry_run, source } => {
+                let mut body = json!({ "dry_run": dry_run });
+                if let Some(source) = source {
+                    body["source"] = spelled(source).into();
+                }
+                ("/updates", body)
+            }
+            Asked::Rollback => ("/rollback", json!({})),
+            Asked::Install { bundle } => ("/installs", json!({ "bundle": bundle })),
+        }
+    }
+
+    /// The work for an engine in this process.
+    fn work(&self, config: &Config) -> Result<Work, CliError> {
+        match self {
+            Asked::Update { dry_run, source } => {
+                let source = source.clone().or_else(|| config.source.clone());
+                let source = source.ok_or(CliError::NoSource)?;
+                Ok(if *dry_run { Work::Plan(source) } else { Work::Update(source) })
+            }
+            Asked::Rollback => Ok(Work::Rollback),
+            Asked::Install { bundle } => Ok(Work::Update(Source::Bundle(bundle.clone()))),
+        }
+    }
+}
+
+/// The source in full; its `Display` hides the password.
+fn spelled(source: &Source) -> String {
+    match source {
+        Source::Http(url) => url.as_str().to_owned(),
+        Source::Directory(path) | Source::Bundle(path) => path.display().to_string(),
+    }
+}
+
+async fn work(
+    agent: Option<&Client>,
+    config: &Config,
+    asked: &Asked,
+    output: Output,
+) -> Result<(), CliError> {
+    let mut printer = output.events();
+    let mut emit = |event: Event| printer.print(&event);
+    let ended = match agent {
+        Some(agent) => {
+            let (path, body) = asked.request();
+            agent.work(path, &body, &mut emit).await?
+        }
+        None => {
+            let work = asked.work(config)?;
+            let mut engine = Engine::open(engine_config(config))?;
+            perform(&mut engine, &work, Timestamp::now(), &mut emit).await
+        }
+    };
+    printer.print(&ended);
+    match ended {
+        Event::Failed { text, kind } => Err(CliError::Work { text, kind }),
+        Event::Done { .. } | Event::Planned { .. } | Event::Progress { .. } => Ok(()),
+    }
+}
+
+/// The text of `--source` as a source; a path may be relative to where the command is run.
+fn given_source(text: Option<String>) -> Result<Option<Source>, CliError> {
+    let Some(text) = text else { return Ok(None) };
+    let bad = || CliError::BadSource(crate::config::redacted(&text));
+    if text.is_empty() {
+        return Err(bad());
+    }
+    if text.contains("://") {
+        return text.parse().map(Some).map_err(|_| bad());
+    }
+    let path = absolute(Path::new(&text))?;
+    path.to_str().and_then(|path| path.parse().ok()).map(Some).ok_or_else(bad)
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, CliError> {
+    std::path::absolute(path).map_err(|source| CliError::Path { path: path.to_owned(), source })
+}
