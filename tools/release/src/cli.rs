@@ -125,6 +125,9 @@ pub(crate) struct BuildOptions {
     /// When it was built, RFC 3339; the default is now.
     #[arg(long, value_name = "TIME")]
     pub(crate) built_at: Option<jiff::Timestamp>,
+    /// How hard to compress, 1-19; the digest of the artifact depends on it.
+    #[arg(long, value_name = "N", default_value_t = 19, value_parser = clap::value_parser!(i32).range(1..=19))]
+    pub(crate) level: i32,
     /// Directory for the artifact and release.json.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,

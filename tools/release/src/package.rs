@@ -4,8 +4,8 @@
 
 //! `release build`: from a logger binary to an artifact and its description.
 //!
-//! The artifact is a function of the binary alone (fixed owner, time and mode,
-//! fixed compression), so that two builds of the same binary have the same digest.
+//! The artifact is a function of the binary and the compression level alone (fixed
+//! owner, time and mode), so that two builds of the same binary have the same digest.
 
 use std::io;
 use std::io::Write;
@@ -37,8 +37,6 @@ pub(crate) const MAX_DESCRIPTION_BYTES: u64 = 4 << 20;
 /// The name and mode of the one file in the artifact.
 const MEMBER: &str = "logger";
 const MEMBER_MODE: u32 = 0o555;
-/// The highest level that does not ask more than 8 MiB of a node's memory.
-const ZSTD_LEVEL: i32 = 19;
 /// Base-2 logarithm of the window in bytes: 8 MiB, the most a node grants.
 const ZSTD_WINDOW_LOG: u32 = 23;
 
@@ -126,7 +124,7 @@ pub(crate) enum BuildError {
 pub(crate) async fn build(options: &BuildOptions, now: Timestamp) -> Result<Built, BuildError> {
     let logger = files::read(&options.logger, MAX_LOGGER_BYTES)?;
     let (version, drivers) = identity(options).await?;
-    let packed = pack(&logger)
+    let packed = pack(&logger, options.level)
         .map_err(|source| BuildError::Pack { path: options.logger.clone(), source })?;
     let artifact = Artifact {
         name: Artifact::file_name(&version, &options.target),
@@ -222,8 +220,9 @@ fn joined(mut existing: Release, new: Release, path: &Path) -> Result<Release, B
     Ok(existing)
 }
 
-/// A tar with the logger in it, zstd-compressed; a function of the bytes alone.
-fn pack(logger: &[u8]) -> io::Result<Vec<u8>> {
+/// A tar with the logger in it, zstd-compressed; a function of the bytes
+/// and the level alone.
+fn pack(logger: &[u8], level: i32) -> io::Result<Vec<u8>> {
     let mut header = tar::Header::new_ustar();
     header.set_path(MEMBER)?;
     header.set_entry_type(tar::EntryType::Regular);
@@ -237,7 +236,7 @@ fn pack(logger: &[u8]) -> io::Result<Vec<u8>> {
     builder.append(&header, logger)?;
     let plain = builder.into_inner()?;
 
-    let mut encoder = zstd::Encoder::new(Vec::new(), ZSTD_LEVEL)?;
+    let mut encoder = zstd::Encoder::new(Vec::new(), level)?;
     encoder.window_log(ZSTD_WINDOW_LOG)?;
     encoder.include_checksum(true)?;
     encoder.set_pledged_src_size(Some(length(&plain)))?;
@@ -263,7 +262,7 @@ fn length(bytes: &[u8]) -> u64 {
 /// The digest an artifact has when it is packed from this logger.
 #[cfg(test)]
 fn packed_digest(logger: &[u8]) -> dockerlogger_manifest::Digest {
-    files::digest(&pack(logger).unwrap())
+    files::digest(&pack(logger, 19).unwrap())
 }
 
 #[cfg(test)]
@@ -281,7 +280,7 @@ mod tests {
 
     #[test]
     fn the_artifact_holds_one_file_owned_by_root() {
-        let packed = pack(b"binary").unwrap();
+        let packed = pack(b"binary", 19).unwrap();
         let mut archive = tar::Archive::new(zstd::Decoder::new(&packed[..]).unwrap());
         let mut entries = archive.entries().unwrap();
         let mut entry = entries.next().unwrap().unwrap();
@@ -302,7 +301,7 @@ mod tests {
 
     #[test]
     fn a_node_needs_no_more_than_eight_megabytes_to_unpack() {
-        let packed = pack(&vec![7; 20 << 20]).unwrap();
+        let packed = pack(&vec![7; 20 << 20], 19).unwrap();
         let mut decoder = zstd::Decoder::new(&packed[..]).unwrap();
         decoder.window_log_max(ZSTD_WINDOW_LOG).unwrap();
         assert_eq!(io::copy(&mut decoder, &mut io::sink()).unwrap(), (20 << 20) + 1536);

@@ -37,6 +37,7 @@ use crate::publish::sign::Request;
 use crate::publish::sign::SignError;
 use crate::publish::sign::SignedRoles;
 use crate::repository::Layout;
+use crate::repository::MAX_ROOT_BYTES;
 use crate::repository::Repository;
 use crate::repository::RepositoryError;
 use crate::root::ANCHOR;
@@ -46,6 +47,9 @@ mod built;
 mod sign;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+#[path = "../tests/verify.rs"]
+mod verify;
 
 /// What `publish` did.
 #[derive(Debug)]
@@ -206,14 +210,13 @@ async fn existing(layout: &Layout, anchor: &Path) -> Result<Option<Repository>, 
     let refuse =
         |source| PublishError::Repository { directory: directory(), source: Box::new(source) };
     let own_anchor = layout.anchor();
-    if own_anchor.exists() {
-        let limit = 1 << 20;
-        if files::read(&own_anchor, limit)? != files::read(anchor, limit)? {
-            return Err(PublishError::OtherAnchor {
-                anchor: anchor.to_owned(),
-                directory: directory(),
-            });
-        }
+    if own_anchor.exists()
+        && files::read(&own_anchor, MAX_ROOT_BYTES)? != files::read(anchor, MAX_ROOT_BYTES)?
+    {
+        return Err(PublishError::OtherAnchor {
+            anchor: anchor.to_owned(),
+            directory: directory(),
+        });
     }
     if !layout.timestamp().exists() {
         let begun = layout.highest("targets")?.is_some() || layout.highest("snapshot")?.is_some();

@@ -104,22 +104,16 @@ pub(crate) enum RepositoryError {
         path: PathBuf,
     },
     /// A target file is not what was signed.
-    #[error(
-        "target {name} is damaged: {} has {got_size} bytes and digest {got}, \
-         signed were {} bytes and {}",
-        path.display(), signed.size, signed.digest
-    )]
+    #[error("target {name} is damaged: {} has digest {got}, signed was {signed}", path.display())]
     Damaged {
         /// The target.
         name: String,
         /// Where it is.
         path: PathBuf,
-        /// Bytes found.
-        got_size: usize,
-        /// Their digest.
+        /// The digest of its bytes.
         got: Digest,
         /// What the metadata says.
-        signed: TargetEntry,
+        signed: Digest,
     },
 }
 
@@ -264,8 +258,7 @@ impl Repository {
         {
             return Ok(bytes);
         }
-        let (name, got_size) = (name.to_owned(), bytes.len());
-        Err(RepositoryError::Damaged { name, path, got_size, got, signed })
+        Err(RepositoryError::Damaged { name: name.to_owned(), path, got, signed: signed.digest })
     }
 }
 

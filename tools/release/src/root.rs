@@ -68,10 +68,10 @@ pub(crate) enum KeygenError {
     Expires(#[source] LifetimeRangeError),
     /// The first root could not be signed.
     #[error("failed to sign the first root")]
-    Sign(#[source] tough::error::Error),
+    Sign(#[source] Box<tough::error::Error>),
     /// A public key has no identifier.
     #[error("failed to compute the identifier of a key")]
-    KeyId(#[source] tough::schema::Error),
+    KeyId(#[source] Box<tough::schema::Error>),
 }
 
 /// Makes all keys, then the trust anchor, which is signed by every root key.
@@ -112,7 +112,7 @@ pub(crate) async fn keygen(
     let signed =
         SignedRole::new(root.clone(), &KeyHolder::Root(root), &sources, &SystemRandom::new())
             .await
-            .map_err(KeygenError::Sign)?;
+            .map_err(|error| KeygenError::Sign(Box::new(error)))?;
     files::write_new(&anchor, signed.buffer())?;
     Ok(NewKeys {
         root_keys: root_paths,
@@ -191,7 +191,7 @@ fn first_root(
         let mut keyids = Vec::new();
         for key in keys {
             let public = key.public();
-            let keyid = public.key_id().map_err(KeygenError::KeyId)?;
+            let keyid = public.key_id().map_err(|error| KeygenError::KeyId(Box::new(error)))?;
             keyids.push(keyid.clone());
             root.keys.insert(keyid, public);
         }
