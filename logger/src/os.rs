@@ -1,0 +1,337 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! The system calls that the standard library has no safe form for, and the
+//! clocks. Together with `ring/mapping.rs` the only home of `unsafe`.
+//!
+//! Nothing here allocates, so that the reader may call all of it.
+
+#![expect(unsafe_code, reason = "system calls; each has its argument beside it")]
+
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::Duration;
+
+/// A child process of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Child(libc::pid_t);
+
+/// The two sides of a fork.
+#[derive(Debug)]
+pub(crate) enum Fork {
+    Parent(Child),
+    Child,
+}
+
+/// How a child ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// It exited with this status.
+    Exited(i32),
+    /// A signal ended it.
+    Killed,
+}
+
+/// What the reader is told through the signal pipe, one byte each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Notice {
+    /// SIGTERM or SIGINT.
+    Terminate,
+    /// SIGCHLD.
+    ChildEnded,
+}
+
+/// One descriptor to wait for; a negative one is skipped.
+pub(crate) const fn interest(fd: RawFd, events: i16) -> libc::pollfd {
+    libc::pollfd { fd, events, revents: 0 }
+}
+
+/// Waits until one of `fds` is ready, for at most `timeout`, rounded up to
+/// milliseconds; `None` waits without end. A signal ends the wait early.
+pub(crate) fn poll(fds: &mut [libc::pollfd], timeout: Option<Duration>) -> io::Result<usize> {
+    let millis = match timeout {
+        None => -1,
+        Some(timeout) => i32::try_from(timeout.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX),
+    };
+    let count = libc::nfds_t::try_from(fds.len()).unwrap_or(0);
+    // SAFETY: pointer and count describe the slice, which outlives the call.
+    let ready = unsafe { libc::poll(fds.as_mut_ptr(), count, millis) };
+    match usize::try_from(ready) {
+        Ok(ready) => Ok(ready),
+        Err(_) => {
+            for fd in fds.iter_mut() {
+                fd.revents = 0;
+            }
+            let error = io::Error::last_os_error();
+            if error.kind() == io::ErrorKind::Interrupted { Ok(0) } else { Err(error) }
+        }
+    }
+}
+
+/// `read(2)`; 0 is the end of the stream.
+pub(crate) fn read(fd: RawFd, buffer: &mut [u8]) -> io::Result<usize> {
+    // SAFETY: the kernel writes at most `len` bytes into the slice.
+    let n = unsafe { libc::read(fd, buffer.as_mut_ptr().cast(), buffer.len()) };
+    usize::try_from(n).map_err(|_| io::Error::last_os_error())
+}
+
+/// `write(2)`.
+pub(crate) fn write(fd: RawFd, bytes: &[u8]) -> io::Result<usize> {
+    // SAFETY: the kernel reads at most `len` bytes of the slice.
+    let n = unsafe { libc::write(fd, bytes.as_ptr().cast(), bytes.len()) };
+    usize::try_from(n).map_err(|_| io::Error::last_os_error())
+}
+
+/// Closes a descriptor that we inherited and that no `OwnedFd` stands for.
+pub(crate) fn close_inherited(fd: RawFd) {
+    // SAFETY: callers pass the descriptors of the launch contract, which nothing
+    // else in this process owns. A descriptor that is not open is refused.
+    unsafe { libc::close(fd) };
+}
+
+/// Whether the descriptor is open and may be written.
+pub(crate) fn is_writable(fd: RawFd) -> bool {
+    // SAFETY: F_GETFL takes no argument and changes nothing.
+    let flags = unsafe { libc::fcntl(fd, libc::F_GETFL) };
+    flags >= 0 && matches!(flags & libc::O_ACCMODE, libc::O_WRONLY | libc::O_RDWR)
+}
+
+/// Whether two descriptors are open on the same file.
+pub(crate) fn same_file(a: RawFd, b: RawFd) -> bool {
+    let identity = |fd| {
+        // SAFETY: a zeroed stat is a valid value of that plain structure.
+        let mut stat: libc::stat = unsafe { std::mem::zeroed() };
+        // SAFETY: the kernel fills the structure it is given.
+        let ok = unsafe { libc::fstat(fd, &raw mut stat) } == 0;
+        ok.then_some((stat.st_dev, stat.st_ino))
+    };
+    identity(a).is_some_and(|id| Some(id) == identity(b))
+}
+
+/// A pipe whose ends neither block nor survive an exec: (read end, write end).
+pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let mut ends = [-1; 2];
+    let flags = libc::O_CLOEXEC | libc::O_NONBLOCK;
+    // SAFETY: the array has room for the two descriptors.
+    if unsafe { libc::pipe2(ends.as_mut_ptr(), flags) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: both were just opened and belong to nobody else.
+    Ok(unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) })
+}
+
+/// Empties a non-blocking pipe. True when its writers are gone.
+pub(crate) fn drain_pipe(pipe: RawFd) -> bool {
+    let mut bytes = [0; 64];
+    loop {
+        match read(pipe, &mut bytes) {
+            Ok(0) => return true,
+            Ok(n) if n == bytes.len() => {}
+            Ok(_) => return false,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return false,
+        }
+    }
+}
+
+/// Forks. The child shares nothing with the reader but the ring and the pipes.
+pub(crate) fn fork() -> io::Result<Fork> {
+    // SAFETY: the reader has one thread, so the child's copy of every lock and
+    // of the allocator is in a consistent state.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => Ok(Fork::Child),
+        pid => Ok(Fork::Parent(Child(pid))),
+    }
+}
+
+/// Ends this process now: no destructors, no exit handlers. For a forked child.
+pub(crate) fn exit_now(status: i32) -> ! {
+    // SAFETY: does not return and touches no memory of ours.
+    unsafe { libc::_exit(status) }
+}
+
+impl Child {
+    /// How the child ended; `None` while it runs.
+    pub(crate) fn try_wait(self) -> Option<Ended> {
+        let mut status = 0;
+        // SAFETY: the kernel writes one int.
+        let pid = unsafe { libc::waitpid(self.0, &raw mut status, libc::WNOHANG) };
+        if pid == 0 {
+            return None;
+        }
+        if pid == self.0 && libc::WIFEXITED(status) {
+            return Some(Ended::Exited(libc::WEXITSTATUS(status)));
+        }
+        let interrupted =
+            pid < 0 && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted;
+        (!interrupted).then_some(Ended::Killed)
+    }
+
+    /// Kills the child and waits for its end.
+    pub(crate) fn kill(self) {
+        // SAFETY: the pid is that of a child which has not been waited for.
+        unsafe { libc::kill(self.0, libc::SIGKILL) };
+        let mut status = 0;
+        // SAFETY: the kernel writes one int. The wait is short: SIGKILL was sent.
+        unsafe { libc::waitpid(self.0, &raw mut status, 0) };
+    }
+}
+
+/// The pipe end that the signal handler writes to; -1: none.
+static NOTICE_PIPE: AtomicI32 = AtomicI32::new(-1);
+
+/// Sends SIGTERM, SIGINT and SIGCHLD as bytes to `pipe`, which must stay open.
+pub(crate) fn notice_signals(pipe: &OwnedFd) {
+    extern "C" fn note(signal: libc::c_int) {
+        let byte = [u8::from(signal == libc::SIGCHLD)];
+        // The handler must leave errno as it was: it may run between a failed
+        // call and the look at its reason.
+        // SAFETY: errno is this thread's own.
+        let errno = unsafe { *errno_location() };
+        let _ = write(NOTICE_PIPE.load(Ordering::Relaxed), &byte);
+        // SAFETY: as above.
+        unsafe { *errno_location() = errno };
+    }
+    NOTICE_PIPE.store(pipe.as_raw_fd(), Ordering::Relaxed);
+    let handler = note as extern "C" fn(libc::c_int);
+    for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGCHLD] {
+        set_handler(signal, handler as libc::sighandler_t);
+    }
+}
+
+/// For a forked sender: the reader decides about ends, signals do not.
+pub(crate) fn ignore_signals() {
+    set_handler(libc::SIGCHLD, libc::SIG_DFL);
+    set_handler(libc::SIGTERM, libc::SIG_IGN);
+    set_handler(libc::SIGINT, libc::SIG_IGN);
+    NOTICE_PIPE.store(-1, Ordering::Relaxed);
+}
+
+fn set_handler(signal: libc::c_int, handler: libc::sighandler_t) {
+    // SAFETY: a zeroed sigaction is valid: empty mask, no flags.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = handler;
+    action.sa_flags = libc::SA_RESTART;
+    if signal == libc::SIGCHLD {
+        action.sa_flags |= libc::SA_NOCLDSTOP;
+    }
+    // SAFETY: the handler only makes calls that are safe in a handler (write).
+    unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) };
+}
+
+#[cfg(target_os = "linux")]
+fn errno_location() -> *mut libc::c_int {
+    // SAFETY: always valid for the calling thread.
+    unsafe { libc::__errno_location() }
+}
+
+#[cfg(target_os = "illumos")]
+fn errno_location() -> *mut libc::c_int {
+    // SAFETY: always valid for the calling thread.
+    unsafe { libc::___errno() }
+}
+
+/// The notices waiting in the signal pipe; true when each was seen.
+pub(crate) fn notices(pipe: &OwnedFd) -> impl Iterator<Item = Notice> {
+    let mut bytes = [0; 16];
+    let n = read(pipe.as_raw_fd(), &mut bytes).unwrap_or(0);
+    bytes.into_iter().take(n).map(|byte| match byte {
+        0 => Notice::Terminate,
+        _ => Notice::ChildEnded,
+    })
+}
+
+/// Sets this process' nice value: lower runs sooner. False where it is refused.
+pub(crate) fn set_nice(nice: i32) -> bool {
+    // SAFETY: takes numbers only; 0 is the calling process.
+    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) == 0 }
+}
+
+/// Nanoseconds since 1970, UTC.
+pub(crate) fn wall_ns() -> u64 {
+    clock_ns(libc::CLOCK_REALTIME)
+}
+
+/// Nanoseconds of a clock that is never set.
+pub(crate) fn mono_ns() -> u64 {
+    clock_ns(libc::CLOCK_MONOTONIC)
+}
+
+fn clock_ns(clock: libc::clockid_t) -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the kernel fills the structure; both clocks exist everywhere.
+    unsafe { libc::clock_gettime(clock, &raw mut time) };
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    seconds.saturating_mul(1_000_000_000) + u64::try_from(time.tv_nsec).unwrap_or(0)
+}
+
+/// The node name of this zone or machine, cut at 255 bytes.
+pub(crate) fn hostname() -> Vec<u8> {
+    let mut name = [0_u8; 256];
+    // SAFETY: one byte less than the array is offered, so it stays terminated.
+    unsafe { libc::gethostname(name.as_mut_ptr().cast(), name.len() - 1) };
+    name.into_iter().take_while(|&byte| byte != 0).collect()
+}
+
+/// Bytes of a TCP socket that its peer has not acknowledged; `None` where the
+/// system does not say.
+#[cfg(target_os = "linux")]
+pub(crate) fn unacknowledged(socket: RawFd) -> Option<u64> {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: SIOCOUTQ (which has the number of TIOCOUTQ) writes one int.
+    let ok = unsafe { libc::ioctl(socket, libc::TIOCOUTQ, &raw mut bytes) } == 0;
+    ok.then(|| u64::try_from(bytes).unwrap_or(0))
+}
+
+/// Bytes of a TCP socket that its peer has not acknowledged; illumos does not say.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn unacknowledged(_socket: RawFd) -> Option<u64> {
+    None
+}
+
+/// Asks the kernel to probe a silent peer: after 30 s where that can be set.
+pub(crate) fn keep_alive(socket: RawFd) {
+    set_option(socket, libc::SOL_SOCKET, libc::SO_KEEPALIVE, 1);
+    #[cfg(target_os = "linux")]
+    for (option, value) in
+        [(libc::TCP_KEEPIDLE, 30), (libc::TCP_KEEPINTVL, 10), (libc::TCP_KEEPCNT, 3)]
+    {
+        set_option(socket, libc::IPPROTO_TCP, option, value);
+    }
+}
+
+fn set_option(socket: RawFd, level: libc::c_int, option: libc::c_int, value: libc::c_int) {
+    let size = libc::socklen_t::try_from(size_of::<libc::c_int>()).unwrap_or(4);
+    // SAFETY: pointer and size describe one int that outlives the call.
+    unsafe { libc::setsockopt(socket, level, option, (&raw const value).cast(), size) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pipe_reports_bytes_and_then_its_end() {
+        let (reader, writer) = pipe().unwrap();
+        assert!(!drain_pipe(reader.as_raw_fd()));
+        assert_eq!(write(writer.as_raw_fd(), b"abc").unwrap(), 3);
+        let mut fds = [interest(reader.as_raw_fd(), libc::POLLIN), interest(-1, libc::POLLIN)];
+        assert_eq!(poll(&mut fds, None).unwrap(), 1);
+        drop(writer);
+        assert!(!drain_pipe(reader.as_raw_fd()));
+        assert!(drain_pipe(reader.as_raw_fd()));
+    }
+
+    #[test]
+    fn writable_and_same_file() {
+        let (reader, writer) = pipe().unwrap();
+        assert!(!is_writable(reader.as_raw_fd()));
+        assert!(is_writable(writer.as_raw_fd()));
+        assert!(!is_writable(-1));
+        assert!(same_file(reader.as_raw_fd(), writer.as_raw_fd()));
+        assert!(!same_file(-1, -1));
+    }
+}

@@ -1,0 +1,40 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! One line of the container, or a piece of one: what drivers send.
+
+/// Which of the container's streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output, or the terminal.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// A line, or a piece of a line that is longer than a driver's limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// Where it was written.
+    pub stream: Stream,
+    /// When it was read, nanoseconds since 1970; of a piece: when the first one
+    /// was.
+    pub time_ns: u64,
+    /// The bytes as written, without the newline.
+    pub text: &'a [u8],
+    /// Present if this is a piece.
+    pub piece: Option<Piece>,
+}
+
+/// Which piece of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Piece {
+    /// The same for all pieces of a line; a seed, which a driver that sends it
+    /// expands.
+    pub id: u64,
+    /// 1 for the first.
+    pub ordinal: u32,
+    /// Whether the newline followed it.
+    pub last: bool,
+}

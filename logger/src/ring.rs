@@ -1,0 +1,70 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! The ring between reader and sender: one shared mapping, one producer, one
+//! consumer, bounded in bytes.
+//!
+//! * [`mapping`] owns the memory and the two positions; the only `unsafe` part.
+//! * [`layout`] says where the next entry goes: pure arithmetic on positions.
+//! * [`producer`] is the reader's side, [`consumer`] the sender's.
+//!
+//! ```text
+//! | header page | carry: 2 streams x 2 slots | data area (capacity bytes) |
+//! ```
+//!
+//! Positions count bytes since the start and never wrap in practice (2^64); a
+//! position's place in the data area is its remainder by the capacity. Entries
+//! start at multiples of 8 and never wrap: the end of the area that is too short
+//! is skipped by a pad entry.
+//!
+//! Invariants: `tail <= head <= tail + capacity`; only the producer stores
+//! `head`, only the consumer stores `tail`; an entry is written before `head`
+//! passes it; `tail` passes an entry only when the sink has taken every record
+//! that ended in it, and what it left unfinished is in the carry slot stamped
+//! with that `tail`. The store of `tail` is the single commit point: whenever
+//! the sender dies, its successor goes on from `tail` and that slot.
+
+mod consumer;
+mod layout;
+mod mapping;
+mod producer;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use consumer::Consumer;
+pub(crate) use consumer::Payload;
+pub(crate) use mapping::Carried;
+pub(crate) use mapping::Mapping;
+pub(crate) use mapping::Shared;
+pub(crate) use mapping::SinkState;
+pub(crate) use producer::Producer;
+
+/// Why bytes were not kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DropCause {
+    /// The sink could not be reached when the ring was full.
+    SinkDown,
+    /// The sink was slower than the container.
+    BufferFull,
+}
+
+impl DropCause {
+    pub(crate) const fn text(self) -> &'static str {
+        match self {
+            Self::SinkDown => "sink down",
+            Self::BufferFull => "buffer full",
+        }
+    }
+}
+
+/// What was dropped of one stream between two entries. Times are nanoseconds
+/// since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Gap {
+    pub(crate) lines: u64,
+    pub(crate) bytes: u64,
+    pub(crate) first_ns: u64,
+    pub(crate) last_ns: u64,
+    pub(crate) cause: DropCause,
+}

@@ -1,0 +1,166 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! The reader's side of the ring. Allocates nothing, formats nothing.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::layout::{ENTRY_HEADER, EntryHeader, Kind, Place, padded, place};
+use super::mapping::{Shared, Writable};
+use super::{DropCause, Gap};
+use crate::record::Stream;
+
+/// The most one read takes, in bytes.
+pub(crate) const READ_MAX: u64 = 64 << 10;
+
+/// The least room worth a read, in bytes: more than a zfd queue holds.
+const READ_MIN: u64 = 4096;
+
+/// Payload of a gap entry: lines, bytes, first time, last time, cause.
+pub(super) const GAP_LEN: u64 = 40;
+
+/// Writes entries, and counts what it cannot keep.
+#[derive(Debug)]
+pub(crate) struct Producer<'a> {
+    area: Writable<'a>,
+    reserved: Option<Place>,
+    /// What was dropped of each stream since its last entry.
+    gaps: [Option<Gap>; 2],
+}
+
+impl<'a> Producer<'a> {
+    pub(crate) const fn new(area: Writable<'a>) -> Self {
+        Self { area, reserved: None, gaps: [None; 2] }
+    }
+
+    /// What both sides count and say.
+    pub(crate) fn shared(&self) -> &'a Shared {
+        self.area.shared()
+    }
+
+    /// Bytes not yet given back by the consumer.
+    pub(crate) fn held(&self) -> u64 {
+        self.area.head() - self.area.tail()
+    }
+
+    /// Data bytes of the ring.
+    pub(crate) const fn capacity(&self) -> u64 {
+        self.area.capacity()
+    }
+
+    /// Room for one read of 4 KiB to 64 KiB, in one piece. `None`: full; after
+    /// drops, until an eighth of the ring is free, so that a gap is long rather
+    /// than many.
+    pub(crate) fn reserve(&mut self) -> Option<&mut [u8]> {
+        if !self.flush_gaps() {
+            return None;
+        }
+        let place =
+            place(self.area.head(), self.area.tail(), self.area.capacity(), READ_MIN, READ_MAX)?;
+        self.reserved = Some(place);
+        self.area.free_mut(place.at + ENTRY_HEADER, place.room)
+    }
+
+    /// Publishes the first `len` bytes of what was reserved last.
+    pub(crate) fn commit(&mut self, len: usize, stream: Stream, time_ns: u64) {
+        let Some(place) = self.reserved.take() else { return };
+        let len = (len as u64).min(place.room);
+        count(&self.shared().reads, 1);
+        count(&self.shared().bytes_read, len);
+        self.finish_entry(place, Kind::Bytes, len, stream, time_ns);
+    }
+
+    /// Counts `bytes` that were read and not kept.
+    pub(crate) fn note_drop(
+        &mut self,
+        stream: Stream,
+        bytes: &[u8],
+        time_ns: u64,
+        cause: DropCause,
+    ) {
+        let len = bytes.len() as u64;
+        let lines = memchr::memchr_iter(b'\n', bytes).count() as u64;
+        let index = usize::from(cause == DropCause::BufferFull);
+        let shared = self.shared();
+        count(&shared.reads, 1);
+        count(&shared.bytes_read, len);
+        count(&shared.dropped_reads[index], 1);
+        count(&shared.dropped_bytes[index], len);
+        count(&shared.dropped_lines[index], lines);
+        let gap = self.gaps[usize::from(stream == Stream::Stderr)].get_or_insert(Gap {
+            lines: 0,
+            bytes: 0,
+            first_ns: time_ns,
+            last_ns: time_ns,
+            cause,
+        });
+        gap.lines += lines;
+        gap.bytes += len;
+        gap.last_ns = time_ns;
+    }
+
+    /// Puts markers in the place of what was dropped, once there is room. True
+    /// when no marker is due any more.
+    pub(crate) fn flush_gaps(&mut self) -> bool {
+        if self.gaps == [None; 2] {
+            return true;
+        }
+        if self.held() > self.area.capacity() / 8 * 7 {
+            return false;
+        }
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            let index = usize::from(stream == Stream::Stderr);
+            let Some(gap) = self.gaps[index] else { continue };
+            let (head, tail) = (self.area.head(), self.area.tail());
+            let Some(place) = place(head, tail, self.area.capacity(), GAP_LEN, GAP_LEN) else {
+                return false;
+            };
+            let Some(payload) = self.area.free_mut(place.at + ENTRY_HEADER, GAP_LEN) else {
+                return false;
+            };
+            let cause = u64::from(gap.cause == DropCause::BufferFull);
+            let fields = [gap.lines, gap.bytes, gap.first_ns, gap.last_ns, cause];
+            for (bytes, field) in payload.chunks_exact_mut(8).zip(fields) {
+                bytes.copy_from_slice(&field.to_le_bytes());
+            }
+            self.gaps[index] = None;
+            self.finish_entry(place, Kind::Gap, GAP_LEN, stream, gap.last_ns);
+        }
+        true
+    }
+
+    /// Copies the entry of another ring, if there is room.
+    pub(crate) fn copy_in(&mut self, bytes: &[u8], stream: Stream, time_ns: u64) -> bool {
+        let Some(room) = self.reserve().and_then(|room| room.get_mut(..bytes.len())) else {
+            return false;
+        };
+        room.copy_from_slice(bytes);
+        self.commit(bytes.len(), stream, time_ns);
+        true
+    }
+
+    /// Writes the headers of an entry whose payload is in place, and publishes.
+    fn finish_entry(&mut self, place: Place, kind: Kind, len: u64, stream: Stream, time_ns: u64) {
+        let head = self.area.head();
+        let skipped = place.at - head;
+        if skipped >= ENTRY_HEADER {
+            let len = u32::try_from(skipped - ENTRY_HEADER).unwrap_or(u32::MAX);
+            let pad = EntryHeader { len, kind: Kind::Pad, stream, time_ns };
+            if let Some(bytes) = self.area.free_mut(head, ENTRY_HEADER) {
+                bytes.copy_from_slice(&pad.encode());
+            }
+        }
+        let len_field = u32::try_from(len).unwrap_or(u32::MAX);
+        let header = EntryHeader { len: len_field, kind, stream, time_ns };
+        if let Some(bytes) = self.area.free_mut(place.at, ENTRY_HEADER) {
+            bytes.copy_from_slice(&header.encode());
+        }
+        self.area.publish(place.at + ENTRY_HEADER + padded(len));
+    }
+}
+
+/// Counters have one writer each, so a load and a store will do.
+fn count(counter: &AtomicU64, n: u64) {
+    counter.store(counter.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
+}
