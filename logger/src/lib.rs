@@ -38,9 +38,17 @@
 //! when `drain-timeout` had passed; 64 arguments; 71 no memory or descriptors at
 //! the start; 78 a configuration that can never work.
 
+mod backoff;
+mod driver;
+pub mod launch;
+mod lines;
+mod local_time;
 mod os;
+mod pump;
 pub mod record;
 mod ring;
+mod tag;
+mod window;
 
 /// The version of this build: that of the release it belongs to, if it was built
 /// for one.

@@ -1,0 +1,240 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! The drivers: the one closed list. A driver is options, an encoder and the
+//! transport its address names.
+
+pub(crate) mod syslog;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use dockerlogger_manifest::value::{SyslogAddress, parse_duration, parse_size_binary};
+use dockerlogger_manifest::{DriverSpec, Normalized, Problem, Runs, catalog, validate};
+
+use crate::launch::Launch;
+use crate::local_time::LocalTime;
+use crate::record::Record;
+use crate::tag::TagError;
+
+/// What a container's log configuration means.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) driver: Driver,
+    pub(crate) generic: Generic,
+}
+
+/// The options of every driver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Generic {
+    pub(crate) mode: Mode,
+    /// Capacity of the ring in bytes.
+    pub(crate) buffer_bytes: usize,
+    /// How long to go on after the container's output has ended.
+    pub(crate) drain: Duration,
+}
+
+/// What happens when the ring is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Stop reading.
+    Blocking,
+    /// Read, drop and count.
+    NonBlocking,
+}
+
+/// A driver with its options.
+#[derive(Debug, Clone)]
+pub(crate) enum Driver {
+    Syslog(syslog::Options),
+}
+
+/// Who we are, for formats that say it.
+#[derive(Debug, Clone)]
+pub(crate) struct Identity {
+    /// Node name of the zone.
+    pub(crate) host: Vec<u8>,
+    /// The process that dockerinit started.
+    pub(crate) pid: u32,
+}
+
+/// Turns records into frames.
+#[derive(Debug)]
+pub(crate) enum Encoder {
+    Syslog(syslog::Encoder),
+}
+
+/// How the sink is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Sink {
+    pub(crate) address: SyslogAddress,
+}
+
+/// A configuration that can never work.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    /// No driver of that name runs in a zone.
+    #[error("log driver \"{name}\": not known, expected one of {}", zone_drivers().join(", "))]
+    Driver {
+        /// As given.
+        name: String,
+    },
+    /// Options are missing, unknown or have values that are not accepted.
+    #[error("{}", problems.iter().map(|p| p.message.as_str()).collect::<Vec<_>>().join("; "))]
+    Options {
+        /// All of them.
+        problems: Vec<Problem>,
+    },
+    /// The tag cannot be rendered.
+    #[error(transparent)]
+    Tag(#[from] TagError),
+}
+
+/// The names of the drivers that run in a zone.
+pub(crate) fn zone_drivers() -> Vec<String> {
+    catalog::drivers()
+        .into_iter()
+        .filter(|driver| driver.runs == Runs::Zone)
+        .map(|driver| driver.name)
+        .collect()
+}
+
+/// Checks options against the declaration of a driver that runs in a zone.
+///
+/// # Errors
+/// Every problem at once.
+pub(crate) fn normalize(
+    name: &str,
+    options: &BTreeMap<String, String>,
+) -> Result<Normalized, ConfigError> {
+    let spec = zone_driver(name)?;
+    validate(&spec, options).map_err(|problems| ConfigError::Options { problems })
+}
+
+fn zone_driver(name: &str) -> Result<DriverSpec, ConfigError> {
+    catalog::driver(name)
+        .filter(|driver| driver.runs == Runs::Zone)
+        .ok_or_else(|| ConfigError::Driver { name: name.to_owned() })
+}
+
+impl Settings {
+    /// Everything a container's configuration says.
+    ///
+    /// # Errors
+    /// When the driver is not known, or an option is refused.
+    pub(crate) fn parse(name: &str, launch: &Launch, host: &[u8]) -> Result<Self, ConfigError> {
+        let options = normalize(name, &launch.options)?;
+        let driver = match name {
+            "syslog" => Driver::Syslog(syslog::Options::parse(&options, launch, host)?),
+            _ => return Err(ConfigError::Driver { name: name.to_owned() }),
+        };
+        Ok(Self { driver, generic: Generic::from_options(&options) })
+    }
+}
+
+impl Generic {
+    /// The values were checked against the catalog, whose defaults these are too.
+    fn from_options(options: &Normalized) -> Self {
+        let size = options.get("max-buffer-size").and_then(|size| parse_size_binary(size).ok());
+        let drain = options.get("drain-timeout").and_then(|drain| parse_duration(drain).ok());
+        let blocking = options.get("mode") == Some("blocking");
+        Self {
+            mode: if blocking { Mode::Blocking } else { Mode::NonBlocking },
+            buffer_bytes: size.and_then(|size| usize::try_from(size).ok()).unwrap_or(1 << 20),
+            drain: drain.unwrap_or(Duration::from_secs(5)),
+        }
+    }
+}
+
+impl Driver {
+    /// The longest piece of a line, in bytes; at most 64 KiB.
+    pub(crate) const fn piece_limit(&self) -> usize {
+        match self {
+            Self::Syslog(options) => options.profile.piece_limit(),
+        }
+    }
+
+    pub(crate) fn sink(&self) -> Sink {
+        match self {
+            Self::Syslog(options) => Sink { address: options.address.clone() },
+        }
+    }
+
+    pub(crate) fn encoder(&self, identity: &Identity, local_time: LocalTime) -> Encoder {
+        match self {
+            Self::Syslog(options) => {
+                Encoder::Syslog(syslog::Encoder::new(options, identity, local_time))
+            }
+        }
+    }
+}
+
+impl Encoder {
+    /// Appends the frame of `record`, or nothing where the format has no place
+    /// for such a record.
+    pub(crate) fn encode(&mut self, record: &Record<'_>, out: &mut Vec<u8>) {
+        match self {
+            Self::Syslog(encoder) => encoder.encode(record, out),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(name: &str, options: &[(&str, &str)]) -> Result<Settings, String> {
+        let options = options.iter().map(|&(k, v)| (k.to_owned(), v.to_owned())).collect();
+        let launch = Launch { options, ..Launch::default() };
+        Settings::parse(name, &launch, b"host").map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn every_driver_of_the_catalog_that_runs_in_a_zone_is_here() {
+        for name in zone_drivers() {
+            let error = parse(&name, &[]).err().unwrap_or_default();
+            assert!(!error.contains("not known"), "{error}");
+        }
+    }
+
+    #[test]
+    fn generic_options() {
+        let address = ("syslog-address", "udp://h");
+        let settings = parse("syslog", &[address]).unwrap();
+        let default = Generic {
+            mode: Mode::NonBlocking,
+            buffer_bytes: 1 << 20,
+            drain: Duration::from_secs(5),
+        };
+        assert_eq!(settings.generic, default);
+        let settings = parse(
+            "syslog",
+            &[address, ("mode", "blocking"), ("max-buffer-size", "64k"), ("drain-timeout", "0s")],
+        )
+        .unwrap();
+        let chosen =
+            Generic { mode: Mode::Blocking, buffer_bytes: 64 << 10, drain: Duration::ZERO };
+        assert_eq!(settings.generic, chosen);
+    }
+
+    #[test]
+    fn refusals_name_option_value_and_what_is_accepted() {
+        assert_eq!(
+            parse("json-file", &[]).unwrap_err(),
+            "log driver \"json-file\": not known, expected one of syslog"
+        );
+        let message = parse(
+            "syslog",
+            &[("syslog-address", "http://h"), ("nosuch", "1"), ("mode", "sometimes")],
+        )
+        .unwrap_err();
+        for part in ["\"http\" is not one of udp, tcp", "\"nosuch\": unknown", "\"sometimes\""] {
+            assert!(message.contains(part), "{message}");
+        }
+        assert!(!message.contains('\n'));
+        let message =
+            parse("syslog", &[("syslog-address", "udp://h"), ("tag", "{{.X}}")]).unwrap_err();
+        assert!(message.starts_with("log option \"tag\": \"{{.X}}\": expected one of"));
+    }
+}
