@@ -39,15 +39,22 @@
 //! the start; 78 a configuration that can never work.
 
 mod backoff;
+pub mod command;
 mod driver;
 pub mod launch;
 mod lines;
+mod links;
 mod local_time;
 mod os;
+mod output;
 mod pump;
+mod reader;
 pub mod record;
+mod report;
 mod ring;
+mod sender;
 mod tag;
+mod transport;
 mod window;
 
 /// The version of this build: that of the release it belongs to, if it was built

@@ -1,0 +1,253 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! The command line: what was asked, and doing it.
+
+use std::io::Read;
+use std::process::ExitCode;
+
+use dockerlogger_manifest::catalog;
+
+use crate::driver::{self, ConfigError};
+use crate::launch::{self, Launch};
+use crate::output;
+use crate::reader::{self, Outcome, StartError};
+use crate::report::report;
+
+/// What the arguments ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Ship a container's output.
+    Run {
+        /// The log driver.
+        driver: String,
+    },
+    /// Print the version.
+    Version,
+    /// Print the drivers.
+    Drivers(DriversFormat),
+    /// Check the options on standard input.
+    Validate {
+        /// The log driver.
+        driver: String,
+    },
+    /// Print what the environment says about the container.
+    Ctxdump,
+    /// Print how to use this program.
+    Help,
+}
+
+/// How to print the drivers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DriversFormat {
+    /// Those that run in a zone, a name a line.
+    Names,
+    /// All, with their options.
+    Json,
+}
+
+/// The arguments mean nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("cannot understand the arguments: {0}")]
+pub struct UsageError(String);
+
+/// How this program is used.
+pub const USAGE: &str = "\
+usage: logger DRIVER            ship a container's output (started by dockerinit)
+       logger drivers [--json]  drivers that run in a zone; all, with their options
+       logger validate DRIVER   check log options: a JSON object on standard input
+       logger ctxdump DRIVER    what the environment says about the container
+       logger version
+
+Descriptors 3 and 4 are the container's output and errors; the DOCKERLOG_*
+variables describe the container. Exit status: 0 drained, 1 lines left
+undelivered, 64 usage, 71 the system lacks memory or descriptors at the start,
+78 configuration.
+
+example: DOCKERLOG_CONFIG='{\"syslog-address\":\"tcp://localhost:514\"}' \\
+         logger syslog 3< <(echo hello) 4</dev/null";
+
+/// Exit status: lines were left undelivered at the end of the drain.
+const EXIT_LEFT: u8 = 1;
+/// Exit status: the arguments (EX_USAGE).
+const EXIT_USAGE: u8 = 64;
+/// Exit status: no memory or descriptors at the start (EX_OSERR).
+const EXIT_SYSTEM: u8 = 71;
+/// Exit status: a configuration that can never work (EX_CONFIG).
+const EXIT_CONFIG: u8 = 78;
+
+impl Command {
+    /// Reads the arguments, the program's name not among them.
+    ///
+    /// # Errors
+    /// When they are none of the forms of [`USAGE`].
+    pub fn parse(args: &[String]) -> Result<Self, UsageError> {
+        let words: Vec<&str> = args.iter().map(String::as_str).collect();
+        Ok(match words.as_slice() {
+            ["version" | "--version"] => Self::Version,
+            ["help" | "--help" | "-h"] => Self::Help,
+            ["drivers"] => Self::Drivers(DriversFormat::Names),
+            ["drivers", "--json"] => Self::Drivers(DriversFormat::Json),
+            ["validate", driver] if is_name(driver) => {
+                Self::Validate { driver: (*driver).to_owned() }
+            }
+            ["ctxdump", driver] if is_name(driver) => Self::Ctxdump,
+            [] => return Err(UsageError("there are none".to_owned())),
+            [word] if is_name(word) && !matches!(*word, "validate" | "ctxdump") => {
+                Self::Run { driver: (*word).to_owned() }
+            }
+            words => return Err(UsageError(format!("\"{}\"", words.join(" ")))),
+        })
+    }
+}
+
+fn is_name(word: &str) -> bool {
+    !word.is_empty() && !word.starts_with('-')
+}
+
+/// Does what `args` ask for. `variable` reads the environment.
+pub fn run(
+    argv0: &str,
+    args: &[String],
+    variable: impl Fn(&'static str) -> Option<String>,
+) -> ExitCode {
+    match Command::parse(args) {
+        Ok(Command::Run { driver }) => ship(&driver, argv0, variable),
+        Ok(Command::Version) => {
+            output::print(crate::VERSION);
+            ExitCode::SUCCESS
+        }
+        Ok(Command::Drivers(format)) => list_drivers(format),
+        Ok(Command::Validate { driver }) => validate(&driver),
+        Ok(Command::Ctxdump) => match Launch::read(argv0, variable) {
+            Ok(launch) => {
+                output::print(&launch.to_json().to_string());
+                ExitCode::SUCCESS
+            }
+            Err(error) => refuse(&error),
+        },
+        Ok(Command::Help) => {
+            output::print(USAGE);
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            output::complain(&format!("{error}\n{USAGE}"));
+            ExitCode::from(EXIT_USAGE)
+        }
+    }
+}
+
+fn ship(driver: &str, argv0: &str, variable: impl Fn(&'static str) -> Option<String>) -> ExitCode {
+    match reader::run(driver, argv0, variable) {
+        Ok(Outcome::Drained) => ExitCode::SUCCESS,
+        Ok(Outcome::Left { bytes }) => {
+            let text = format!("{bytes} bytes were left undelivered when drain-timeout had passed");
+            output::complain_to_starter(&text);
+            ExitCode::from(EXIT_LEFT)
+        }
+        Err(error) => {
+            output::complain_to_starter(&report(&error));
+            match error {
+                StartError::Launch(_) | StartError::Config(_) => ExitCode::from(EXIT_CONFIG),
+                StartError::System { .. } => ExitCode::from(EXIT_SYSTEM),
+            }
+        }
+    }
+}
+
+fn list_drivers(format: DriversFormat) -> ExitCode {
+    match format {
+        DriversFormat::Names => {
+            for name in driver::zone_drivers() {
+                output::print(&name);
+            }
+        }
+        DriversFormat::Json => match serde_json::to_string_pretty(&catalog::drivers()) {
+            Ok(json) => output::print(&json),
+            Err(error) => return refuse(&error),
+        },
+    }
+    ExitCode::SUCCESS
+}
+
+/// The same checks as at the start of a container, on options alone. Problems
+/// come one a line.
+fn validate(driver: &str) -> ExitCode {
+    let mut text = String::new();
+    if let Err(error) = std::io::stdin().read_to_string(&mut text) {
+        output::complain(&format!("cannot read the log options from standard input: {error}"));
+        return ExitCode::from(EXIT_CONFIG);
+    }
+    let options = match launch::parse_options("standard input", &text) {
+        Ok(options) => options,
+        Err(error) => return refuse(&error),
+    };
+    match check(driver, options) {
+        Ok(json) => {
+            output::print(&json);
+            ExitCode::SUCCESS
+        }
+        Err(ConfigError::Options { problems }) => {
+            for problem in problems {
+                output::complain(&problem.message);
+            }
+            ExitCode::from(EXIT_CONFIG)
+        }
+        Err(error) => refuse(&error),
+    }
+}
+
+fn check(
+    driver: &str,
+    options: std::collections::BTreeMap<String, String>,
+) -> Result<String, ConfigError> {
+    let normalized = driver::normalize(driver, &options)?;
+    let launch = Launch { options, ..Launch::default() };
+    driver::Settings::parse(driver, &launch, b"")?;
+    let values: serde_json::Map<_, _> =
+        normalized.iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
+    Ok(serde_json::Value::Object(values).to_string())
+}
+
+fn refuse(error: &dyn std::error::Error) -> ExitCode {
+    output::complain(&report(error));
+    ExitCode::from(EXIT_CONFIG)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(words: &[&str]) -> Result<Command, String> {
+        let args: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
+        Command::parse(&args).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn forms() {
+        let driver = || "syslog".to_owned();
+        for (words, command) in [
+            (["syslog"].as_slice(), Command::Run { driver: driver() }),
+            (&["version"], Command::Version),
+            (&["drivers"], Command::Drivers(DriversFormat::Names)),
+            (&["drivers", "--json"], Command::Drivers(DriversFormat::Json)),
+            (&["validate", "syslog"], Command::Validate { driver: driver() }),
+            (&["ctxdump", "syslog"], Command::Ctxdump),
+            (&["--help"], Command::Help),
+        ] {
+            assert_eq!(parse(words), Ok(command));
+        }
+        for words in [
+            [].as_slice(),
+            &[""],
+            &["-x"],
+            &["validate"],
+            &["ctxdump", "--json"],
+            &["drivers", "--yaml"],
+            &["syslog", "more"],
+        ] {
+            assert!(parse(words).unwrap_err().starts_with("cannot understand"), "{words:?}");
+        }
+    }
+}

@@ -1,0 +1,343 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! The reader: the process that dockerinit started, whose end is the container's.
+//!
+//! It moves bytes from descriptors 3 and 4 into the ring and nothing else: after
+//! the start it allocates nothing, takes no lock, formats nothing and cannot
+//! panic. Whatever may fail is done by the [`crate::sender`], of which it starts
+//! another when one dies.
+//!
+//! Order of the start: ring, one look at each stream, configuration, the ring
+//! again in the size asked for, signals, priority, sender. A configuration that
+//! is refused is refused before there is a sender.
+
+mod start;
+mod supervise;
+
+use std::os::fd::AsRawFd;
+use std::sync::atomic::{Ordering, fence};
+use std::time::Duration;
+
+use crate::driver::Mode;
+use crate::os::{self, Notice};
+use crate::record::Stream;
+use crate::ring::{DropCause, Producer, SinkState};
+
+pub(crate) use start::Outcome;
+pub(crate) use start::StartError;
+pub(crate) use start::run;
+use supervise::Supervisor;
+
+/// The reader at work.
+#[derive(Debug)]
+struct Reader<'a> {
+    sources: Sources,
+    producer: Producer<'a>,
+    supervisor: Supervisor<'a>,
+    mode: Mode,
+    drain: Duration,
+    /// Where bytes go that the ring has no room for.
+    scratch: Box<[u8]>,
+    last_wake_ns: u64,
+    /// A wake-up that was put off.
+    wake_due_ns: Option<u64>,
+}
+
+/// The container's streams.
+#[derive(Debug)]
+struct Sources {
+    streams: [Source; 2],
+    /// Time of the last read; every read has a later one.
+    last_ns: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Source {
+    stream: Stream,
+    /// -1 after its end.
+    fd: i32,
+}
+
+/// What one look at a stream gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Taken {
+    /// Bytes, or nothing this time.
+    Some,
+    /// The ring is full and the stream was left alone.
+    NoRoom,
+}
+
+impl Reader<'_> {
+    /// Reads until the streams end or a signal says so, then drains.
+    fn run(mut self) -> Outcome {
+        self.supervisor.spawn(os::mono_ns());
+        self.wake_if_waiting();
+        while self.sources.are_open() {
+            let full = self.mode == Mode::Blocking && !self.has_room();
+            let mut fds = self.interests(if full { Sources::ended() } else { self.sources.fds() });
+            let timeout = self.timeout();
+            if os::poll(&mut fds, timeout).is_err() {
+                // Out of memory in the kernel, at worst: not a reason to end.
+                continue;
+            }
+            if fds[2].revents != 0 && self.take_notices() {
+                self.sweep();
+                break;
+            }
+            if fds[3].revents != 0 {
+                self.take_room();
+            }
+            for (n, fd) in fds.iter().take(2).enumerate() {
+                if fd.revents != 0 {
+                    self.take(n);
+                }
+            }
+            self.supervisor.respawn_if_due(os::mono_ns());
+        }
+        self.finish()
+    }
+
+    fn interests(&self, [stdout, stderr]: [i32; 2]) -> [libc::pollfd; 4] {
+        [
+            os::interest(stdout, libc::POLLIN),
+            os::interest(stderr, libc::POLLIN),
+            os::interest(self.supervisor.notices().as_raw_fd(), libc::POLLIN),
+            os::interest(self.supervisor.links().room().as_raw_fd(), libc::POLLIN),
+        ]
+    }
+
+    /// Does the wake-up that was put off, if it is time; else says how long to
+    /// wait for that or for the next sender.
+    fn timeout(&mut self) -> Option<Duration> {
+        let due = [self.wake_due_ns, self.supervisor.spawn_due_ns()].into_iter().flatten().min()?;
+        let now_ns = os::mono_ns();
+        if self.wake_due_ns.is_some_and(|due_ns| due_ns <= now_ns) {
+            self.wake_if_waiting();
+            return self.supervisor.spawn_due_ns().map(|at| nanos(at.saturating_sub(now_ns)));
+        }
+        Some(nanos(due.saturating_sub(now_ns)))
+    }
+
+    /// Takes what one stream has.
+    fn take(&mut self, n: usize) {
+        match self.sources.take(n, &mut self.producer) {
+            Taken::Some => self.published(),
+            Taken::NoRoom if self.mode == Mode::NonBlocking => {
+                let cause = match self.producer.shared().sink() {
+                    SinkState::Down => DropCause::SinkDown,
+                    SinkState::Up => DropCause::BufferFull,
+                };
+                self.sources.discard(n, &mut self.producer, &mut self.scratch, cause);
+                // So that the marker goes out when there is room.
+                self.has_room();
+            }
+            Taken::NoRoom => {}
+        }
+    }
+
+    /// Whether the ring can take a read; if not, asks the sender to say when.
+    fn has_room(&mut self) -> bool {
+        if self.producer.reserve().is_some() {
+            return true;
+        }
+        self.producer.shared().producer_waiting.store(1, Ordering::Relaxed);
+        // Pairs with the sender's fence between giving room back and looking.
+        fence(Ordering::SeqCst);
+        self.producer.reserve().is_some()
+    }
+
+    /// There is room again: markers of what was dropped come first.
+    fn take_room(&mut self) {
+        os::drain_pipe(self.supervisor.links().room().as_raw_fd());
+        if self.has_room() {
+            self.published();
+        }
+    }
+
+    /// Entries were published: wakes the sender if it waits, but not more often
+    /// than every 2 ms unless the ring is half full. A wake per read would lose
+    /// more than it gains: the sender would take the processor from the reader.
+    fn published(&mut self) {
+        // Pairs with the sender's fence between saying that it waits and looking.
+        fence(Ordering::SeqCst);
+        if self.producer.shared().consumer_waiting.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        let now_ns = os::mono_ns();
+        let due_ns = self.last_wake_ns + WAKE_EVERY_NS;
+        if now_ns >= due_ns || self.producer.held() >= self.producer.capacity() / 2 {
+            self.wake(now_ns);
+        } else {
+            self.wake_due_ns = Some(due_ns);
+        }
+    }
+
+    fn wake_if_waiting(&mut self) {
+        self.wake_due_ns = None;
+        fence(Ordering::SeqCst);
+        if self.producer.shared().consumer_waiting.load(Ordering::Relaxed) != 0 {
+            self.wake(os::mono_ns());
+        }
+    }
+
+    fn wake(&mut self, now_ns: u64) {
+        self.wake_due_ns = None;
+        self.last_wake_ns = now_ns;
+        // One wake-up is enough until it waits again.
+        self.producer.shared().consumer_waiting.store(0, Ordering::Relaxed);
+        self.supervisor.links().wake_sender();
+    }
+
+    /// True if we were asked to end.
+    fn take_notices(&mut self) -> bool {
+        let mut terminate = false;
+        for notice in os::notices(self.supervisor.notices()) {
+            terminate |= notice == Notice::Terminate;
+        }
+        self.supervisor.reap(os::mono_ns());
+        terminate
+    }
+
+    /// Before the end: whatever the streams hold at this moment.
+    fn sweep(&mut self) {
+        let until_ns = os::mono_ns() + SWEEP_MAX_NS;
+        while self.sources.are_open() && os::mono_ns() < until_ns {
+            let [stdout, stderr] = self.sources.fds();
+            let mut fds = [os::interest(stdout, libc::POLLIN), os::interest(stderr, libc::POLLIN)];
+            if !os::poll(&mut fds, Some(Duration::ZERO)).is_ok_and(|ready| ready > 0) {
+                return;
+            }
+            if self.mode == Mode::Blocking && !self.has_room() {
+                return;
+            }
+            for (n, fd) in fds.iter().enumerate() {
+                if fd.revents != 0 {
+                    self.take(n);
+                }
+            }
+        }
+    }
+
+    /// Lets the sender drain for as long as was asked, and says what is left.
+    fn finish(mut self) -> Outcome {
+        let drain_ns = u64::try_from(self.drain.as_nanos()).unwrap_or(u64::MAX);
+        let deadline_ns = os::mono_ns().saturating_add(drain_ns);
+        let mut announced = false;
+        loop {
+            if !announced && (self.producer.flush_gaps() || self.has_room()) {
+                announced = true;
+                self.producer.shared().finished.store(1, Ordering::Release);
+                fence(Ordering::SeqCst);
+                self.supervisor.links().wake_sender();
+            }
+            let now_ns = os::mono_ns();
+            self.supervisor.reap(now_ns);
+            if self.supervisor.is_drained() {
+                return Outcome::Drained;
+            }
+            self.supervisor.respawn_if_due(now_ns);
+            if now_ns >= deadline_ns {
+                break;
+            }
+            let until_ns =
+                self.supervisor.spawn_due_ns().map_or(deadline_ns, |d| d.min(deadline_ns));
+            let mut fds = self.interests(Sources::ended());
+            let _ = os::poll(&mut fds, Some(nanos(until_ns.saturating_sub(now_ns))));
+            let _ = os::notices(self.supervisor.notices()).count();
+            os::drain_pipe(self.supervisor.links().room().as_raw_fd());
+        }
+        match self.supervisor.stop() {
+            0 => Outcome::Drained,
+            bytes => Outcome::Left { bytes },
+        }
+    }
+}
+
+impl Sources {
+    /// Descriptors 3 and 4 of the launch contract.
+    const fn of_contract() -> Self {
+        Self {
+            streams: [
+                Source { stream: Stream::Stdout, fd: 3 },
+                Source { stream: Stream::Stderr, fd: 4 },
+            ],
+            last_ns: 0,
+        }
+    }
+
+    const fn fds(&self) -> [i32; 2] {
+        [self.streams[0].fd, self.streams[1].fd]
+    }
+
+    /// In the place of `fds` when the streams are not to be looked at.
+    const fn ended() -> [i32; 2] {
+        [-1, -1]
+    }
+
+    fn are_open(&self) -> bool {
+        self.streams.iter().any(|source| source.fd >= 0)
+    }
+
+    /// One read of a stream that is ready, straight into the ring.
+    fn take(&mut self, n: usize, producer: &mut Producer<'_>) -> Taken {
+        let Some(Source { stream, fd }) = self.streams.get(n).copied() else { return Taken::Some };
+        let Some(room) = producer.reserve() else { return Taken::NoRoom };
+        if let Some(len) = self.read(n, fd, room) {
+            let time_ns = self.stamp();
+            producer.commit(len, stream, time_ns);
+        }
+        Taken::Some
+    }
+
+    /// One read of a stream that is ready, for which there is no room.
+    fn discard(
+        &mut self,
+        n: usize,
+        producer: &mut Producer<'_>,
+        scratch: &mut [u8],
+        cause: DropCause,
+    ) {
+        let Some(Source { stream, fd }) = self.streams.get(n).copied() else { return };
+        if let Some(bytes) = self.read(n, fd, scratch).and_then(|len| scratch.get(..len)) {
+            let time_ns = self.stamp();
+            producer.note_drop(stream, bytes, time_ns, cause);
+        }
+    }
+
+    /// `None`: nothing this time, or the stream has ended.
+    fn read(&mut self, n: usize, fd: i32, buffer: &mut [u8]) -> Option<usize> {
+        use std::io::ErrorKind::{Interrupted, WouldBlock};
+        match os::read(fd, buffer) {
+            Ok(len) if len > 0 => return Some(len),
+            Err(error) if matches!(error.kind(), Interrupted | WouldBlock) => return None,
+            // The end, or a descriptor that is not one: both end the stream.
+            _ => {}
+        }
+        if let Some(source) = self.streams.get_mut(n) {
+            os::close_inherited(source.fd);
+            source.fd = -1;
+        }
+        None
+    }
+
+    /// The time of a read: later than any before, unless the clock was set back
+    /// by more than a second.
+    fn stamp(&mut self) -> u64 {
+        let now_ns = os::wall_ns();
+        let set_back = now_ns + 1_000_000_000 < self.last_ns;
+        self.last_ns = if set_back { now_ns } else { now_ns.max(self.last_ns + 1) };
+        self.last_ns
+    }
+}
+
+const fn nanos(n: u64) -> Duration {
+    Duration::from_nanos(n)
+}
+
+/// The least time between two wake-ups of the sender.
+const WAKE_EVERY_NS: u64 = 2_000_000;
+
+/// How long to read at most after SIGTERM, from a container that does not stop.
+const SWEEP_MAX_NS: u64 = 200_000_000;

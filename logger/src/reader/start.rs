@@ -1,0 +1,140 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! From an exec to a reader at work.
+
+use std::io;
+use std::time::Duration;
+
+use super::supervise::Supervisor;
+use super::{Reader, Sources};
+use crate::driver::{ConfigError, Identity, Settings};
+use crate::launch::{Launch, LaunchError};
+use crate::os;
+use crate::ring::{Consumer, Mapping, Payload, Producer};
+use crate::sender::Setup;
+
+/// How a run ended that could begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Everything that was kept was delivered.
+    Drained,
+    /// `drain-timeout` passed first.
+    Left {
+        /// Bytes of the ring that the sink has not taken.
+        bytes: u64,
+    },
+}
+
+/// Why a run could not begin.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    /// What the container's starter says about it is malformed.
+    #[error("cannot use the container's description")]
+    Launch(#[source] LaunchError),
+    /// The log options can never work.
+    #[error("cannot use the container's log configuration")]
+    Config(#[source] ConfigError),
+    /// The system lacks what we cannot do without.
+    #[error("cannot {doing}")]
+    System {
+        /// What was being done.
+        doing: &'static str,
+        /// Why it failed.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Reads the container's streams until they end. `variable` reads the
+/// environment, which happens after the first look at the streams.
+///
+/// # Errors
+/// Before the first sender is started, never after.
+pub(crate) fn run(
+    driver: &str,
+    argv0: &str,
+    variable: impl Fn(&'static str) -> Option<String>,
+) -> Result<Outcome, StartError> {
+    let system = |doing| move |source| StartError::System { doing, source };
+    let mut mapping = Mapping::create(FIRST_RING_BYTES).map_err(system("map the ring"))?;
+    let mut sources = Sources::of_contract();
+    look_once(&mut sources, &mut mapping);
+
+    let launch = Launch::read(argv0, variable).map_err(StartError::Launch)?;
+    let identity = Identity { host: os::hostname(), pid: std::process::id() };
+    let settings = Settings::parse(driver, &launch, &identity.host).map_err(StartError::Config)?;
+    let mut mapping = resized(mapping, settings.generic.buffer_bytes);
+
+    let (writable, readable) = mapping.split();
+    let setup =
+        Setup { settings: &settings, identity: &identity, time_zone: launch.time_zone.as_deref() };
+    let supervisor = Supervisor::new(setup, Consumer::new(readable))
+        .map_err(system("open the pipes between reader and sender"))?;
+    os::set_nice(NICE);
+    let reader = Reader {
+        sources,
+        producer: Producer::new(writable),
+        supervisor,
+        mode: settings.generic.mode,
+        drain: settings.generic.drain,
+        scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
+        last_wake_ns: 0,
+        wake_due_ns: None,
+    };
+    Ok(reader.run())
+}
+
+/// Takes what is there already, without waiting: a zfd queue holds little.
+fn look_once(sources: &mut Sources, mapping: &mut Mapping) {
+    let (writable, _) = mapping.split();
+    let mut producer = Producer::new(writable);
+    let [stdout, stderr] = sources.fds();
+    let mut fds = [os::interest(stdout, libc::POLLIN), os::interest(stderr, libc::POLLIN)];
+    if os::poll(&mut fds, Some(Duration::ZERO)).is_ok() {
+        for (n, fd) in fds.iter().enumerate() {
+            if fd.revents != 0 {
+                sources.take(n, &mut producer);
+            }
+        }
+    }
+}
+
+/// The same ring in another size. Where memory for it is refused, the first one
+/// stays: smaller than asked for is better than none.
+fn resized(mut mapping: Mapping, bytes: usize) -> Mapping {
+    if bytes == mapping.capacity() {
+        return mapping;
+    }
+    let Ok(mut other) = Mapping::create(bytes) else { return mapping };
+    let (_, readable) = mapping.split();
+    let mut consumer = Consumer::new(readable);
+    let (writable, _) = other.split();
+    let mut producer = Producer::new(writable);
+    let (mut position, _) = consumer.resume();
+    while let Some(entry) = consumer.entry(position) {
+        if let Payload::Bytes(bytes) = entry.payload {
+            // Two entries of one read each, in a ring of at least 64 KiB: the
+            // second may have to be split.
+            for part in bytes.chunks(COPY_BYTES) {
+                producer.copy_in(part, entry.stream, entry.time_ns);
+            }
+        }
+        position = entry.next;
+    }
+    other
+}
+
+/// The ring that the first look goes into, and the default of `max-buffer-size`.
+const FIRST_RING_BYTES: usize = 1 << 20;
+
+/// The largest part of an entry that is copied in one piece.
+const COPY_BYTES: usize = 4096;
+
+/// What one read that is dropped may take.
+const SCRATCH_BYTES: usize = 64 << 10;
+
+/// Runs before everything that is not itself in a hurry. Refused without
+/// privilege, which a zone's root has.
+const NICE: i32 = -15;

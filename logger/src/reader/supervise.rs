@@ -1,0 +1,149 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! One sender at a time: started, watched, started again.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
+
+use crate::backoff::Backoff;
+use crate::links::Links;
+use crate::os::{self, Child, Ended, Fork};
+use crate::ring::Consumer;
+use crate::sender::{self, SenderEnd, Setup};
+
+/// Keeps a sender running.
+#[derive(Debug)]
+pub(super) struct Supervisor<'a> {
+    setup: Setup<'a>,
+    /// The senders' side of the ring. Ours only to hand to a child, and to look
+    /// at when there is none.
+    consumer: Consumer<'a>,
+    links: Links,
+    notices: (OwnedFd, OwnedFd),
+    state: State,
+    backoff: Backoff,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum State {
+    Running {
+        child: Child,
+        since_ns: u64,
+    },
+    /// None runs; the next one starts at this time.
+    Due {
+        at_ns: u64,
+    },
+    /// It ended because everything is delivered and no more will come.
+    Drained,
+}
+
+impl<'a> Supervisor<'a> {
+    /// Opens the pipes and takes over the signals.
+    pub(super) fn new(setup: Setup<'a>, consumer: Consumer<'a>) -> io::Result<Self> {
+        let notices = os::pipe()?;
+        os::notice_signals(&notices.1);
+        Ok(Self {
+            setup,
+            consumer,
+            links: Links::new()?,
+            notices,
+            state: State::Due { at_ns: 0 },
+            backoff: Backoff::new(RESPAWN_FIRST_NS, RESPAWN_CAP_NS, os::wall_ns()),
+        })
+    }
+
+    pub(super) const fn links(&self) -> &Links {
+        &self.links
+    }
+
+    /// Where signals arrive.
+    pub(super) const fn notices(&self) -> &OwnedFd {
+        &self.notices.0
+    }
+
+    /// When the next sender is to be started; `None` while one runs.
+    pub(super) const fn spawn_due_ns(&self) -> Option<u64> {
+        match self.state {
+            State::Due { at_ns } => Some(at_ns),
+            State::Running { .. } | State::Drained => None,
+        }
+    }
+
+    /// Whether the sender has ended with everything delivered.
+    pub(super) const fn is_drained(&self) -> bool {
+        matches!(self.state, State::Drained)
+    }
+
+    /// Starts a sender; when that fails, later.
+    pub(super) fn spawn(&mut self, now_ns: u64) {
+        // A sender that died waiting does not wait any more.
+        self.consumer.shared().consumer_waiting.store(0, Ordering::Relaxed);
+        self.state = match os::fork() {
+            Ok(Fork::Parent(child)) => State::Running { child, since_ns: now_ns },
+            Ok(Fork::Child) => os::exit_now(self.be_sender()),
+            Err(_) => State::Due { at_ns: now_ns + self.backoff.next_ns() },
+        };
+    }
+
+    /// Starts the next sender if it is time.
+    pub(super) fn respawn_if_due(&mut self, now_ns: u64) {
+        if self.spawn_due_ns().is_some_and(|at_ns| at_ns <= now_ns) {
+            self.consumer.shared().sender_restarts.fetch_add(1, Ordering::Relaxed);
+            self.spawn(now_ns);
+        }
+    }
+
+    /// Looks whether the sender has ended.
+    pub(super) fn reap(&mut self, now_ns: u64) {
+        let State::Running { child, since_ns } = self.state else { return };
+        let Some(ended) = child.try_wait() else { return };
+        let finished = self.consumer.shared().finished.load(Ordering::Relaxed) != 0;
+        if finished && ended == Ended::Exited(0) {
+            self.state = State::Drained;
+            return;
+        }
+        if now_ns.saturating_sub(since_ns) >= STABLE_NS {
+            self.backoff.reset();
+        }
+        self.state = State::Due { at_ns: now_ns + self.backoff.next_ns() };
+    }
+
+    /// Ends the sender, whatever it does, and says how many bytes are left.
+    pub(super) fn stop(&mut self) -> u64 {
+        if let State::Running { child, .. } = self.state {
+            child.kill();
+        }
+        let (tail, carried) = self.consumer.resume();
+        let carried: usize = carried.iter().map(|carried| carried.bytes.len()).sum();
+        self.consumer.held_from(tail) + carried as u64
+    }
+
+    /// The life of a child, and its exit status.
+    fn be_sender(&mut self) -> i32 {
+        os::ignore_signals();
+        os::set_nice(0);
+        // The streams are the reader's: a second holder would keep them open.
+        os::close_inherited(3);
+        os::close_inherited(4);
+        let links = self.links.into_sender();
+        let (setup, consumer) = (self.setup, &mut self.consumer);
+        // In a build that unwinds, a panic must not get into the reader's code.
+        match catch_unwind(AssertUnwindSafe(|| sender::run(setup, consumer, &links))) {
+            Ok(SenderEnd::Drained) => 0,
+            Ok(SenderEnd::GaveUp) => 1,
+            Err(_) => 70,
+        }
+    }
+}
+
+/// Between the death of a sender and the next one: doubling up to the cap.
+const RESPAWN_FIRST_NS: u64 = 100_000_000;
+const RESPAWN_CAP_NS: u64 = 10_000_000_000;
+
+/// A sender that lived this long makes the next death a first one.
+const STABLE_NS: u64 = 10_000_000_000;

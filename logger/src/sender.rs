@@ -1,0 +1,134 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! The sender: a forked child of the reader with one thread, which takes what
+//! the ring holds to the sink. It may wait, allocate and die; whatever the sink
+//! has not taken stays in the ring for its successor.
+
+use std::os::fd::RawFd;
+use std::sync::atomic::{Ordering, fence};
+use std::time::Duration;
+
+use crate::driver::{Identity, Settings};
+use crate::links::SenderLinks;
+use crate::local_time::LocalTime;
+use crate::os;
+use crate::pump::{BATCH_BYTES, Pump};
+use crate::ring::Consumer;
+use crate::transport::{Phase, Transport, Wait};
+use crate::window::{Released, Window};
+
+/// What a sender is started with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Setup<'a> {
+    pub(crate) settings: &'a Settings,
+    pub(crate) identity: &'a Identity,
+    pub(crate) time_zone: Option<&'a str>,
+}
+
+/// How a sender ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SenderEnd {
+    /// No more will come, and the sink has taken everything.
+    Drained,
+    /// The reader is gone and `drain-timeout` has passed.
+    GaveUp,
+}
+
+/// Sends until everything is taken and no more will come.
+pub(crate) fn run(setup: Setup<'_>, consumer: &mut Consumer<'_>, links: &SenderLinks) -> SenderEnd {
+    let Setup { settings, identity, time_zone } = setup;
+    let seed = os::wall_ns() ^ u64::from(identity.pid).rotate_left(32);
+    let local_time = LocalTime::load(time_zone);
+    let encoder = settings.driver.encoder(identity, local_time.clone());
+    let resume = consumer.resume();
+    let mut pump = Pump::new(encoder, settings.driver.piece_limit(), local_time, resume, seed);
+    let mut transport = Transport::new(&settings.driver.sink(), seed);
+    let mut window = Window::new(transport.replay());
+    let mut flushed = false;
+    let mut give_up_ns = None;
+    let shared = consumer.shared();
+    loop {
+        // Looked at before the ring: what was there when no more was to come has
+        // been seen after this.
+        let last = give_up_ns.is_some() || shared.finished.load(Ordering::Acquire) != 0;
+        while wants_input(&window) && pump.has_input(consumer) {
+            let mut batch = window.new_batch();
+            pump.fill(consumer, &mut batch);
+            window.push(batch);
+        }
+        if last && !flushed && !pump.has_input(consumer) {
+            let mut batch = window.new_batch();
+            pump.finish(&mut batch);
+            window.push(batch);
+            flushed = true;
+        }
+        let phase = if last { Phase::Draining } else { Phase::Running };
+        let progress = transport.drive(&mut window, shared, phase, os::mono_ns());
+        release(progress.released, consumer, links);
+        if flushed && !window.has_unreleased() {
+            return SenderEnd::Drained;
+        }
+        if give_up_ns.is_some_and(|give_up_ns| os::mono_ns() >= give_up_ns) {
+            return SenderEnd::GaveUp;
+        }
+        let waiting = wants_input(&window);
+        if waiting {
+            shared.consumer_waiting.store(1, Ordering::Relaxed);
+            // Pairs with the reader's fence between publishing and looking.
+            fence(Ordering::SeqCst);
+            let more = pump.has_input(consumer) || last != is_last(shared, give_up_ns);
+            if more {
+                shared.consumer_waiting.store(0, Ordering::Relaxed);
+                continue;
+            }
+        }
+        let wake = if give_up_ns.is_some() { -1 } else { links.wake() };
+        let reader_gone = wait(wake, progress.wait, give_up_ns, links);
+        shared.consumer_waiting.store(0, Ordering::Relaxed);
+        if reader_gone && give_up_ns.is_none() {
+            let drain = u64::try_from(settings.generic.drain.as_nanos()).unwrap_or(u64::MAX);
+            give_up_ns = Some(os::mono_ns().saturating_add(drain));
+        }
+    }
+}
+
+fn is_last(shared: &crate::ring::Shared, give_up_ns: Option<u64>) -> bool {
+    give_up_ns.is_some() || shared.finished.load(Ordering::Acquire) != 0
+}
+
+/// Whether to encode more: little is unsent, and not too much is under way.
+fn wants_input(window: &Window) -> bool {
+    window.unsent_bytes() < BATCH_BYTES as u64 && window.untaken_bytes() < UNDER_WAY_MAX
+}
+
+/// Gives ring space back for what the sink has taken.
+fn release(released: Released, consumer: &mut Consumer<'_>, links: &SenderLinks) {
+    let shared = consumer.shared();
+    if released.records > 0 {
+        shared.delivered_records.fetch_add(released.records, Ordering::Relaxed);
+        shared.delivered_bytes.fetch_add(released.bytes, Ordering::Relaxed);
+    }
+    let Some(checkpoint) = released.checkpoint else { return };
+    consumer.release(checkpoint.position, &checkpoint.carried);
+    if shared.producer_waiting.swap(0, Ordering::SeqCst) != 0 {
+        links.wake_reader();
+    }
+}
+
+/// Waits for data, the socket or a time. True if the reader is gone.
+fn wait(wake: RawFd, wanted: Wait, give_up_ns: Option<u64>, links: &SenderLinks) -> bool {
+    let (socket, events) = wanted.socket.unwrap_or((-1, 0));
+    let mut fds = [os::interest(wake, libc::POLLIN), os::interest(socket, events)];
+    let until = [wanted.until_ns, give_up_ns].into_iter().flatten().min();
+    let timeout = until.map(|at| Duration::from_nanos(at.saturating_sub(os::mono_ns())));
+    if os::poll(&mut fds, timeout).is_err() {
+        return false;
+    }
+    fds[0].revents != 0 && links.drain()
+}
+
+/// Bytes that may be with the sink without its word; bounds the sender's memory
+/// and the bytes per round trip.
+const UNDER_WAY_MAX: u64 = 512 << 10;

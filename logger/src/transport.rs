@@ -1,0 +1,91 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! From frames to a socket. Knows nothing of what the frames say.
+//!
+//! [`Transport::drive`] does what can be done without waiting and says what to
+//! wait for. It may block in two places, a name lookup and a connect, each with
+//! a deadline of its own or the resolver's; only the sender waits for them.
+
+mod tcp;
+mod udp;
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::fd::RawFd;
+
+use dockerlogger_manifest::value::{SyslogAddress, SyslogTransport};
+
+use crate::driver::Sink;
+use crate::ring::Shared;
+use crate::window::{Released, Replay, Window};
+
+/// A connection to the sink, or the wish for one.
+#[derive(Debug)]
+pub(crate) enum Transport {
+    Udp(udp::Udp),
+    Tcp(tcp::Tcp),
+}
+
+/// What a transport did.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    /// What the sink has newly taken.
+    pub(crate) released: Released,
+    /// What to wait for.
+    pub(crate) wait: Wait,
+}
+
+/// What a transport waits for, besides frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wait {
+    /// A socket and its poll events.
+    pub(crate) socket: Option<(RawFd, i16)>,
+    /// A time of the monotonic clock, in nanoseconds.
+    pub(crate) until_ns: Option<u64>,
+}
+
+/// Whether more will come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Running,
+    /// The container's output has ended; who can be quicker should be.
+    Draining,
+}
+
+impl Transport {
+    pub(crate) fn new(sink: &Sink, seed: u64) -> Self {
+        match sink.address.transport {
+            SyslogTransport::Udp => Self::Udp(udp::Udp::new(sink.address.clone(), seed)),
+            SyslogTransport::Tcp => Self::Tcp(tcp::Tcp::new(sink.address.clone(), seed)),
+        }
+    }
+
+    /// How much the window should keep for this transport.
+    pub(crate) const fn replay(&self) -> Replay {
+        match self {
+            Self::Udp(_) => Replay { max_bytes: 0, max_age_ns: 0 },
+            Self::Tcp(_) => tcp::REPLAY,
+        }
+    }
+
+    /// Sends what can be sent.
+    pub(crate) fn drive(
+        &mut self,
+        window: &mut Window,
+        shared: &Shared,
+        phase: Phase,
+        now_ns: u64,
+    ) -> Progress {
+        match self {
+            Self::Udp(udp) => udp.drive(window, shared, now_ns),
+            Self::Tcp(tcp) => tcp.drive(window, shared, phase, now_ns),
+        }
+    }
+}
+
+/// Every address of the sink; an empty host is this machine.
+fn resolve(address: &SyslogAddress) -> std::io::Result<Vec<SocketAddr>> {
+    let host = if address.host.is_empty() { "localhost" } else { &address.host };
+    Ok((host, address.port).to_socket_addrs()?.collect())
+}

@@ -1,0 +1,148 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! One frame, one datagram. The sink has taken what the kernel accepted: UDP
+//! says no more.
+
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::os::fd::AsRawFd;
+use std::sync::atomic::Ordering;
+
+use dockerlogger_manifest::value::SyslogAddress;
+
+use super::{Progress, Wait, resolve};
+use crate::backoff::Backoff;
+use crate::ring::{Shared, SinkState};
+use crate::window::Window;
+
+/// A connected datagram socket, so that refusals come back.
+#[derive(Debug)]
+pub(crate) struct Udp {
+    address: SyslogAddress,
+    socket: Option<UdpSocket>,
+    backoff: Backoff,
+    retry_ns: u64,
+    /// When the name is looked up again.
+    resolve_ns: u64,
+    /// A refusal of the frame at this place was answered by sending it again.
+    resent_at: Option<u64>,
+}
+
+impl Udp {
+    pub(super) const fn new(address: SyslogAddress, seed: u64) -> Self {
+        Self {
+            address,
+            socket: None,
+            backoff: Backoff::new(RETRY_FIRST_NS, RETRY_CAP_NS, seed),
+            retry_ns: 0,
+            resolve_ns: 0,
+            resent_at: None,
+        }
+    }
+
+    pub(super) fn drive(&mut self, window: &mut Window, shared: &Shared, now_ns: u64) -> Progress {
+        let wait = self.send_all(window, shared, now_ns);
+        let released = window.take(window.cursor(), now_ns);
+        Progress { released, wait }
+    }
+
+    fn send_all(&mut self, window: &mut Window, shared: &Shared, now_ns: u64) -> Wait {
+        while let Some(frame) = window.next_frame() {
+            let len = frame.len();
+            if self.socket.is_some() && now_ns >= self.resolve_ns {
+                self.refresh(now_ns);
+            }
+            let Some(socket) = &self.socket else {
+                if now_ns < self.retry_ns || !self.connect(shared, now_ns) {
+                    return Wait { socket: None, until_ns: Some(self.retry_ns) };
+                }
+                continue;
+            };
+            match socket.send(frame) {
+                Ok(_) => window.sent(len, now_ns),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    let socket = Some((socket.as_raw_fd(), libc::POLLOUT));
+                    return Wait { socket, until_ns: None };
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if is_too_large(&error) => {
+                    shared.oversize_records.fetch_add(1, Ordering::Relaxed);
+                    window.sent(len, now_ns);
+                }
+                Err(error) => {
+                    // A refusal speaks of an earlier datagram, not of this one.
+                    let again = self.resent_at != Some(window.cursor());
+                    self.resent_at = Some(window.cursor());
+                    let refused = error.kind() == ErrorKind::ConnectionRefused;
+                    if refused {
+                        // The name may lead elsewhere by now, but a closed port
+                        // must not turn every line into a lookup.
+                        self.resolve_ns = self.resolve_ns.min(now_ns + RESOLVE_REFUSED_NS);
+                        if !again {
+                            window.sent(len, now_ns);
+                        }
+                    } else {
+                        self.socket = None;
+                        self.fail(shared, now_ns);
+                    }
+                }
+            }
+        }
+        Wait { socket: None, until_ns: None }
+    }
+
+    /// Opens the first socket there is.
+    fn connect(&mut self, shared: &Shared, now_ns: u64) -> bool {
+        self.socket = open(&self.address);
+        if self.socket.is_none() {
+            self.fail(shared, now_ns);
+            return false;
+        }
+        self.resolve_ns = now_ns + RESOLVE_EVERY_NS;
+        self.backoff.reset();
+        shared.set_sink(SinkState::Up);
+        true
+    }
+
+    /// Looks the name up again; when that fails, the old address has to do.
+    fn refresh(&mut self, now_ns: u64) {
+        self.resolve_ns = now_ns + RESOLVE_EVERY_NS;
+        if let Some(socket) = open(&self.address) {
+            self.socket = Some(socket);
+        }
+    }
+
+    fn fail(&mut self, shared: &Shared, now_ns: u64) {
+        self.retry_ns = now_ns + self.backoff.next_ns();
+        shared.set_sink(SinkState::Down);
+    }
+}
+
+/// Looks the name up and takes the first address there is a way to.
+fn open(address: &SyslogAddress) -> Option<UdpSocket> {
+    resolve(address).ok()?.into_iter().find_map(|address| {
+        let any: IpAddr = match address {
+            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        let socket = UdpSocket::bind((any, 0)).ok()?;
+        socket.connect(address).ok()?;
+        socket.set_nonblocking(true).ok()?;
+        Some(socket)
+    })
+}
+
+fn is_too_large(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EMSGSIZE)
+}
+
+const RETRY_FIRST_NS: u64 = 50_000_000;
+const RETRY_CAP_NS: u64 = 5_000_000_000;
+
+/// A name is looked up again at least this often while lines are sent.
+const RESOLVE_EVERY_NS: u64 = 60_000_000_000;
+
+/// After a refusal, this soon.
+const RESOLVE_REFUSED_NS: u64 = 1_000_000_000;
