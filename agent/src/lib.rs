@@ -32,6 +32,7 @@ pub mod client;
 pub mod work;
 
 pub mod engine;
+mod os;
 
 pub mod log;
 mod random;

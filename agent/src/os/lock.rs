@@ -1,0 +1,64 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! The lock on an install root: held by one process at a time, released by
+//! the kernel however that process ends.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use crate::os::files::FileError;
+
+/// Holds the lock until it is dropped.
+#[derive(Debug)]
+pub(crate) struct RootLock {
+    _file: File,
+}
+
+/// Why the lock was not taken.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LockError {
+    /// Somebody else holds it.
+    #[error("held by another process")]
+    Held {
+        /// What the holder wrote into the file, if that is a process id.
+        pid: Option<u32>,
+    },
+    /// The file could not be opened, locked or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+impl RootLock {
+    /// Takes the lock, without waiting, and writes this process's id into it.
+    pub(crate) fn take(path: &Path) -> Result<Self, LockError> {
+        let failed = |doing| move |e| LockError::File(FileError::new(doing, path, e));
+        let mut file = fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o644)
+            .open(path)
+            .map_err(failed("open"))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut text = String::new();
+                let pid = match (&mut file).take(32).read_to_string(&mut text) {
+                    Ok(_) => text.trim().parse().ok(),
+                    Err(_) => None,
+                };
+                return Err(LockError::Held { pid });
+            }
+            Err(TryLockError::Error(e)) => return Err(failed("lock")(e)),
+        }
+        file.set_len(0).map_err(failed("write"))?;
+        file.seek(SeekFrom::Start(0)).map_err(failed("write"))?;
+        writeln!(file, "{}", std::process::id()).map_err(failed("write"))?;
+        Ok(Self { _file: file })
+    }
+}

@@ -1,0 +1,112 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! Child processes: run a program with nothing inherited and everything bounded.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::time::Instant;
+
+/// A program to run: empty environment, working directory `/`, no input.
+#[derive(Debug, Clone)]
+pub(crate) struct Invocation {
+    /// Absolute path of the program.
+    pub(crate) program: PathBuf,
+    /// Its arguments.
+    pub(crate) arguments: Vec<String>,
+    /// How long it and whatever it starts may run.
+    pub(crate) timeout: Duration,
+    /// Bytes of standard output, and of standard error, at most.
+    pub(crate) output_bytes_max: u64,
+}
+
+/// What it said and how it ended.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    /// Exit status.
+    pub(crate) status: ExitStatus,
+    /// Standard output.
+    pub(crate) stdout: Vec<u8>,
+    /// Standard error.
+    pub(crate) stderr: Vec<u8>,
+}
+
+/// Why there is no result.
+#[derive(Debug)]
+pub(crate) enum RunError {
+    /// It could not be started or waited for.
+    Start(io::Error),
+    /// It did not end in time and was killed.
+    TimedOut,
+    /// It printed more than allowed and was killed.
+    Output,
+}
+
+/// Runs a program to its end and kills its process group whatever happens.
+pub(crate) async fn run(invocation: &Invocation) -> Result<Finished, RunError> {
+    let deadline = Instant::now() + invocation.timeout;
+    let mut child = loop {
+        match spawn(invocation) {
+            Ok(child) => break child,
+            // A child of another thread, forked while the file was open for
+            // writing and not yet exec'd, holds that descriptor for a moment.
+            Err(e)
+                if e.kind() == io::ErrorKind::ExecutableFileBusy && Instant::now() < deadline =>
+            {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            Err(e) => return Err(RunError::Start(e)),
+        }
+    };
+    let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let limit = invocation.output_bytes_max;
+    let work = async {
+        let (stdout, stderr) = tokio::try_join!(drain(stdout, limit), drain(stderr, limit))?;
+        let status = child.wait().await.map_err(RunError::Start)?;
+        Ok(Finished { status, stdout, stderr })
+    };
+    let finished = match tokio::time::timeout_at(deadline, work).await {
+        Ok(finished) => finished,
+        Err(_elapsed) => Err(RunError::TimedOut),
+    };
+    if finished.is_err() {
+        if let Some(group) = group {
+            // Already gone is as good as killed.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+        let _ = child.wait().await;
+    }
+    finished
+}
+
+fn spawn(invocation: &Invocation) -> io::Result<tokio::process::Child> {
+    tokio::process::Command::new(&invocation.program)
+        .args(&invocation.arguments)
+        .env_clear()
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()
+}
+
+async fn drain(stream: Option<impl AsyncRead + Unpin>, limit: u64) -> Result<Vec<u8>, RunError> {
+    let mut bytes = Vec::new();
+    if let Some(stream) = stream {
+        let mut bounded = stream.take(limit.saturating_add(1));
+        bounded.read_to_end(&mut bytes).await.map_err(RunError::Start)?;
+    }
+    match u64::try_from(bytes.len()) {
+        Ok(length) if length <= limit => Ok(bytes),
+        _ => Err(RunError::Output),
+    }
+}
