@@ -12,6 +12,7 @@ use dockerlogger_manifest::{Digest, Version};
 use jiff::Timestamp;
 
 use crate::engine::policy::Reason;
+pub use crate::os::FileError;
 
 /// What a caller does about a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -25,19 +26,6 @@ pub enum FailureKind {
     Temporary,
     /// This node is in the way: no space, a read-only file system, a damaged file.
     Local,
-}
-
-/// A file operation under the root that failed.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot {doing} {}", path.display())]
-pub struct FileError {
-    /// The operation, as a verb: `create`, `write`, `fsync`.
-    pub doing: &'static str,
-    /// The file or directory it was done to.
-    pub path: PathBuf,
-    /// What the operating system said.
-    #[source]
-    pub source: io::Error,
 }
 
 /// The engine cannot take charge of its root.
@@ -154,7 +142,7 @@ pub enum UpdateError {
         version: Version,
         /// Why.
         #[source]
-        source: ProbeError,
+        source: Box<ProbeError>,
     },
     /// Not enough room.
     #[error(
@@ -282,12 +270,21 @@ pub enum FetchError {
         /// How long it was measured.
         window_secs: u64,
     },
+    /// The answer did not begin in time.
+    #[error("no answer within {secs} seconds")]
+    NoAnswer {
+        /// The limit.
+        secs: u64,
+    },
     /// Connecting, sending or receiving failed.
     #[error("the request failed")]
     Network(#[source] reqwest::Error),
     /// The HTTP client could not be built, for want of CA certificates for example.
     #[error("cannot set up the HTTP client")]
     Client(#[source] reqwest::Error),
+    /// Reading failed half-way.
+    #[error("reading failed")]
+    Read(#[source] io::Error),
     /// A local directory or bundle could not be read.
     #[error("cannot read {}", path.display())]
     File {
@@ -309,12 +306,14 @@ impl FetchError {
     /// What a caller does about it.
     pub fn kind(&self) -> FailureKind {
         match self {
-            Self::Network(_) | Self::TooSlow { .. } => FailureKind::Temporary,
+            Self::Network(_) | Self::NoAnswer { .. } | Self::TooSlow { .. } => {
+                FailureKind::Temporary
+            }
             Self::Status { status } if *status >= 500 || matches!(status, 408 | 425 | 429) => {
                 FailureKind::Temporary
             }
             Self::Truncated { network: true, .. } => FailureKind::Temporary,
-            Self::Client(_) | Self::File { .. } => FailureKind::Local,
+            Self::Client(_) | Self::Read(_) | Self::File { .. } => FailureKind::Local,
             Self::NotFound
             | Self::TooLong { .. }
             | Self::Truncated { .. }

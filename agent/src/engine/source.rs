@@ -5,10 +5,18 @@
 //! Where releases come from. One verification path for all of them.
 
 use std::fmt;
+use std::io::{self, Read};
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use reqwest::Url;
+
+use crate::engine::Limits;
+use crate::engine::error::FetchError;
+
+mod bundle;
+mod directory;
+mod http;
 
 /// A place that holds a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,5 +72,105 @@ impl fmt::Display for Source {
             }
             Self::Directory(path) | Self::Bundle(path) => path.display().fmt(f),
         }
+    }
+}
+
+/// An open source: paths in, bytes out. Blocks; lives on a worker thread.
+pub(crate) trait Repository: Send {
+    /// Starts to read a file of the repository. The reader gives the bytes as
+    /// they come; how many may come is [`Bounded`]'s business.
+    fn open(&mut self, path: &str, expect: Expect) -> Result<Box<dyn Read + Send>, FetchError>;
+
+    /// Whether an early end may be the network's fault.
+    fn is_network(&self) -> bool;
+}
+
+/// How many bytes a file has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Expect {
+    /// The signed length.
+    Exactly(u64),
+    /// A limit, where nothing signed says more.
+    AtMost(u64),
+}
+
+impl Expect {
+    pub(crate) fn bytes_max(self) -> u64 {
+        match self {
+            Self::Exactly(bytes) | Self::AtMost(bytes) => bytes,
+        }
+    }
+}
+
+/// Opens a source. Must run where the runtime of `runtime` is alive.
+pub(crate) fn open(
+    source: &Source,
+    limits: &Limits,
+    runtime: &tokio::runtime::Handle,
+) -> Result<Box<dyn Repository>, FetchError> {
+    Ok(match source {
+        Source::Http(url) => Box::new(http::HttpRepository::new(url, limits, runtime)?),
+        Source::Directory(path) => Box::new(directory::DirectoryRepository::new(path)),
+        Source::Bundle(path) => Box::new(bundle::BundleRepository::open(path)?),
+    })
+}
+
+/// A file of the repository, refused while reading when its length is wrong.
+pub(crate) fn open_bounded(
+    repository: &mut dyn Repository,
+    path: &str,
+    expect: Expect,
+) -> Result<Bounded, FetchError> {
+    let reader = repository.open(path, expect)?;
+    Ok(Bounded { reader, expect, bytes: 0, network: repository.is_network() })
+}
+
+/// A whole file of the repository in memory.
+pub(crate) fn fetch(
+    repository: &mut dyn Repository,
+    path: &str,
+    expect: Expect,
+) -> Result<Vec<u8>, FetchError> {
+    let mut bytes = Vec::new();
+    let read = open_bounded(repository, path, expect)?.read_to_end(&mut bytes);
+    match read {
+        Ok(_) => Ok(bytes),
+        Err(e) => Err(fetch_error(e)),
+    }
+}
+
+/// Gives at most what is expected; an error in place of one byte more, or of
+/// an end that comes too early.
+pub(crate) struct Bounded {
+    reader: Box<dyn Read + Send>,
+    expect: Expect,
+    bytes: u64,
+    network: bool,
+}
+
+impl Read for Bounded {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        let limit = self.expect.bytes_max();
+        let count = self.reader.read(buffer)?;
+        self.bytes = self.bytes.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
+        if self.bytes > limit {
+            return Err(io::Error::other(FetchError::TooLong { limit }));
+        }
+        if count == 0 && matches!(self.expect, Expect::Exactly(_)) && self.bytes < limit {
+            let (got, expected, network) = (self.bytes, limit, self.network);
+            return Err(io::Error::other(FetchError::Truncated { got, expected, network }));
+        }
+        Ok(count)
+    }
+}
+
+/// The fetch error inside an I/O error that a repository's reader returned.
+pub(crate) fn fetch_error(error: io::Error) -> FetchError {
+    match error.downcast::<FetchError>() {
+        Ok(error) => error,
+        Err(error) => FetchError::Read(error),
     }
 }

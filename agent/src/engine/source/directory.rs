@@ -1,0 +1,52 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! A repository as a directory on this node.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use crate::engine::error::FetchError;
+use crate::engine::source::{Expect, Repository};
+
+/// Reads below one directory.
+#[derive(Debug)]
+pub(super) struct DirectoryRepository {
+    root: PathBuf,
+}
+
+impl DirectoryRepository {
+    pub(super) fn new(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+}
+
+impl Repository for DirectoryRepository {
+    fn open(&mut self, path: &str, expect: Expect) -> Result<Box<dyn Read + Send>, FetchError> {
+        let path = self.root.join(path);
+        let failed = |source| FetchError::File { path: path.clone(), source };
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            // An absent file is an answer; an absent repository is not.
+            Err(e) if e.kind() == io::ErrorKind::NotFound && self.root.is_dir() => {
+                return Err(FetchError::NotFound);
+            }
+            Err(e) => return Err(failed(e)),
+        };
+        let metadata = file.metadata().map_err(failed)?;
+        if !metadata.is_file() {
+            return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")));
+        }
+        let limit = expect.bytes_max();
+        if metadata.len() > limit {
+            return Err(FetchError::TooLong { limit });
+        }
+        Ok(Box::new(file))
+    }
+
+    fn is_network(&self) -> bool {
+        false
+    }
+}
