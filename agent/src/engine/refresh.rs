@@ -1,0 +1,197 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! Refreshing the metadata: the client workflow of The Update Framework
+//! (specification 5.3 to 5.6) against one source, with what is accepted made
+//! durable before it is used.
+
+use jiff::Timestamp;
+
+use crate::engine::Limits;
+use crate::engine::error::{FetchError, TrustError, UpdateError};
+use crate::engine::source::{self, Expect, Repository};
+use crate::engine::trust::{Freshness, Role, TargetPin, Verifier, VerifyError};
+use crate::engine::trust_store::{Accepted, TrustStore, Trusted};
+
+/// What happens to metadata past its expiry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Expiry {
+    /// It is refused: a mirror must not be able to hold the node back.
+    Refuse,
+    /// It is taken and reported: an operator carried it here by hand.
+    Warn,
+}
+
+/// One refresh: the source and the rules that hold for it.
+pub(crate) struct Refresh<'a> {
+    pub(crate) repository: &'a mut dyn Repository,
+    /// The source as configured, for messages.
+    pub(crate) from: String,
+    pub(crate) now: Timestamp,
+    pub(crate) expiry: Expiry,
+    pub(crate) limits: &'a Limits,
+}
+
+impl Refresh<'_> {
+    /// Brings the trust up to date; what it returns is durable.
+    pub(crate) fn run(&mut self, store: &TrustStore) -> Result<Trusted, UpdateError> {
+        let mut trusted = store.load()?;
+        self.follow_roots(store, &mut trusted)?;
+        if self.expiry == Expiry::Refuse {
+            self.verified(Role::Root, trusted.verifier.check_expiry(Role::Root, self.now))?;
+        }
+        let fetched = self.lower_roles(&mut trusted)?;
+        if trusted.accepted.as_ref() != Some(&fetched) {
+            store.store(&trusted.verifier, &fetched)?;
+        }
+        for role in [Role::Root, Role::Timestamp, Role::Snapshot, Role::Targets] {
+            if let Err(VerifyError::Expired { expires }) =
+                trusted.verifier.check_expiry(role, self.now)
+            {
+                trusted.warnings.push(format!(
+                    "{} metadata expired at {expires}; this node's clock says {}",
+                    role.name(),
+                    self.now
+                ));
+            }
+        }
+        trusted.accepted = Some(fetched);
+        Ok(trusted)
+    }
+
+    /// A document that the targets list, whole and verified.
+    pub(crate) fn document(
+        &mut self,
+        verifier: &dyn Verifier,
+        name: &str,
+    ) -> Result<Vec<u8>, UpdateError> {
+        let document = |problem: String| UpdateError::Document { name: name.to_owned(), problem };
+        let pin = verifier
+            .target(name)
+            .ok_or_else(|| document("the repository does not list it".to_owned()))?;
+        if pin.length > self.limits.document_bytes {
+            return Err(document(format!(
+                "it has {} bytes, {} are allowed",
+                pin.length, self.limits.document_bytes
+            )));
+        }
+        let bytes = self.fetch(&target_path(name, &pin), Expect::Exactly(pin.length))?;
+        let got = crate::engine::digest::of(&bytes);
+        if got != pin.sha256 {
+            return Err(document(format!(
+                "its digest is {got}, the repository says {}",
+                pin.sha256
+            )));
+        }
+        Ok(bytes)
+    }
+
+    fn follow_roots(
+        &mut self,
+        store: &TrustStore,
+        trusted: &mut Trusted,
+    ) -> Result<(), UpdateError> {
+        let mut rotated = false;
+        for _ in 0..self.limits.root_rotations {
+            let version = trusted.verifier.versions().root.saturating_add(1);
+            let path = format!("metadata/{version}.root.json");
+            let expect = Expect::AtMost(self.limits.root_bytes);
+            let bytes = match source::fetch(self.repository, &path, expect) {
+                Ok(bytes) => bytes,
+                Err(FetchError::NotFound) => break,
+                Err(source) => return Err(self.fetch_failed(path, source)),
+            };
+            let updated = trusted.verifier.update_root(&bytes).map_err(VerifyError::Refused);
+            self.verified(Role::Root, updated)?;
+            store.store_root(version, &bytes)?;
+            rotated = true;
+        }
+        if rotated {
+            // A new root drops the lower roles; those it still vouches for stay floors.
+            store.load_floors(trusted)?;
+        }
+        Ok(())
+    }
+
+    fn lower_roles(&mut self, trusted: &mut Trusted) -> Result<Accepted, UpdateError> {
+        let believed_at = match self.expiry {
+            Expiry::Refuse => self.now,
+            Expiry::Warn => Timestamp::MIN,
+        };
+        let before = trusted.verifier.versions();
+        let stored = trusted.accepted.as_ref();
+        let verifier = &mut trusted.verifier;
+
+        let offered =
+            self.fetch("metadata/timestamp.json", Expect::AtMost(self.limits.timestamp_bytes))?;
+        let updated = verifier.update_timestamp(&offered, believed_at);
+        let timestamp = match (self.verified(Role::Timestamp, updated)?, stored) {
+            (Freshness::Same, Some(stored)) => stored.timestamp.clone(),
+            _ => offered,
+        };
+
+        let pin =
+            verifier.snapshot_pin().ok_or_else(|| self.unpinned(Role::Timestamp, "snapshot"))?;
+        let snapshot = match stored.filter(|_| before.snapshot == pin.version) {
+            Some(stored) => stored.snapshot.clone(),
+            None => {
+                let path = format!("metadata/{}.snapshot.json", pin.version);
+                self.fetch(&path, expected(pin.length, self.limits.snapshot_bytes))?
+            }
+        };
+        let updated = verifier.update_snapshot(&snapshot, believed_at);
+        self.verified(Role::Snapshot, updated)?;
+
+        let pin = verifier.targets_pin().ok_or_else(|| self.unpinned(Role::Snapshot, "targets"))?;
+        let targets = match stored.filter(|_| before.targets == pin.version) {
+            Some(stored) => stored.targets.clone(),
+            None => {
+                let path = format!("metadata/{}.targets.json", pin.version);
+                self.fetch(&path, expected(pin.length, self.limits.targets_bytes))?
+            }
+        };
+        let updated = verifier.update_targets(&targets, believed_at);
+        self.verified(Role::Targets, updated)?;
+        Ok(Accepted { timestamp, snapshot, targets })
+    }
+
+    fn fetch(&mut self, path: &str, expect: Expect) -> Result<Vec<u8>, UpdateError> {
+        source::fetch(self.repository, path, expect)
+            .map_err(|source| self.fetch_failed(path.to_owned(), source))
+    }
+
+    fn fetch_failed(&self, name: String, source: FetchError) -> UpdateError {
+        UpdateError::Fetch { name, from: self.from.clone(), source }
+    }
+
+    fn unpinned(&self, role: Role, missing: &str) -> UpdateError {
+        let source = TrustError::Malformed(format!("it names no {missing}"));
+        UpdateError::Metadata { role: role.name(), from: self.from.clone(), source }
+    }
+
+    fn verified<T>(&self, role: Role, result: Result<T, VerifyError>) -> Result<T, UpdateError> {
+        let (role, from) = (role.name(), self.from.clone());
+        result.map_err(|error| match error {
+            VerifyError::Expired { expires } => {
+                UpdateError::Expired { role, from, expires, now: self.now }
+            }
+            VerifyError::Refused(source) => UpdateError::Metadata { role, from, source },
+        })
+    }
+}
+
+/// Where a target lies: the hash goes before the file name, not the folder.
+pub(crate) fn target_path(name: &str, pin: &TargetPin) -> String {
+    match name.rsplit_once('/') {
+        Some((folder, file)) => format!("targets/{folder}/{}.{file}", pin.sha256),
+        None => format!("targets/{}.{name}", pin.sha256),
+    }
+}
+
+fn expected(length: Option<u64>, limit: u64) -> Expect {
+    match length {
+        Some(length) if length <= limit => Expect::Exactly(length),
+        _ => Expect::AtMost(limit),
+    }
+}

@@ -1,0 +1,198 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! Durable trust: the metadata accepted last, byte for byte, in `<root>/trust/`.
+//!
+//! ```text
+//! N.root.json        every root after the anchor, written as it is accepted
+//! N.snapshot.json    named by version, as in a repository
+//! N.targets.json
+//! timestamp.json     written last: names, by what it pins, the two above
+//! ```
+//!
+//! Invariants: what is accepted is durable before anybody acts on it; the
+//! three lower roles change together, by the rename of `timestamp.json`; no
+//! version falls, except that a role whose keys a new root has replaced starts
+//! afresh, as the specification demands. Stored metadata sets floors even when
+//! it has expired.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::engine::Limits;
+use crate::engine::error::{TrustError, UpdateError};
+use crate::engine::trust::{TufVerifier, Verifier, VerifyError};
+use crate::os::files::{self, FileError, Files};
+
+/// The directory of durable trust.
+#[derive(Debug, Clone)]
+pub(crate) struct TrustStore {
+    files: Arc<dyn Files>,
+    directory: PathBuf,
+    anchor: PathBuf,
+    limits: Limits,
+}
+
+/// The bytes of the three lower roles that were accepted together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Accepted {
+    pub(crate) timestamp: Vec<u8>,
+    pub(crate) snapshot: Vec<u8>,
+    pub(crate) targets: Vec<u8>,
+}
+
+/// What was accepted before: a verifier with its floors in place.
+#[derive(Debug)]
+pub(crate) struct Trusted {
+    pub(crate) verifier: TufVerifier,
+    pub(crate) accepted: Option<Accepted>,
+    /// Floors that a key rotation has lifted, in words.
+    pub(crate) warnings: Vec<String>,
+}
+
+impl TrustStore {
+    pub(crate) fn new(
+        files: Arc<dyn Files>,
+        directory: PathBuf,
+        anchor: PathBuf,
+        limits: Limits,
+    ) -> Self {
+        Self { files, directory, anchor, limits }
+    }
+
+    /// The anchor, then every stored root, then the stored roles as floors.
+    pub(crate) fn load(&self) -> Result<Trusted, UpdateError> {
+        let mut verifier = self
+            .load_anchor()
+            .map_err(|source| UpdateError::TrustAnchor { path: self.anchor.clone(), source })?;
+        loop {
+            let path = self.root_path(verifier.versions().root.saturating_add(1));
+            let Some(bytes) = files::read(&*self.files, &path, self.limits.root_bytes)? else {
+                break;
+            };
+            verifier.update_root(&bytes).map_err(|source| damaged(&path, source))?;
+        }
+        let mut trusted = Trusted { verifier, accepted: None, warnings: Vec::new() };
+        self.load_floors(&mut trusted)?;
+        Ok(trusted)
+    }
+
+    /// Puts the stored lower roles under the verifier's root. Those whose keys
+    /// the root has replaced set no floor any more.
+    pub(crate) fn load_floors(&self, trusted: &mut Trusted) -> Result<(), UpdateError> {
+        trusted.accepted = None;
+        let verifier = &mut trusted.verifier;
+        let path = self.directory.join(TIMESTAMP);
+        let Some(timestamp) = files::read(&*self.files, &path, self.limits.timestamp_bytes)? else {
+            return Ok(());
+        };
+        let mut take = |path: &Path, taken: Result<(), VerifyError>| match taken {
+            Ok(()) => Ok(true),
+            Err(VerifyError::Refused(TrustError::Signature { role, .. })) => {
+                trusted.warnings.push(format!(
+                    "the keys of the {role} role were replaced; its stored version no longer counts"
+                ));
+                Ok(false)
+            }
+            Err(VerifyError::Refused(source)) => Err(damaged(path, source)),
+            Err(VerifyError::Expired { .. }) => Ok(true),
+        };
+        if !take(&path, verifier.update_timestamp(&timestamp, Timestamp::MIN).map(|_| ()))? {
+            return Ok(());
+        }
+        let pin = verifier.snapshot_pin().map(|pin| pin.version);
+        let (path, snapshot) = self.read_pinned(pin, "snapshot", self.limits.snapshot_bytes)?;
+        if !take(&path, verifier.update_snapshot(&snapshot, Timestamp::MIN))? {
+            return Ok(());
+        }
+        let pin = verifier.targets_pin().map(|pin| pin.version);
+        let (path, targets) = self.read_pinned(pin, "targets", self.limits.targets_bytes)?;
+        if take(&path, verifier.update_targets(&targets, Timestamp::MIN))? {
+            trusted.accepted = Some(Accepted { timestamp, snapshot, targets });
+        }
+        Ok(())
+    }
+
+    /// Makes one more root durable.
+    pub(crate) fn store_root(&self, version: u64, bytes: &[u8]) -> Result<(), FileError> {
+        files::write_atomic(&*self.files, &self.root_path(version), bytes, 0o644)
+    }
+
+    /// Makes the three lower roles durable, together.
+    pub(crate) fn store(
+        &self,
+        verifier: &dyn Verifier,
+        accepted: &Accepted,
+    ) -> Result<(), FileError> {
+        let versions = verifier.versions();
+        let snapshot = self.directory.join(format!("{}.snapshot.json", versions.snapshot));
+        let targets = self.directory.join(format!("{}.targets.json", versions.targets));
+        for (path, bytes) in [(&targets, &accepted.targets), (&snapshot, &accepted.snapshot)] {
+            if self.differs(path, bytes)? {
+                files::write_atomic(&*self.files, path, bytes, 0o644)?;
+            }
+        }
+        let timestamp = self.directory.join(TIMESTAMP);
+        if self.differs(&timestamp, &accepted.timestamp)? {
+            files::write_atomic(&*self.files, &timestamp, &accepted.timestamp, 0o644)?;
+        }
+        for name in self.files.list(&self.directory)? {
+            let path = self.directory.join(&name);
+            let name = name.to_string_lossy();
+            let superseded = name.ends_with(".snapshot.json") || name.ends_with(".targets.json");
+            if superseded && path != snapshot && path != targets {
+                self.files.unlink(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn load_anchor(&self) -> Result<TufVerifier, TrustError> {
+        let bytes = files::read(&*self.files, &self.anchor, self.limits.root_bytes)?
+            .ok_or_else(|| TrustError::Malformed("there is no such file".to_owned()))?;
+        TufVerifier::from_anchor(&bytes)
+    }
+
+    fn read_pinned(
+        &self,
+        version: Option<u64>,
+        role: &str,
+        bytes_max: u64,
+    ) -> Result<(PathBuf, Vec<u8>), UpdateError> {
+        let path = match version {
+            Some(version) => self.directory.join(format!("{version}.{role}.json")),
+            None => self.directory.join(TIMESTAMP),
+        };
+        let problem = match version {
+            Some(_) => match files::read(&*self.files, &path, bytes_max)? {
+                Some(bytes) => return Ok((path, bytes)),
+                None => format!("it is gone although stored metadata names it as {role}"),
+            },
+            None => format!("stored metadata names no {role}"),
+        };
+        Err(damaged(&path, TrustError::Malformed(problem)))
+    }
+
+    fn differs(&self, path: &Path, bytes: &[u8]) -> Result<bool, FileError> {
+        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        match self.files.stat(path)? {
+            Some(stat) if stat.length == length => {
+                Ok(files::read(&*self.files, path, length)?.as_deref() != Some(bytes))
+            }
+            _ => Ok(true),
+        }
+    }
+
+    fn root_path(&self, version: u64) -> PathBuf {
+        self.directory.join(format!("{version}.root.json"))
+    }
+}
+
+const TIMESTAMP: &str = "timestamp.json";
+
+fn damaged(path: &Path, source: TrustError) -> UpdateError {
+    UpdateError::TrustStore { path: path.to_owned(), source }
+}
