@@ -24,20 +24,40 @@
 //! current or the pending release of the state; no accepted version falls.
 
 use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dockerlogger_manifest::{ChannelName, Target, Version};
 use jiff::Timestamp;
 use serde::Serialize;
-use tokio::sync::watch;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, watch};
 
+use crate::os::{Files, RealFiles};
+
+mod core;
+mod digest;
+mod documents;
 pub mod error;
+mod execute;
+mod layout;
 pub mod plan;
 pub mod policy;
+mod probe;
+mod recover;
+mod refresh;
 pub mod source;
+mod space;
+mod stage;
+mod state;
+mod trust;
+mod trust_store;
 pub mod view;
 
-pub use error::{FailureKind, OpenError, RollbackError, UpdateError};
+use core::Core;
+
+pub use error::{FailureKind, FileError, OpenError, RollbackError, UpdateError};
 pub use plan::{Plan, Step};
 pub use policy::{Decision, Reason};
 pub use source::Source;
@@ -147,7 +167,7 @@ pub enum Progress {
     /// The source is asked for its metadata.
     Checking,
     /// It was decided to move; what follows is the plan's steps.
-    Decided(Plan),
+    Decided(Box<Plan>),
     /// A step begins.
     Step(Step),
     /// Bytes of the artifact taken so far.
@@ -160,45 +180,80 @@ pub enum Progress {
 }
 
 /// The owner of one install root. Dropping it releases the lock.
+///
+/// Its work is blocking and runs on the runtime's blocking threads; the async
+/// methods need a tokio runtime with I/O and time enabled.
 #[derive(Debug)]
 pub struct Engine {
-    view: watch::Sender<NodeView>,
+    core: Arc<Mutex<Core>>,
+    view: watch::Receiver<NodeView>,
 }
 
 impl Engine {
     /// Takes the root: creates what is missing, locks it, repairs what an
     /// interruption left, removes litter. Blocks on the disk.
     pub fn open(config: EngineConfig) -> Result<Self, OpenError> {
-        let _ = config;
-        todo!()
+        Self::open_on(config, Arc::new(RealFiles), Timestamp::now())
+    }
+
+    fn open_on(
+        config: EngineConfig,
+        files: Arc<dyn Files>,
+        now: Timestamp,
+    ) -> Result<Self, OpenError> {
+        let core = Core::open(config, files, now)?;
+        let view = core.subscribe();
+        Ok(Self { core: Arc::new(Mutex::new(core)), view })
     }
 
     /// Refreshes the metadata, decides and plans; changes nothing but the
     /// trust floors. This is what a dry run shows.
     pub async fn plan(&mut self, source: &Source, now: Timestamp) -> Result<Plan, UpdateError> {
-        let _ = (source, now);
-        todo!()
+        let source = source.clone();
+        let work = move |core: &mut Core, runtime: &Handle| core.plan(&source, now, runtime);
+        self.blocking(work).await.unwrap_or(Err(UpdateError::Abandoned))
     }
 
     /// Plans as [`Engine::plan`] does, then does it. When it returns
     /// [`Outcome::Moved`] the switch is durable. An error leaves what was
     /// installed as it was. Dropping the future does not stop the work: the
-    /// step in hand ends, and later calls wait for it.
+    /// update goes on to its end, and later calls wait for it.
     pub async fn update(
         &mut self,
         source: &Source,
         now: Timestamp,
         progress: &mut (dyn FnMut(Progress) + Send),
     ) -> Result<Outcome, UpdateError> {
-        let _ = (source, now, progress);
-        todo!()
+        let source = source.clone();
+        let (sender, mut receiver) = mpsc::channel(PROGRESS_MAX);
+        let work = move |core: &mut Core, runtime: &Handle| {
+            let mut tell = |sign: Progress| {
+                // Bytes may be skipped, steps may not; without a listener both are.
+                match sign {
+                    Progress::Downloading { .. } => drop(sender.try_send(sign)),
+                    _ => drop(sender.blocking_send(sign)),
+                }
+            };
+            core.update(&source, now, runtime, &mut tell)
+        };
+        let mut working = pin!(self.blocking(work));
+        let updated = loop {
+            tokio::select! {
+                Some(sign) = receiver.recv() => progress(sign),
+                updated = &mut working => break updated,
+            }
+        };
+        while let Ok(sign) = receiver.try_recv() {
+            progress(sign);
+        }
+        updated.unwrap_or(Err(UpdateError::Abandoned))
     }
 
     /// Switches to the previous release and blocks the one it leaves. A second
     /// rollback goes forward again and lifts that block.
     pub async fn rollback(&mut self, now: Timestamp) -> Result<Outcome, RollbackError> {
-        let _ = now;
-        todo!()
+        let work = move |core: &mut Core, _: &Handle| core.rollback(now);
+        self.blocking(work).await.unwrap_or(Err(RollbackError::Abandoned))
     }
 
     /// What the node tells about itself, as of now.
@@ -209,6 +264,28 @@ impl Engine {
     /// The same, for readers that live beside a running update: the value
     /// changes with every durable change.
     pub fn subscribe(&self) -> watch::Receiver<NodeView> {
-        self.view.subscribe()
+        self.view.clone()
+    }
+
+    /// Runs blocking work on the core; none if it panicked.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Core, &Handle) -> T + Send + 'static,
+    ) -> Option<T> {
+        let core = Arc::clone(&self.core);
+        let runtime = Handle::current();
+        let task = tokio::task::spawn_blocking(move || {
+            // A panic leaves the core as the disk may not be: look again.
+            let mut core = core.lock().unwrap_or_else(|poisoned| {
+                let mut core = poisoned.into_inner();
+                core.unsettled = true;
+                core
+            });
+            work(&mut core, &runtime)
+        });
+        task.await.ok()
     }
 }
+
+/// Signs of life that wait for a slow listener.
+const PROGRESS_MAX: usize = 64;

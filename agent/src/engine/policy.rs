@@ -8,7 +8,7 @@ use std::fmt;
 
 use dockerlogger_manifest::{Artifact, Channel, ChannelName, Digest, Release, Target, Version};
 
-use crate::engine::view::{Blocked, Installed};
+use crate::engine::view::Blocked;
 
 /// Everything a decision depends on.
 #[derive(Debug, Clone)]
@@ -19,8 +19,8 @@ pub struct Facts {
     pub release: Release,
     /// This node's platform.
     pub target: Target,
-    /// What is active, if anything.
-    pub current: Option<Installed>,
+    /// Version and digest of what is active, if anything.
+    pub current: Option<(Version, Digest)>,
     /// Whether what is active is damaged on disk and wants installing again.
     pub damaged: bool,
     /// What must not be installed.
@@ -143,10 +143,11 @@ pub fn decide(facts: &Facts) -> Decision {
             available: facts.release.targets.keys().cloned().collect(),
         });
     };
-    if let Some(current) = &facts.current {
-        if current.digest == artifact.sha256 && !facts.damaged {
-            return Decision::Stay(Reason::AlreadyInstalled { version: current.version.clone() });
-        }
+    if let Some((installed, digest)) = &facts.current
+        && *digest == artifact.sha256
+        && !facts.damaged
+    {
+        return Decision::Stay(Reason::AlreadyInstalled { version: installed.clone() });
     }
     if facts.channel.halted {
         return Decision::Stay(Reason::Halted {
@@ -161,14 +162,14 @@ pub fn decide(facts: &Facts) -> Decision {
             why: blocked.reason.clone(),
         });
     }
-    if let Some(current) = facts.current.as_ref().filter(|current| *version < current.version) {
+    if let Some((installed, _)) = facts.current.as_ref().filter(|(current, _)| version < current) {
         return Decision::Stay(Reason::Older {
-            installed: current.version.clone(),
+            installed: installed.clone(),
             offered: version.clone(),
         });
     }
     Decision::Move(Move {
-        from: facts.current.as_ref().map(|current| current.version.clone()),
+        from: facts.current.as_ref().map(|(installed, _)| installed.clone()),
         to: version.clone(),
         digest: artifact.sha256,
         artifact: artifact.clone(),

@@ -1,0 +1,417 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! The engine's inside: one owner of the root, synchronous, on a worker thread.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use dockerlogger_manifest::{Channel, Digest, Release};
+use jiff::Timestamp;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+use crate::engine::documents;
+use crate::engine::error::{OpenError, RollbackError, UpdateError};
+use crate::engine::execute::{self, Execution};
+use crate::engine::layout::Layout;
+use crate::engine::plan::{self, Plan};
+use crate::engine::policy::{self, Decision, Facts};
+use crate::engine::recover::{self, Found, Repair};
+use crate::engine::refresh::{Expiry, Refresh};
+use crate::engine::source::{self, Repository, Source};
+use crate::engine::state::{FORMAT, Loaded, Slot, State, StateStore};
+use crate::engine::trust::Verifier;
+use crate::engine::trust_store::TrustStore;
+use crate::engine::view::{Blocked, Installed, LastCheck, NodeView, TrustVersions};
+use crate::engine::{EngineConfig, Outcome, Progress};
+use crate::os::lock::{LockError, RootLock};
+use crate::os::{FileError, Files};
+
+/// Everything an engine knows and holds.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) config: EngineConfig,
+    pub(crate) layout: Layout,
+    pub(crate) states: StateStore,
+    pub(crate) state: State,
+    /// The manifests of what is in the store.
+    pub(crate) releases: BTreeMap<Digest, Release>,
+    /// The current release is not whole on disk.
+    pub(crate) damaged: bool,
+    /// A change was begun and not ended: look at the disk before the next one.
+    pub(crate) unsettled: bool,
+    trust: TrustStore,
+    hold: Option<String>,
+    notes: Vec<String>,
+    versions: Option<TrustVersions>,
+    last_check: Option<LastCheck>,
+    view: watch::Sender<NodeView>,
+    _lock: RootLock,
+}
+
+/// What was gathered for a decision.
+struct Observed {
+    repository: Box<dyn Repository>,
+    facts: Facts,
+    release_json: Vec<u8>,
+    warnings: Vec<String>,
+}
+
+impl Core {
+    pub(crate) fn open(
+        config: EngineConfig,
+        files: Arc<dyn Files>,
+        now: Timestamp,
+    ) -> Result<Self, OpenError> {
+        let layout = Layout::new(Arc::clone(&files), config.root.clone());
+        files.make_dir(&config.root, 0o755).map_err(OpenError::Layout)?;
+        let path = config.root.join("lock");
+        let lock = RootLock::take(&path).map_err(|e| match e {
+            LockError::Held { pid } => OpenError::Locked { path: path.clone(), pid },
+            LockError::File(e) => OpenError::Layout(e),
+        })?;
+        layout.create().map_err(OpenError::Layout)?;
+        let trust = TrustStore::new(
+            Arc::clone(&files),
+            layout.trust(),
+            config.trust_anchor.clone(),
+            config.limits.clone(),
+        );
+        let states = StateStore::new(files, layout.state());
+        let empty = NodeView {
+            channel: config.channel.clone(),
+            target: config.target.clone(),
+            current: None,
+            previous: None,
+            pending: None,
+            blocked: Vec::new(),
+            since: None,
+            trust: None,
+            last_check: None,
+            hold: None,
+            notes: Vec::new(),
+        };
+        let mut core = Self {
+            config,
+            layout,
+            states,
+            state: State::default(),
+            releases: BTreeMap::new(),
+            damaged: false,
+            unsettled: true,
+            trust,
+            hold: None,
+            notes: Vec::new(),
+            versions: None,
+            last_check: None,
+            view: watch::Sender::new(empty),
+            _lock: lock,
+        };
+        core.recover(now)?;
+        // For the view only: what is wrong with the trust is said by the next check.
+        core.versions = core.trust.load().ok().map(|trusted| trusted.verifier.versions());
+        core.publish();
+        Ok(core)
+    }
+
+    pub(crate) fn subscribe(&self) -> watch::Receiver<NodeView> {
+        self.view.subscribe()
+    }
+
+    pub(crate) fn plan(
+        &mut self,
+        source: &Source,
+        now: Timestamp,
+        runtime: &Handle,
+    ) -> Result<Plan, UpdateError> {
+        let planned = self.settle(now).and_then(|()| self.observe(source, now, runtime));
+        let planned = planned.and_then(|mut observed| self.plan_observed(&mut observed));
+        let outcome = planned.as_ref().map(|plan| match &plan.decision {
+            Decision::Stay(reason) => reason.to_string(),
+            Decision::Move(target) => format!("release {} is available", target.to),
+        });
+        self.checked(now, outcome);
+        planned
+    }
+
+    pub(crate) fn update(
+        &mut self,
+        source: &Source,
+        now: Timestamp,
+        runtime: &Handle,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Outcome, UpdateError> {
+        let updated = self.update_unrecorded(source, now, runtime, progress);
+        let outcome = updated.as_ref().map(|outcome| match outcome {
+            Outcome::Moved { to, .. } => format!("installed release {to}"),
+            Outcome::Stayed(reason) => reason.to_string(),
+        });
+        self.checked(now, outcome);
+        updated
+    }
+
+    pub(crate) fn rollback(&mut self, now: Timestamp) -> Result<Outcome, RollbackError> {
+        self.settle(now).map_err(|e| match e {
+            UpdateError::Held(hold) => RollbackError::Held(hold),
+            UpdateError::File(e) => RollbackError::File(e),
+            _ => RollbackError::Abandoned,
+        })?;
+        let previous = self.state.previous.clone().ok_or(RollbackError::NoPrevious)?;
+        let (version, digest) = (previous.version.clone(), previous.digest);
+        if self.layout.verify(&digest, self.config.limits.document_bytes)?.is_err() {
+            return Err(RollbackError::Damaged { version, digest });
+        }
+        let left = self.state.current.clone();
+        let block = left.as_ref().map(|left| Blocked {
+            digest: left.digest,
+            version: left.version.clone(),
+            reason: format!("rolled back to release {version} by the operator"),
+        });
+        execute::record_intent(self, previous, block)?;
+        execute::switch(self)?;
+        if let Err(e) = execute::confirm(self, now) {
+            self.recover_after(now, e, &digest)?;
+        }
+        let from = left.map(|left| left.version);
+        Ok(Outcome::Moved { from, to: version, warnings: Vec::new() })
+    }
+
+    /// Shows readers what is true now.
+    pub(crate) fn publish(&self) {
+        let installed = |slot: &Option<Slot>| {
+            let slot = slot.as_ref()?;
+            Some(Installed {
+                version: slot.version.clone(),
+                digest: slot.digest,
+                installed_at: slot.installed_at,
+                release: self.releases.get(&slot.digest)?.clone(),
+            })
+        };
+        self.view.send_modify(|view| {
+            view.current = installed(&self.state.current);
+            view.previous = installed(&self.state.previous);
+            view.pending = installed(&self.state.pending);
+            view.blocked.clone_from(&self.state.blocked);
+            view.since = self.state.since;
+            view.trust = self.versions;
+            view.last_check.clone_from(&self.last_check);
+            view.hold.clone_from(&self.hold);
+            view.notes.clone_from(&self.notes);
+        });
+    }
+
+    /// Before a change: nothing may be half done, and nothing may forbid it.
+    fn settle(&mut self, now: Timestamp) -> Result<(), UpdateError> {
+        if self.unsettled {
+            self.recover(now).map_err(|e| match e {
+                OpenError::Layout(e) => UpdateError::File(e),
+                other => UpdateError::Held(other.to_string()),
+            })?;
+        }
+        match &self.hold {
+            Some(hold) => Err(UpdateError::Held(hold.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// Looks at the disk and repairs what an interruption left.
+    fn recover(&mut self, now: Timestamp) -> Result<(), OpenError> {
+        let found = self.look().map_err(OpenError::Layout)?;
+        if let Loaded::TooNew { path, found } = found.state {
+            return Err(OpenError::StateTooNew { path, found, known: FORMAT });
+        }
+        let recovery = recover::recover(&found, now);
+        self.state = recovery.state;
+        self.damaged = recovery.damaged;
+        self.hold = recovery.hold;
+        self.notes = recovery.notes;
+        self.releases = found
+            .entries
+            .into_iter()
+            .filter_map(|(digest, release)| Some((digest, release.ok()?)))
+            .collect();
+        self.repair(&recovery.repairs).map_err(OpenError::Layout)?;
+        self.unsettled = false;
+        self.publish();
+        Ok(())
+    }
+
+    fn look(&self) -> Result<Found, FileError> {
+        self.layout.remove_litter()?;
+        let mut entries = BTreeMap::new();
+        let mut strangers = Vec::new();
+        for name in self.layout.files.list(&self.layout.store())? {
+            let name = name.to_string_lossy().into_owned();
+            match name.parse() {
+                Ok(digest) => {
+                    let verified =
+                        self.layout.verify(&digest, self.config.limits.document_bytes)?;
+                    entries.insert(digest, verified);
+                }
+                Err(_) => strangers.push(name),
+            }
+        }
+        let (state, link) = (self.states.load()?, self.layout.link()?);
+        Ok(Found { state, link, entries, strangers })
+    }
+
+    fn repair(&mut self, repairs: &[Repair]) -> Result<(), FileError> {
+        for repair in repairs {
+            match repair {
+                Repair::Switch(digest) => self.layout.switch(digest)?,
+                Repair::SyncLink => self.layout.sync_link()?,
+                Repair::RemoveLink => self.layout.remove_link()?,
+                Repair::Save => self.states.save(&mut self.state)?,
+                Repair::Discard(name) => {
+                    self.layout.discard(name)?;
+                    self.releases.retain(|digest, _| digest.to_string() != *name);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Gathers the facts; the only part of planning that does I/O.
+    fn observe(
+        &mut self,
+        source: &Source,
+        now: Timestamp,
+        runtime: &Handle,
+    ) -> Result<Observed, UpdateError> {
+        let limits = &self.config.limits;
+        let from = source.to_string();
+        let mut repository = source::open(source, limits, runtime).map_err(|e| {
+            UpdateError::Fetch { name: "the repository".to_owned(), from: from.clone(), source: e }
+        })?;
+        let expiry = match source {
+            Source::Bundle(_) => Expiry::Warn,
+            Source::Http(_) | Source::Directory(_) => Expiry::Refuse,
+        };
+        let mut refresh = Refresh { repository: &mut *repository, from, now, expiry, limits };
+        let trusted = refresh.run(&self.trust)?;
+        self.versions = Some(trusted.verifier.versions());
+
+        let name = Channel::target_name(&self.config.channel);
+        let bytes = refresh.document(&trusted.verifier, &name)?;
+        let channel = documents::parse_channel(&bytes, &self.config.channel)
+            .map_err(|problem| UpdateError::Document { name, problem })?;
+        let name = Release::target_name(&channel.release);
+        let release_json = refresh.document(&trusted.verifier, &name)?;
+        let document = |problem| UpdateError::Document { name: name.clone(), problem };
+        let release = documents::parse_release(&release_json, &channel).map_err(document)?;
+        if let Some(artifact) = release.targets.get(&self.config.target) {
+            let pin = trusted.verifier.target(&artifact.name);
+            let target = &self.config.target;
+            documents::check_artifact(&release, target, artifact, pin, limits.artifact_bytes)
+                .map_err(document)?;
+        }
+        let facts = Facts {
+            channel,
+            release,
+            target: self.config.target.clone(),
+            current: self.state.current.as_ref().map(|slot| (slot.version.clone(), slot.digest)),
+            damaged: self.damaged,
+            blocked: self.state.blocked.clone(),
+        };
+        Ok(Observed { repository, facts, release_json, warnings: trusted.warnings })
+    }
+
+    fn plan_observed(&self, observed: &mut Observed) -> Result<Plan, UpdateError> {
+        let decision = policy::decide(&observed.facts);
+        let staged = match &decision {
+            Decision::Move(target) => {
+                self.layout.verify(&target.digest, self.config.limits.document_bytes)?.is_ok()
+            }
+            Decision::Stay(_) => false,
+        };
+        let warnings = std::mem::take(&mut observed.warnings);
+        Ok(plan::plan(decision, self.config.reserve_bytes, staged, warnings))
+    }
+
+    fn update_unrecorded(
+        &mut self,
+        source: &Source,
+        now: Timestamp,
+        runtime: &Handle,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Outcome, UpdateError> {
+        progress(Progress::Checking);
+        self.settle(now)?;
+        let mut observed = self.observe(source, now, runtime)?;
+        let plan = self.plan_observed(&mut observed)?;
+        let target = match &plan.decision {
+            Decision::Stay(reason) if reason.is_refusal() => {
+                return Err(UpdateError::Declined(reason.clone()));
+            }
+            Decision::Stay(reason) => return Ok(Outcome::Stayed(reason.clone())),
+            Decision::Move(target) => target,
+        };
+        progress(Progress::Decided(Box::new(plan.clone())));
+        let mut execution = Execution {
+            core: self,
+            repository: &mut *observed.repository,
+            target,
+            release: &observed.facts.release,
+            release_json: &observed.release_json,
+            now,
+            runtime,
+        };
+        let mut warnings = plan.warnings.clone();
+        match execution.run(&plan, progress) {
+            Ok(()) => {}
+            // Past the commit point a failure is a matter of tidying up.
+            Err(UpdateError::File(e)) => {
+                let warning = format!("{e}: {}", e.source);
+                self.recover_after(now, e, &target.digest)?;
+                warnings.push(warning);
+            }
+            Err(e) => return Err(e),
+        }
+        Ok(Outcome::Moved { from: target.from.clone(), to: target.to.clone(), warnings })
+    }
+
+    /// After a failed file operation: Ok if the disk says that the switch to
+    /// `digest` was done nevertheless.
+    fn recover_after(
+        &mut self,
+        now: Timestamp,
+        error: FileError,
+        digest: &Digest,
+    ) -> Result<(), FileError> {
+        let begun = self.unsettled || self.is_current(digest);
+        if begun && self.recover(now).is_ok() && self.is_current(digest) && !self.damaged {
+            return Ok(());
+        }
+        Err(error)
+    }
+
+    fn is_current(&self, digest: &Digest) -> bool {
+        self.state.current.as_ref().is_some_and(|current| current.digest == *digest)
+    }
+
+    fn checked(&mut self, at: Timestamp, outcome: Result<String, &UpdateError>) {
+        let last = match outcome {
+            Ok(outcome) => LastCheck { at, outcome, error: None, kind: None },
+            Err(e) => {
+                let (error, kind) = (Some(chain(e)), Some(e.kind()));
+                LastCheck { at, outcome: String::new(), error, kind }
+            }
+        };
+        self.last_check = Some(last);
+        self.publish();
+    }
+}
+
+/// An error and its causes in one line, for the view.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

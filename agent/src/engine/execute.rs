@@ -1,0 +1,154 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! Doing the steps of a plan, one thin function each.
+//!
+//! The order is law: intent before switch, switch before confirmation,
+//! confirmation before collection; each is durable before the next begins.
+
+use dockerlogger_manifest::{Extra, Release};
+use jiff::Timestamp;
+use tokio::runtime::Handle;
+
+use crate::engine::Progress;
+use crate::engine::core::Core;
+use crate::engine::error::{ArtifactError, UpdateError};
+use crate::engine::plan::{Plan, Step};
+use crate::engine::policy::Move;
+use crate::engine::probe;
+use crate::engine::refresh::target_path;
+use crate::engine::source::{self, Expect, Repository};
+use crate::engine::space;
+use crate::engine::stage::Staging;
+use crate::engine::state::Slot;
+use crate::engine::trust::TargetPin;
+use crate::engine::view::Blocked;
+use crate::os::FileError;
+
+/// Bytes of the artifact between two signs of life.
+const PROGRESS_BYTES: u64 = 512 << 10;
+
+/// Everything that the steps of one update work with.
+pub(crate) struct Execution<'a> {
+    pub(crate) core: &'a mut Core,
+    pub(crate) repository: &'a mut dyn Repository,
+    pub(crate) target: &'a Move,
+    pub(crate) release: &'a Release,
+    /// The release as signed, byte for byte.
+    pub(crate) release_json: &'a [u8],
+    pub(crate) now: Timestamp,
+    pub(crate) runtime: &'a Handle,
+}
+
+impl Execution<'_> {
+    /// Does the steps in order; the first failure ends it.
+    pub(crate) fn run(
+        &mut self,
+        plan: &Plan,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<(), UpdateError> {
+        for step in &plan.steps {
+            progress(Progress::Step(step.clone()));
+            match step {
+                Step::CheckSpace { needed, reserve } => {
+                    space::check(&self.core.layout, &self.target.to, *needed, *reserve)?;
+                }
+                Step::Stage { .. } => self.stage(progress)?,
+                Step::Probe { .. } => self.probe()?,
+                Step::RecordIntent { digest } => {
+                    let installed_at = self.now;
+                    let (version, digest) = (self.target.to.clone(), *digest);
+                    let slot = Slot { version, digest, installed_at, extra: Extra::new() };
+                    self.core.releases.insert(slot.digest, self.release.clone());
+                    record_intent(self.core, slot, None)?;
+                }
+                Step::Switch { .. } => switch(self.core)?,
+                Step::Confirm { .. } => confirm(self.core, self.now)?,
+                Step::Collect => collect(self.core)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn stage(&mut self, progress: &mut dyn FnMut(Progress)) -> Result<(), UpdateError> {
+        let artifact = &self.target.artifact;
+        let refused = |source| UpdateError::Artifact { name: artifact.name.clone(), source };
+        let pin = TargetPin { length: artifact.size, sha256: artifact.sha256 };
+        let path = target_path(&artifact.name, &pin);
+        let packed = source::open_bounded(self.repository, &path, Expect::Exactly(artifact.size))
+            .map_err(|e| refused(ArtifactError::Read(e)))?;
+        let staging = Staging {
+            layout: &self.core.layout,
+            artifact,
+            release_json: self.release_json,
+            window_log_max: self.core.config.limits.zstd_window_log,
+        };
+        let (mut told, total) = (0, artifact.size);
+        let mut tell = |bytes: u64| {
+            if bytes >= told + PROGRESS_BYTES || (bytes == total && told != total) {
+                told = bytes;
+                progress(Progress::Downloading { bytes, total });
+            }
+        };
+        staging.run(packed, &mut tell).map_err(refused)
+    }
+
+    fn probe(&mut self) -> Result<(), UpdateError> {
+        let logger = self.core.layout.logger(&self.target.digest);
+        let timeout = self.core.config.limits.probe_timeout;
+        let probed = self.runtime.block_on(probe::probe(&logger, self.release, timeout));
+        probed.map_err(|source| UpdateError::Probe {
+            version: self.target.to.clone(),
+            source: Box::new(source),
+        })
+    }
+}
+
+/// Writes down what is about to be switched to.
+pub(crate) fn record_intent(
+    core: &mut Core,
+    slot: Slot,
+    block: Option<Blocked>,
+) -> Result<(), FileError> {
+    core.unsettled = true;
+    core.state.begin(slot, block);
+    core.states.save(&mut core.state)?;
+    core.publish();
+    Ok(())
+}
+
+/// Switches to the pending release: the commit point.
+pub(crate) fn switch(core: &mut Core) -> Result<(), FileError> {
+    match &core.state.pending {
+        Some(pending) => core.layout.switch(&pending.digest),
+        None => Ok(()),
+    }
+}
+
+/// Writes down that the switch is done.
+pub(crate) fn confirm(core: &mut Core, now: Timestamp) -> Result<(), FileError> {
+    core.state.confirm(now);
+    core.states.save(&mut core.state)?;
+    core.unsettled = false;
+    core.damaged = false;
+    core.publish();
+    Ok(())
+}
+
+/// Removes every stored release that is neither current nor previous.
+pub(crate) fn collect(core: &mut Core) -> Result<(), FileError> {
+    let kept: Vec<String> = [&core.state.current, &core.state.previous]
+        .into_iter()
+        .flatten()
+        .map(|slot| slot.digest.to_string())
+        .collect();
+    for name in core.layout.files.list(&core.layout.store())? {
+        let name = name.to_string_lossy();
+        if !kept.iter().any(|kept| *kept == name) {
+            core.layout.discard(&name)?;
+        }
+    }
+    core.releases.retain(|digest, _| kept.contains(&digest.to_string()));
+    Ok(())
+}

@@ -1,0 +1,211 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! The install root: where things lie, and the few changes made to it as a
+//! whole. Everything that changes `store/` or `bin/` is here or in [`stage`].
+//!
+//! [`stage`]: crate::engine::stage
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use dockerlogger_manifest::{Digest, Release};
+
+use crate::engine::digest;
+use crate::os::files::{self, FileError, FileKind, Files};
+
+/// The paths of one install root.
+#[derive(Debug, Clone)]
+pub(crate) struct Layout {
+    pub(crate) files: Arc<dyn Files>,
+    root: PathBuf,
+}
+
+/// What `bin/logger` is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Link {
+    /// There is nothing.
+    Absent,
+    /// A link into `store/`.
+    To(Digest),
+    /// Something that we did not make.
+    Foreign,
+}
+
+/// The file of a release that `bin/logger` names.
+pub(crate) const LOGGER: &str = "logger";
+/// The signed manifest beside the files of a release.
+pub(crate) const RELEASE: &str = "release.json";
+
+impl Layout {
+    pub(crate) fn new(files: Arc<dyn Files>, root: PathBuf) -> Self {
+        Self { files, root }
+    }
+
+    /// Creates what is missing. Everything below the root is on one file system.
+    pub(crate) fn create(&self) -> Result<(), FileError> {
+        // lx zones read the tree under /native: the way to the logger is open to all.
+        for (directory, mode) in [
+            (self.bin(), 0o755),
+            (self.store(), 0o755),
+            (self.state(), 0o700),
+            (self.trust(), 0o755),
+            (self.tmp(), 0o700),
+        ] {
+            self.files.make_dir(&directory, mode)?;
+        }
+        self.files.sync_dir(&self.root)
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(crate) fn bin(&self) -> PathBuf {
+        self.root.join("bin")
+    }
+
+    pub(crate) fn store(&self) -> PathBuf {
+        self.root.join("store")
+    }
+
+    pub(crate) fn state(&self) -> PathBuf {
+        self.root.join("state")
+    }
+
+    pub(crate) fn trust(&self) -> PathBuf {
+        self.root.join("trust")
+    }
+
+    pub(crate) fn tmp(&self) -> PathBuf {
+        self.root.join("tmp")
+    }
+
+    pub(crate) fn entry(&self, digest: &Digest) -> PathBuf {
+        self.store().join(digest.to_string())
+    }
+
+    /// The logger of a release in the store.
+    pub(crate) fn logger(&self, digest: &Digest) -> PathBuf {
+        self.entry(digest).join(LOGGER)
+    }
+
+    fn logger_link(&self) -> PathBuf {
+        self.bin().join(LOGGER)
+    }
+
+    fn logger_link_temporary(&self) -> PathBuf {
+        self.bin().join(".logger.tmp")
+    }
+
+    /// Where `bin/logger` points.
+    pub(crate) fn link(&self) -> Result<Link, FileError> {
+        let path = self.logger_link();
+        let Some(target) = self.files.read_link(&path)? else {
+            let absent = self.files.stat(&path)?.is_none();
+            return Ok(if absent { Link::Absent } else { Link::Foreign });
+        };
+        let digest = target
+            .to_str()
+            .and_then(|text| text.strip_prefix("../store/"))
+            .and_then(|text| text.strip_suffix("/logger"))
+            .and_then(|text| text.parse().ok());
+        Ok(digest.map_or(Link::Foreign, Link::To))
+    }
+
+    /// Makes `bin/logger` another release: the commit point. Durable when it
+    /// returns. The link is relative because zones see the tree elsewhere.
+    pub(crate) fn switch(&self, digest: &Digest) -> Result<(), FileError> {
+        let temporary = self.logger_link_temporary();
+        self.files.unlink(&temporary)?;
+        let target = PathBuf::from(format!("../store/{digest}/{LOGGER}"));
+        self.files.symlink(&target, &temporary)?;
+        self.files.rename(&temporary, &self.logger_link())?;
+        self.files.sync_dir(&self.bin())
+    }
+
+    /// Makes the link, as it is, durable.
+    pub(crate) fn sync_link(&self) -> Result<(), FileError> {
+        self.files.sync_dir(&self.bin())
+    }
+
+    /// Removes a link that names nothing.
+    pub(crate) fn remove_link(&self) -> Result<(), FileError> {
+        self.files.unlink(&self.logger_link())?;
+        self.files.sync_dir(&self.bin())
+    }
+
+    /// Empties `tmp/` and removes half-made links and files.
+    pub(crate) fn remove_litter(&self) -> Result<(), FileError> {
+        for name in self.files.list(&self.tmp())? {
+            files::remove_tree(&*self.files, &self.tmp().join(name))?;
+        }
+        self.files.unlink(&self.logger_link_temporary())?;
+        files::remove_temporaries(&*self.files, &self.state())?;
+        files::remove_temporaries(&*self.files, &self.trust())
+    }
+
+    /// Takes something out of `store/`: first out of sight, durably, then away,
+    /// so that an interruption leaves litter and no half release.
+    pub(crate) fn discard(&self, name: &str) -> Result<(), FileError> {
+        let (from, to) = (self.store().join(name), self.tmp().join(format!("discarded-{name}")));
+        files::remove_tree(&*self.files, &to)?;
+        if self.files.stat(&from)?.is_some() {
+            self.files.rename(&from, &to)?;
+            self.files.sync_dir(&self.tmp())?;
+            self.files.sync_dir(&self.store())?;
+        }
+        files::remove_tree(&*self.files, &to)
+    }
+
+    /// Reads a release in `store/` whole and compares it with its manifest.
+    /// The inner error says what is wrong with it.
+    pub(crate) fn verify(
+        &self,
+        digest: &Digest,
+        document_bytes_max: u64,
+    ) -> Result<Result<Release, String>, FileError> {
+        let entry = self.entry(digest);
+        if self.files.stat(&entry)?.is_none_or(|stat| stat.kind != FileKind::Directory) {
+            return Ok(Err("it is not there".to_owned()));
+        }
+        let json = match files::read(&*self.files, &entry.join(RELEASE), document_bytes_max) {
+            Ok(Some(json)) => json,
+            Ok(None) => return Ok(Err(format!("{RELEASE} is missing"))),
+            Err(e) => return Ok(Err(format!("{e}: {}", e.source))),
+        };
+        let release: Release = match serde_json::from_slice(&json) {
+            Ok(release) => release,
+            Err(e) => return Ok(Err(format!("{RELEASE} is not a release manifest: {e}"))),
+        };
+        let Some(artifact) = release.targets.values().find(|found| found.sha256 == *digest) else {
+            return Ok(Err(format!("{RELEASE} does not list artifact {digest}")));
+        };
+        for file in &artifact.files {
+            let path = entry.join(&file.path);
+            let stat = self.files.stat(&path)?;
+            let as_signed = stat.is_some_and(|stat| {
+                stat.kind == FileKind::Regular && stat.length == file.size && stat.mode == file.mode
+            });
+            if !as_signed {
+                return Ok(Err(format!("{} is missing or has another length or mode", file.path)));
+            }
+            let content = self.files.open(&path).and_then(|reader| {
+                digest::of_reader(reader).map_err(|e| FileError::new("read", &path, e))
+            });
+            match content {
+                Ok((got, _)) if got == file.sha256 => {}
+                Ok((got, _)) => {
+                    let expected = file.sha256;
+                    return Ok(Err(format!(
+                        "digest of {} is {got}, the release says {expected}",
+                        file.path
+                    )));
+                }
+                Err(e) => return Ok(Err(format!("{e}: {}", e.source))),
+            }
+        }
+        Ok(Ok(release))
+    }
+}

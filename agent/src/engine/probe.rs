@@ -1,0 +1,100 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! The proof before the switch: run the staged logger and compare what it
+//! says of itself with the signed release.
+
+use std::path::Path;
+use std::time::Duration;
+
+use dockerlogger_manifest::{DriverSpec, Release};
+
+use crate::engine::error::ProbeError;
+use crate::os::process::{self, Finished, Invocation, RunError};
+
+/// Bytes of output, at most.
+const OUTPUT_BYTES_MAX: u64 = 1 << 20;
+
+/// Characters of a program's words that go into a message.
+const QUOTE_CHARS_MAX: usize = 200;
+
+/// Runs `logger version` and `logger drivers --json`.
+pub(crate) async fn probe(
+    logger: &Path,
+    release: &Release,
+    timeout: Duration,
+) -> Result<(), ProbeError> {
+    let version = run(logger, &["version"], timeout).await?;
+    compare_version(&version.command, &version.stdout, release)?;
+    let drivers = run(logger, &["drivers", "--json"], timeout).await?;
+    compare_drivers(&drivers.command, &drivers.stdout, release)
+}
+
+struct Said {
+    command: String,
+    stdout: Vec<u8>,
+}
+
+async fn run(logger: &Path, arguments: &[&str], timeout: Duration) -> Result<Said, ProbeError> {
+    let command = format!("{} {}", logger.display(), arguments.join(" "));
+    let invocation = Invocation {
+        program: logger.to_owned(),
+        arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
+        timeout,
+        output_bytes_max: OUTPUT_BYTES_MAX,
+    };
+    match process::run(&invocation).await {
+        Ok(Finished { status, stdout, .. }) if status.success() => Ok(Said { command, stdout }),
+        Ok(Finished { status, stderr, .. }) => {
+            let (status, stderr) = (status.to_string(), first_line(&stderr));
+            Err(ProbeError::Failed { command, status, stderr })
+        }
+        Err(RunError::Start(source)) => Err(ProbeError::Start { command, source }),
+        Err(RunError::TimedOut) => Err(ProbeError::TimedOut { command, secs: timeout.as_secs() }),
+        Err(RunError::Output) => Err(ProbeError::Output { command, limit: OUTPUT_BYTES_MAX }),
+    }
+}
+
+fn compare_version(command: &str, stdout: &[u8], release: &Release) -> Result<(), ProbeError> {
+    let got = String::from_utf8_lossy(stdout);
+    if got.trim_end() == release.version.to_string() {
+        return Ok(());
+    }
+    let (command, expected) = (command.to_owned(), release.version.clone());
+    Err(ProbeError::Version { command, got: first_line(stdout), expected })
+}
+
+fn compare_drivers(command: &str, stdout: &[u8], release: &Release) -> Result<(), ProbeError> {
+    let differs = |problem: String| ProbeError::Drivers { command: command.to_owned(), problem };
+    let drivers: Vec<DriverSpec> = serde_json::from_slice(stdout)
+        .map_err(|e| differs(format!("its answer is not a list of drivers: {e}")))?;
+    if drivers == release.drivers {
+        return Ok(());
+    }
+    let names = |drivers: &[DriverSpec]| -> Vec<String> {
+        drivers.iter().map(|driver| driver.name.clone()).collect()
+    };
+    let (got, expected) = (names(&drivers), names(&release.drivers));
+    if got != expected {
+        return Err(differs(format!(
+            "its drivers are {}, the release says {}",
+            got.join(" "),
+            expected.join(" ")
+        )));
+    }
+    let differing = drivers
+        .iter()
+        .zip(&release.drivers)
+        .filter(|(got, expected)| got != expected)
+        .map(|(got, _)| got.name.as_str())
+        .collect::<Vec<_>>()
+        .join(" ");
+    Err(differs(format!("it describes other options than the release for {differing}")))
+}
+
+fn first_line(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let line = text.lines().next().unwrap_or_default();
+    line.chars().filter(|c| !c.is_control()).take(QUOTE_CHARS_MAX).collect()
+}

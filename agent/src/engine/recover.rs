@@ -1,0 +1,218 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! Repair after an interruption: from what is on disk to what to do, pure.
+//!
+//! | pending | `bin/logger` names | what happens |
+//! |---|---|---|
+//! | none | the current release | nothing |
+//! | none | anything else | switch to the current release |
+//! | P | P, whole | confirm P: the switch was done |
+//! | P | the current release | forget P: the switch was not done |
+//! | P | anything else | switch to the current release, forget P |
+//! | any | — the current release is damaged | switch to the previous one if that is whole |
+//! | any | — nothing is whole | keep what there is, say so; an update repairs it |
+//!
+//! Doing it twice is doing it once, and it may be interrupted anywhere.
+
+use std::collections::BTreeMap;
+
+use dockerlogger_manifest::{Digest, Extra, Release};
+use jiff::Timestamp;
+
+use crate::engine::layout::Link;
+use crate::engine::state::{Loaded, Slot, State};
+
+/// What is on disk.
+#[derive(Debug, Clone)]
+pub(crate) struct Found {
+    pub(crate) state: Loaded,
+    pub(crate) link: Link,
+    /// Every release in `store/`, read whole; the error says what is wrong.
+    pub(crate) entries: BTreeMap<Digest, Result<Release, String>>,
+    /// Names in `store/` that are no digests.
+    pub(crate) strangers: Vec<String>,
+}
+
+/// One repair. In the order given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Repair {
+    /// Make `bin/logger` this release.
+    Switch(Digest),
+    /// Make `bin/logger`, as it is, durable.
+    SyncLink,
+    /// Remove a `bin/logger` that names nothing.
+    RemoveLink,
+    /// Write the state.
+    Save,
+    /// Remove something from `store/`.
+    Discard(String),
+}
+
+/// What to do and what is true once it is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Recovery {
+    pub(crate) repairs: Vec<Repair>,
+    pub(crate) state: State,
+    /// The current release is not whole, and nothing could take its place.
+    pub(crate) damaged: bool,
+    /// Why nothing may be changed, if so.
+    pub(crate) hold: Option<String>,
+    /// What an operator should know.
+    pub(crate) notes: Vec<String>,
+}
+
+/// Decides what to repair. `Loaded::TooNew` is for the caller to refuse.
+pub(crate) fn recover(found: &Found, now: Timestamp) -> Recovery {
+    match &found.state {
+        Loaded::Valid(state) => recover_state(found, (**state).clone(), now),
+        Loaded::Absent => {
+            let (state, mut notes) = adopt(found, now);
+            if state.current.is_none() {
+                return start_empty(found, notes);
+            }
+            notes.push("there was no state; what bin/logger names was taken as current".to_owned());
+            let mut recovery = recover_state(found, state, now);
+            recovery.repairs.insert(0, Repair::SyncLink);
+            if !recovery.repairs.contains(&Repair::Save) {
+                recovery.repairs.insert(1, Repair::Save);
+            }
+            recovery.notes.splice(0..0, notes);
+            recovery
+        }
+        Loaded::Lost { problem } => hold(found, now, problem),
+        Loaded::TooNew { path, .. } => {
+            hold(found, now, &format!("{} is from a newer agent", path.display()))
+        }
+    }
+}
+
+fn recover_state(found: &Found, mut state: State, now: Timestamp) -> Recovery {
+    let before = state.clone();
+    let mut notes = Vec::new();
+    let mut repairs = Vec::new();
+    let whole = |slot: &Slot| matches!(found.entries.get(&slot.digest), Some(Ok(_)));
+    let linked = |slot: &Slot| found.link == Link::To(slot.digest);
+
+    let mut damaged = false;
+    if let Some(pending) = state.pending.clone().filter(|pending| linked(pending) && whole(pending))
+    {
+        notes.push(format!("the interrupted switch to release {} was confirmed", pending.version));
+        state.confirm(now);
+        repairs.push(Repair::SyncLink);
+    } else if let Some(current) = state.current.clone().filter(whole) {
+        if let Some(pending) = &state.pending {
+            notes.push(format!(
+                "the interrupted switch to release {} was taken back",
+                pending.version
+            ));
+            state.abandon();
+        }
+        if !linked(&current) {
+            notes.push(format!("bin/logger was set to release {} again", current.version));
+            repairs.push(Repair::Switch(current.digest));
+        }
+    } else if let Some(previous) = state.previous.clone().filter(whole) {
+        if let Some(current) = &state.current {
+            let problem = problem_of(found, current);
+            notes.push(format!(
+                "release {} is damaged ({problem}); went back to release {}",
+                current.version, previous.version
+            ));
+        }
+        state.fall_back(now);
+        if !linked(&previous) {
+            repairs.push(Repair::Switch(previous.digest));
+        }
+    } else {
+        state.abandon();
+        match &state.current {
+            Some(current) => {
+                let problem = problem_of(found, current);
+                notes.push(format!(
+                    "release {} is damaged ({problem}) and there is no other; install again",
+                    current.version
+                ));
+                damaged = true;
+            }
+            None => {
+                if matches!(&found.link, Link::To(digest) if !found.entries.contains_key(digest)) {
+                    repairs.push(Repair::RemoveLink);
+                }
+            }
+        }
+    }
+    if let Some(previous) = state.previous.take_if(|previous| !whole(previous)) {
+        let problem = problem_of(found, &previous);
+        notes.push(format!("previous release {} is damaged: {problem}", previous.version));
+    }
+    if state != before {
+        repairs.push(Repair::Save);
+    }
+    let kept: Vec<Digest> =
+        [&state.current, &state.previous].into_iter().flatten().map(|slot| slot.digest).collect();
+    let useless = found.entries.keys().filter(|digest| !kept.contains(digest));
+    repairs.extend(useless.map(|digest| Repair::Discard(digest.to_string())));
+    repairs.extend(found.strangers.iter().cloned().map(Repair::Discard));
+    Recovery { repairs, state, damaged, hold: None, notes }
+}
+
+/// Nothing was ever installed here, or nothing is left of it.
+fn start_empty(found: &Found, mut notes: Vec<String>) -> Recovery {
+    let mut repairs = Vec::new();
+    let mut linked = None;
+    match &found.link {
+        // Damaged, but what starts today may still run; an update replaces it.
+        Link::To(digest) if found.entries.contains_key(digest) => linked = Some(digest),
+        Link::To(_) => {
+            repairs.push(Repair::RemoveLink);
+        }
+        Link::Foreign => {
+            notes.push("bin/logger is not this agent's; an update replaces it".to_owned());
+        }
+        Link::Absent => {}
+    }
+    let useless = found.entries.keys().filter(|digest| Some(*digest) != linked);
+    repairs.extend(useless.map(|digest| Repair::Discard(digest.to_string())));
+    repairs.extend(found.strangers.iter().cloned().map(Repair::Discard));
+    Recovery { repairs, state: State::default(), damaged: false, hold: None, notes }
+}
+
+/// The state is unreadable: guess nothing, change nothing.
+fn hold(found: &Found, now: Timestamp, problem: &str) -> Recovery {
+    let (state, notes) = adopt(found, now);
+    let hold = format!(
+        "the state is lost ({problem}); remove state/a and state/b to accept what bin/logger names"
+    );
+    Recovery { repairs: Vec::new(), state, damaged: false, hold: Some(hold), notes }
+}
+
+/// A state that says no more than the link does.
+fn adopt(found: &Found, now: Timestamp) -> (State, Vec<String>) {
+    let mut state = State::default();
+    let mut notes = Vec::new();
+    if let Link::To(digest) = found.link {
+        match found.entries.get(&digest) {
+            Some(Ok(release)) => {
+                state.current = Some(Slot {
+                    version: release.version.clone(),
+                    digest,
+                    installed_at: now,
+                    extra: Extra::new(),
+                });
+                state.since = Some(now);
+            }
+            Some(Err(problem)) => notes.push(format!("bin/logger names {digest}: {problem}")),
+            None => notes.push(format!("bin/logger names {digest}, which is not there")),
+        }
+    }
+    (state, notes)
+}
+
+fn problem_of(found: &Found, slot: &Slot) -> String {
+    match found.entries.get(&slot.digest) {
+        Some(Err(problem)) => problem.clone(),
+        _ => "it is not there".to_owned(),
+    }
+}

@@ -1,0 +1,284 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! Staging: one pass from the source to a complete, verified, durable tree.
+//!
+//! ```text
+//! source → bounded → SHA-256 → zstd → bounded → tar → files in tmp/, each hashed → store/<sha256>/
+//! ```
+//!
+//! Every limit comes from the signed release and holds while reading. Nothing
+//! is visible in `store/` before everything was compared, so a hostile archive
+//! can hurt nothing but `tmp/`. Memory: the zstd window and two buffers.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use dockerlogger_manifest::{Artifact, ArtifactFile};
+
+use crate::engine::digest::Hasher;
+use crate::engine::error::ArtifactError;
+use crate::engine::layout::{Layout, RELEASE};
+use crate::engine::source::{Bounded, fetch_error};
+use crate::os::files::{self, FileError};
+
+/// Bytes moved at once.
+const BUFFER_BYTES: usize = 128 << 10;
+
+/// Bytes of a tar archive besides its files: the end marker and its padding.
+const TAR_END_BYTES: u64 = 64 << 10;
+
+/// Bytes of a tar header, and what a file's content is padded to.
+const TAR_BLOCK_BYTES: u64 = 512;
+
+/// One artifact on its way into the store.
+pub(crate) struct Staging<'a> {
+    pub(crate) layout: &'a Layout,
+    pub(crate) artifact: &'a Artifact,
+    /// The verified manifest, as signed; kept beside the files.
+    pub(crate) release_json: &'a [u8],
+    pub(crate) window_log_max: u32,
+}
+
+impl Staging<'_> {
+    /// Reads the artifact and puts it into the store. `progress` is told the
+    /// bytes read so far.
+    pub(crate) fn run(
+        &self,
+        packed: Bounded,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<(), ArtifactError> {
+        let files = &*self.layout.files;
+        let staged = self.layout.tmp().join(self.artifact.sha256.to_string());
+        files::remove_tree(files, &staged)?;
+        let done = self.unpack(packed, &staged, progress).and_then(|()| self.publish(&staged));
+        if done.is_err() {
+            // What cannot be removed now is removed when the root is opened again.
+            let _ = files::remove_tree(files, &staged);
+        }
+        done
+    }
+
+    fn unpack(
+        &self,
+        packed: Bounded,
+        staged: &Path,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<(), ArtifactError> {
+        let files = &*self.layout.files;
+        files.make_dir(staged, 0o755)?;
+        let tally = Rc::new(RefCell::new(Tally { hasher: Hasher::new(), failure: None }));
+        let hashed = Hashed { packed, tally: Rc::clone(&tally), bytes: 0, progress };
+        // The reader's own words, where there are any, say more than the decoder's.
+        let explain = |error: io::Error| match tally.borrow_mut().failure.take() {
+            Some(failure) => failure,
+            None => ArtifactError::Decode(error),
+        };
+        let mut decoder = zstd::stream::read::Decoder::new(hashed).map_err(explain)?;
+        decoder.window_log_max(self.window_log_max).map_err(explain)?;
+        let limit = unpacked_limit(self.artifact);
+        let unpacked = Unpacked { decoder, rest: limit, limit, tally: Rc::clone(&tally) };
+
+        let mut archive = tar::Archive::new(unpacked);
+        let mut missing: BTreeMap<&str, &ArtifactFile> =
+            self.artifact.files.iter().map(|file| (file.path.as_str(), file)).collect();
+        let mut directories = BTreeSet::new();
+        // Raw: extensions of the format are entries of their own and refused as such.
+        for entry in archive.entries().map_err(explain)?.raw(true) {
+            let mut entry = entry.map_err(explain)?;
+            let file = signed_file(&entry, &mut missing)?;
+            let path = self.prepare(staged, file, &mut directories)?;
+            let (digest, length) = self.write(&mut entry, &path, file.mode, &explain)?;
+            if (digest, length) != (file.sha256, file.size) {
+                let problem = format!(
+                    "{length} bytes with digest {digest}, the release says {} with {}",
+                    file.size, file.sha256
+                );
+                return Err(ArtifactError::Entry { entry: file.path.clone(), problem });
+            }
+        }
+        // To the very end: only the whole has the signed digest.
+        let mut unpacked = archive.into_inner();
+        let mut buffer = vec![0; BUFFER_BYTES];
+        loop {
+            let count = unpacked.read(&mut buffer).map_err(explain)?;
+            if count == 0 {
+                break;
+            }
+            if buffer[..count].iter().any(|byte| *byte != 0) {
+                let problem = "there is data after the end of the archive".to_owned();
+                return Err(ArtifactError::Entry { entry: String::new(), problem });
+            }
+        }
+        drop(unpacked);
+        let got = tally.borrow().hasher.clone().finish();
+        if got != self.artifact.sha256 {
+            return Err(ArtifactError::Digest { got, expected: self.artifact.sha256 });
+        }
+        if let Some(path) = missing.keys().next() {
+            return Err(ArtifactError::Missing { path: (*path).to_owned() });
+        }
+        let mut manifest = files.create(&staged.join(RELEASE))?;
+        manifest.write(self.release_json)?;
+        manifest.set_mode(0o444)?;
+        manifest.sync()?;
+        // Deepest first: a directory is complete before its name is durable.
+        for directory in directories.iter().rev() {
+            files.sync_dir(directory)?;
+        }
+        Ok(files.sync_dir(staged)?)
+    }
+
+    /// Creates the directories above a file.
+    fn prepare(
+        &self,
+        staged: &Path,
+        file: &ArtifactFile,
+        directories: &mut BTreeSet<PathBuf>,
+    ) -> Result<PathBuf, FileError> {
+        let mut path = staged.to_owned();
+        let mut parts = file.path.split('/').peekable();
+        while let Some(part) = parts.next() {
+            path.push(part);
+            if parts.peek().is_some() && directories.insert(path.clone()) {
+                self.layout.files.make_dir(&path, 0o755)?;
+            }
+        }
+        Ok(path)
+    }
+
+    fn write(
+        &self,
+        from: &mut impl Read,
+        path: &Path,
+        mode: u32,
+        explain: &dyn Fn(io::Error) -> ArtifactError,
+    ) -> Result<(dockerlogger_manifest::Digest, u64), ArtifactError> {
+        let mut file = self.layout.files.create(path)?;
+        let mut hasher = Hasher::new();
+        let mut length = 0_u64;
+        let mut buffer = vec![0; BUFFER_BYTES];
+        loop {
+            let count = from.read(&mut buffer).map_err(explain)?;
+            if count == 0 {
+                break;
+            }
+            let bytes = &buffer[..count];
+            hasher.update(bytes);
+            file.write(bytes)?;
+            length = length.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
+        }
+        file.set_mode(mode)?;
+        file.sync()?;
+        Ok((hasher.finish(), length))
+    }
+
+    /// Makes the staged tree a release of the store.
+    fn publish(&self, staged: &Path) -> Result<(), ArtifactError> {
+        let files = &*self.layout.files;
+        let digest = self.artifact.sha256;
+        // A damaged tree of the same name gives way; nothing that runs uses it.
+        self.layout.discard(&digest.to_string())?;
+        files.rename(staged, &self.layout.entry(&digest))?;
+        files.sync_dir(&self.layout.store())?;
+        Ok(files.sync_dir(&self.layout.tmp())?)
+    }
+}
+
+/// The signed file that an entry is; anything else is refused.
+fn signed_file<'a, R: Read>(
+    entry: &tar::Entry<'_, R>,
+    missing: &mut BTreeMap<&str, &'a ArtifactFile>,
+) -> Result<&'a ArtifactFile, ArtifactError> {
+    let header = entry.header();
+    let name = header.path_bytes();
+    let name = String::from_utf8_lossy(&name);
+    let refused = |problem: String| ArtifactError::Entry {
+        entry: name.chars().take(200).flat_map(char::escape_default).collect(),
+        problem,
+    };
+    if header.entry_type() != tar::EntryType::Regular {
+        let kind = header.entry_type();
+        return Err(refused(format!("it is of type {kind:?}; only regular files are allowed")));
+    }
+    let file = missing
+        .remove(&*name)
+        .ok_or_else(|| refused("the release does not list it, or lists it once only".to_owned()))?;
+    let mode = header.mode().map_err(|e| refused(e.to_string()))? & 0o7777;
+    if mode != file.mode {
+        return Err(refused(format!("its mode is {mode:o}, the release says {:o}", file.mode)));
+    }
+    let size = header.entry_size().map_err(|e| refused(e.to_string()))?;
+    if size != file.size {
+        return Err(refused(format!("it has {size} bytes, the release says {}", file.size)));
+    }
+    Ok(file)
+}
+
+/// What a tar archive of exactly the signed files can have at most.
+fn unpacked_limit(artifact: &Artifact) -> u64 {
+    let padded = |file: &ArtifactFile| {
+        let blocks = file.size.div_ceil(TAR_BLOCK_BYTES).saturating_add(1);
+        blocks.saturating_mul(TAR_BLOCK_BYTES)
+    };
+    artifact.files.iter().map(padded).fold(TAR_END_BYTES, u64::saturating_add)
+}
+
+/// What the ends of the pipe share.
+struct Tally {
+    hasher: Hasher,
+    failure: Option<ArtifactError>,
+}
+
+/// Packed bytes, hashed as they pass.
+struct Hashed<'a> {
+    packed: Bounded,
+    tally: Rc<RefCell<Tally>>,
+    bytes: u64,
+    progress: &'a mut dyn FnMut(u64),
+}
+
+impl Read for Hashed<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = match self.packed.read(buffer) {
+            Ok(count) => count,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => return Err(e),
+            Err(e) => {
+                let failure = ArtifactError::Read(fetch_error(e));
+                self.tally.borrow_mut().failure = Some(failure);
+                return Err(io::Error::other("the source failed"));
+            }
+        };
+        self.tally.borrow_mut().hasher.update(&buffer[..count]);
+        self.bytes = self.bytes.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
+        (self.progress)(self.bytes);
+        Ok(count)
+    }
+}
+
+/// Unpacked bytes, as many as the signed files can make.
+struct Unpacked<R> {
+    decoder: R,
+    rest: u64,
+    limit: u64,
+    tally: Rc<RefCell<Tally>>,
+}
+
+impl<R: Read> Read for Unpacked<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.decoder.read(buffer)?;
+        match self.rest.checked_sub(u64::try_from(count).unwrap_or(u64::MAX)) {
+            Some(rest) => self.rest = rest,
+            None => {
+                let failure = ArtifactError::Unpacked { limit: self.limit };
+                self.tally.borrow_mut().failure = Some(failure);
+                return Err(io::Error::other("over the limit"));
+            }
+        }
+        Ok(count)
+    }
+}
