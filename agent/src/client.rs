@@ -101,7 +101,12 @@ impl Client {
         let body = Body::from(body.to_string());
         let mut answer = self.exchange(Method::POST, path, body).await?;
         let mut pending = Vec::new();
-        while let Some(bytes) = next_bytes(&mut answer).await? {
+        loop {
+            let bytes = match next_bytes(&mut answer).await {
+                Ok(Some(bytes)) => bytes,
+                Ok(None) | Err(ClientError::Exchange(_)) => return Err(ClientError::Unfinished),
+                Err(error) => return Err(error),
+            };
             for byte in bytes {
                 if byte != b'\n' {
                     pending.push(byte);
@@ -119,7 +124,6 @@ impl Client {
                 return Err(ClientError::TooLong);
             }
         }
-        Err(ClientError::Unfinished)
     }
 
     /// One request on a connection of its own.

@@ -28,7 +28,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use crate::api::server::{self, Listener};
+use crate::api::server::{self, Limits, Listener};
 use crate::api::{ApiState, Identity, operator_router, reader_router};
 use crate::config::Config;
 use crate::engine::{Engine, FailureKind, NodeView, Source};
@@ -44,7 +44,8 @@ const ORDERS_MAX: usize = 4;
 /// Events kept for a client that does not read; the last event always finds room.
 pub const EVENTS_MAX: usize = 64;
 
-/// How long work in progress may go on after a signal. What it leaves is repaired at the next start.
+/// How long work in progress may go on after a signal, with the API still answering. What it leaves is
+/// repaired at the next start.
 const STOP_GRACE: Duration = Duration::from_secs(5);
 
 /// How long answers in progress may go on after that.
@@ -124,13 +125,14 @@ pub async fn serve(engine: Engine, config: Config) -> Result<(), ServeError> {
     });
     let mut servers = JoinSet::new();
     let readers = reader_router(Arc::clone(&state));
-    servers.spawn(server::serve(Listener::Tcp(tcp), readers, stopped.clone()));
-    servers.spawn(server::serve(Listener::Unix(unix), operator_router(state), stopped));
+    servers.spawn(server::serve(Listener::Tcp(tcp), readers, Limits::NETWORK, stopped.clone()));
+    let operators = operator_router(state);
+    servers.spawn(server::serve(Listener::Unix(unix), operators, Limits::SOCKET, stopped));
     announce(&config, &engine.view());
 
     let polls = Polls::new(config.poll_interval);
     let mut owner = Owner { engine, source: config.source, activity, polls, last_failure: None };
-    let signal = owner.run(queue, &mut signals, &stop).await;
+    let signal = owner.run(queue, &mut signals).await;
 
     stop.send_replace(true);
     drop(socket);
@@ -199,7 +201,6 @@ impl Owner {
         &mut self,
         mut queue: mpsc::Receiver<Order>,
         signals: &mut Signals,
-        stop: &watch::Sender<bool>,
     ) -> &'static str {
         loop {
             let order = tokio::select! {
@@ -220,7 +221,6 @@ impl Owner {
                     () = work.as_mut() => None,
                     signal = signals.stop() => {
                         tracing::info!(signal, "stopping: the step in progress is finished first");
-                        stop.send_replace(true);
                         if tokio::time::timeout(STOP_GRACE, work).await.is_err() {
                             tracing::warn!("work was interrupted; the next start completes or undoes it");
                         }

@@ -82,7 +82,7 @@ fn agent(identity: &Identity) -> Value {
             "version": identity.version,
             "running": true,
             "pid": std::process::id(),
-            "started_at": at,
+            "started_at": format!("{at:.3}"),
             "uptime_secs": instant.elapsed().as_secs(),
             "listen": identity.config.listen,
         }),
