@@ -14,6 +14,7 @@
 //! | [`node`] | a node with an agent on it |
 //! | [`repository`] | the release engineer with the real `release` tool |
 //! | [`oracle`], [`vectors`] | what should have arrived |
+//! | [`demo`] | all of these in one story |
 //!
 //! The programs under test are the built ones ([`programs`]); nothing of them is linked.
 //! Waiting is always [`until()`] a condition holds, never for a time.
@@ -26,6 +27,7 @@
 
 pub mod os;
 
+pub mod demo;
 pub mod dockerinit;
 pub mod http;
 pub mod node;

@@ -158,6 +158,39 @@ fn close_from_at_exec(first: RawFd) {
     }
 }
 
+/// SIGINT and SIGTERM, held back from every thread started later.
+#[derive(Debug)]
+pub struct Interrupts(());
+
+impl Interrupts {
+    /// Holds both signals back; call it before any thread is started.
+    pub fn hold() -> Interrupts {
+        let set = interrupt_set();
+        // SAFETY: the set is initialised and outlives the call.
+        unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()) };
+        Interrupts(())
+    }
+
+    /// Waits for one of them.
+    pub fn wait(&self) {
+        let set = interrupt_set();
+        let mut signal = 0;
+        // SAFETY: both pointers are to initialised values of this frame.
+        unsafe { libc::sigwait(&raw const set, &raw mut signal) };
+    }
+}
+
+fn interrupt_set() -> libc::sigset_t {
+    // SAFETY: a signal set is plain data, and made valid by `sigemptyset` before it is used.
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        libc::sigaddset(&raw mut set, libc::SIGINT);
+        libc::sigaddset(&raw mut set, libc::SIGTERM);
+        set
+    }
+}
+
 fn c_string(text: &OsStr) -> CString {
     CString::new(text.as_bytes()).expect("the harness passes no text with a NUL byte to a program")
 }

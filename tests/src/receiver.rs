@@ -9,6 +9,7 @@ mod udp;
 
 pub use tcp::Manners;
 pub use tcp::TcpReceiver;
+pub(crate) use tcp::reserve;
 pub use udp::UdpReceiver;
 
 /// The part of a message after the header: what the container wrote.

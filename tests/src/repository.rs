@@ -5,9 +5,11 @@
 //! The release engineer: keys, releases and repositories, all made by the real `release` tool.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use crate::node::version_of;
 use crate::programs;
 
 /// The channel of every repository here.
@@ -97,6 +99,33 @@ impl Repository {
     pub fn copy_tree(&self, to: &Path) {
         copy_folder(&self.tree(), to);
     }
+}
+
+/// A copy of a logger that calls itself another version: every place where the text of its version is in the file is
+/// overwritten. Both texts must have one length.
+///
+/// # Panics
+/// When the copy does not print the new version.
+pub fn renumbered(logger: &Path, from: &str, to: &str, folder: &Path) -> PathBuf {
+    assert_eq!(from.len(), to.len(), "the two versions have to be of one length");
+    let mut program = fs::read(logger).expect("the logger can be read");
+    let mut at = 0;
+    while let Some(found) =
+        program[at..].windows(from.len()).position(|bytes| bytes == from.as_bytes())
+    {
+        program[at + found..at + found + to.len()].copy_from_slice(to.as_bytes());
+        at += found + to.len();
+    }
+    let file = folder.join(format!("logger-{to}"));
+    fs::write(&file, program).expect("a scratch file can be written");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o755))
+        .expect("a scratch file can be made executable");
+    assert_eq!(
+        version_of(&file).as_deref(),
+        Some(to),
+        "a logger built as {from} could not be renumbered"
+    );
+    file
 }
 
 /// Copies a folder with everything in it.

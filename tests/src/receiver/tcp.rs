@@ -185,7 +185,7 @@ impl Drop for TcpReceiver {
 }
 
 /// A bound socket that does not listen: connections to it are refused, and nobody else gets the port.
-fn reserve(address: SocketAddrV4) -> io::Result<(OwnedFd, SocketAddrV4)> {
+pub(crate) fn reserve(address: SocketAddrV4) -> io::Result<(OwnedFd, SocketAddrV4)> {
     let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None)?;
     rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC)?;
     sockopt::set_socket_reuseaddr(&socket, true)?;

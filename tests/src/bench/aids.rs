@@ -1,0 +1,101 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! The small programs inside the bench, started by argument: the simplest copy loop, and an exec with a time stamp.
+
+use std::fs::File;
+use std::io::{self, PipeWriter, Read, Write};
+use std::net::{SocketAddrV4, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::generator;
+use crate::SOON;
+
+/// `bench copy-loop ADDRESS`: descriptor 3 to a TCP connection.
+const COPY_LOOP: &str = "copy-loop";
+
+/// `bench stamped-exec PROGRAM ARGV0 ARG...`: the time on descriptor 0, then exec.
+const STAMPED_EXEC: &str = "stamped-exec";
+
+/// The copy loop reads at most so many bytes: what a pipe holds.
+const COPY_BYTES: usize = 64 * 1024;
+
+/// Runs one of the programs when the arguments ask for it; `None`: they do not.
+pub fn run(arguments: &[String]) -> Option<io::Result<()>> {
+    match arguments {
+        [verb, address] if verb == COPY_LOOP => Some(copy(address)),
+        [verb, program, argv0, rest @ ..] if verb == STAMPED_EXEC => {
+            Some(exec(program, argv0, rest))
+        }
+        _ => None,
+    }
+}
+
+/// The arguments of a copy loop to `sink`.
+pub(super) fn copy_loop(sink: SocketAddrV4) -> Vec<String> {
+    vec!["bench".to_owned(), COPY_LOOP.to_owned(), sink.to_string()]
+}
+
+/// Program and arguments that note the time and then execute `program` with `argv`.
+pub(super) fn stamped_exec(program: &Path, argv: &[String]) -> (PathBuf, Vec<String>) {
+    let me = std::env::current_exe().expect("a running program has a file");
+    let program = program.to_str().expect("the path of a program is UTF-8").to_owned();
+    let wrapped = ["bench".to_owned(), STAMPED_EXEC.to_owned(), program];
+    (me, wrapped.iter().chain(argv).cloned().collect())
+}
+
+/// The moment that [`stamped_exec`] noted: the first line of the log.
+pub(super) fn stamp_in(log: &str) -> Option<Duration> {
+    let (stamp, _) = log.split_once('\n')?;
+    Some(Duration::from_nanos(stamp.parse().ok()?))
+}
+
+/// Looks without a pause until fewer than `full` bytes are unread; returns when that was.
+pub(super) fn first_drop(pipe: &PipeWriter, full: u64) -> Duration {
+    let started = Instant::now();
+    while generator::unread(pipe) >= full {
+        assert!(started.elapsed() < SOON, "the program has not read anything in {SOON:?}");
+    }
+    now()
+}
+
+/// The time of day: two processes have no other clock in common that the standard library reads.
+fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+fn copy(address: &str) -> io::Result<()> {
+    let mut input = File::open("/dev/fd/3")?;
+    let mut output = None;
+    let mut buffer = vec![0; COPY_BYTES];
+    loop {
+        let count = input.read(&mut buffer)?;
+        if count == 0 {
+            return Ok(());
+        }
+        if output.is_none() {
+            output = Some(TcpStream::connect(address)?);
+        }
+        if let Some(output) = &mut output {
+            output.write_all(&buffer[..count])?;
+        }
+    }
+}
+
+fn exec(program: &str, argv0: &str, rest: &[String]) -> io::Result<()> {
+    let mut command = Command::new(program);
+    command.arg0(argv0).args(rest);
+    // Descriptor 0 is a file open for writing, as in a container.
+    let mut log = File::options().append(true).open("/dev/fd/0")?;
+    let mut stamp = [0; 24];
+    let mut rest = &mut stamp[..];
+    writeln!(rest, "{}", now().as_nanos())?;
+    let unused = rest.len();
+    log.write_all(&stamp[..stamp.len() - unused])?;
+    drop(log);
+    Err(command.exec())
+}

@@ -1,0 +1,266 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! The syslog server of a measurement: takes bytes, counts newlines, does nothing else.
+
+use std::io::{ErrorKind, Read};
+use std::net::{Shutdown, SocketAddrV4, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::net::sockopt;
+
+use crate::receiver::reserve;
+use crate::until::{try_until, until};
+
+/// One read takes at most so many bytes.
+const READ_BYTES: usize = 256 * 1024;
+
+/// Receive buffer of a sink that will stall. With the kernel's own choice, megabytes would fit between logger and sink,
+/// and a stall would not be one.
+const STALL_RECEIVE_BYTES: usize = 64 * 1024;
+
+/// What the sink is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Counting, with the receive buffer that the kernel chooses.
+    Count,
+    /// Counting, and stalling from time to time: the receive buffer is small.
+    Stall,
+    /// Keeping every byte for the oracle.
+    Keep,
+}
+
+/// A sink on loopback that lives until it is dropped.
+#[derive(Debug)]
+pub struct Sink {
+    address: SocketAddrV4,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    purpose: Purpose,
+    started: Instant,
+    lines: AtomicU64,
+    bytes: AtomicU64,
+    /// When the last bytes arrived, in nanoseconds since `started`.
+    last_ns: AtomicU64,
+    /// When the first bytes since the last [`Sink::come_back`] arrived; 0: none yet.
+    first_ns: AtomicU64,
+    stalled: AtomicBool,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Connections that are open, to end them.
+    connections: Vec<TcpStream>,
+    /// What each connection brought, with [`Purpose::Keep`].
+    kept: Vec<Vec<u8>>,
+    /// The accepting thread ends at the next connection.
+    closing: bool,
+    listening: Option<thread::JoinHandle<()>>,
+}
+
+impl Sink {
+    /// A sink that listens.
+    pub fn start(purpose: Purpose) -> Sink {
+        let any_port = SocketAddrV4::new(std::net::Ipv4Addr::LOCALHOST, 0);
+        let (socket, address) = reserve(any_port).expect("a loopback port is free");
+        let shared = Arc::new(Shared {
+            purpose,
+            started: Instant::now(),
+            lines: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            last_ns: AtomicU64::new(0),
+            first_ns: AtomicU64::new(0),
+            stalled: AtomicBool::new(false),
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        });
+        let sink = Sink { address, shared };
+        sink.listen(socket);
+        sink
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddrV4 {
+        self.address
+    }
+
+    /// Newlines so far.
+    pub fn lines(&self) -> u64 {
+        self.shared.lines.load(Ordering::Relaxed)
+    }
+
+    /// Bytes so far.
+    pub fn bytes(&self) -> u64 {
+        self.shared.bytes.load(Ordering::Relaxed)
+    }
+
+    /// When the last bytes arrived.
+    pub fn last_arrival(&self) -> Instant {
+        let last = self.shared.last_ns.load(Ordering::Relaxed);
+        self.shared.started + Duration::from_nanos(last)
+    }
+
+    /// When the first bytes arrived since the sink came back, if any.
+    pub fn first_arrival(&self) -> Option<Instant> {
+        match self.shared.first_ns.load(Ordering::Relaxed) {
+            0 => None,
+            first => Some(self.shared.started + Duration::from_nanos(first)),
+        }
+    }
+
+    /// Waits for so many newlines; gives up, with what there is, when nothing has come for `patience`.
+    pub fn wait_for_lines(&self, lines: u64, patience: Duration) -> u64 {
+        let mut seen = self.bytes();
+        let mut progress = Instant::now();
+        let limit = Duration::from_secs(600);
+        let _ = try_until(limit, || {
+            let bytes = self.bytes();
+            if bytes != seen {
+                (seen, progress) = (bytes, Instant::now());
+            }
+            let over = self.lines() >= lines || progress.elapsed() > patience;
+            if over { Ok(()) } else { Err(()) }
+        });
+        self.lines()
+    }
+
+    /// From now on nothing is read, until [`Sink::resume`].
+    pub fn stall(&self) {
+        self.shared.stalled.store(true, Ordering::SeqCst);
+    }
+
+    /// Reads again.
+    pub fn resume(&self) {
+        let _state = self.shared.state.lock().unwrap();
+        self.shared.stalled.store(false, Ordering::SeqCst);
+        self.shared.changed.notify_all();
+    }
+
+    /// Nobody listens any more and every connection is reset. The port stays ours.
+    ///
+    /// What was received and not yet read by then is gone, as with a server that crashed.
+    pub fn go_away(&self) -> Gone<'_> {
+        self.close();
+        let reserved = until("the sink's port to be free again", crate::SOON, || {
+            reserve(self.address)
+        });
+        Gone { sink: self, socket: reserved.0 }
+    }
+
+    /// Everything received, one connection after the other; only with [`Purpose::Keep`].
+    pub fn kept(&self) -> Vec<Vec<u8>> {
+        self.shared.state.lock().unwrap().kept.clone()
+    }
+
+    fn listen(&self, socket: std::os::fd::OwnedFd) {
+        if self.shared.purpose == Purpose::Stall {
+            sockopt::set_socket_recv_buffer_size(&socket, STALL_RECEIVE_BYTES)
+                .expect("a receive buffer can be chosen");
+        }
+        rustix::net::listen(&socket, 64).expect("the reserved port can be listened on");
+        let listener = TcpListener::from(socket);
+        let shared = Arc::clone(&self.shared);
+        let thread = thread::spawn(move || accept(&shared, &listener));
+        self.shared.state.lock().unwrap().listening = Some(thread);
+    }
+
+    fn close(&self) {
+        let listening = {
+            let mut state = self.shared.state.lock().unwrap();
+            state.closing = true;
+            state.listening.take()
+        };
+        // The accepting thread wakes up at a connection and sees that it is over.
+        let _ = TcpStream::connect(self.address);
+        if let Some(thread) = listening {
+            thread.join().expect("the sink's accepting thread ends");
+        }
+        let mut state = self.shared.state.lock().unwrap();
+        state.closing = false;
+        for connection in state.connections.drain(..) {
+            let _ = sockopt::set_socket_linger(&connection, Some(Duration::ZERO));
+            let _ = connection.shutdown(Shutdown::Both);
+        }
+        self.shared.stalled.store(false, Ordering::SeqCst);
+        self.shared.changed.notify_all();
+    }
+}
+
+impl Drop for Sink {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// A sink that is away.
+#[derive(Debug)]
+pub struct Gone<'a> {
+    sink: &'a Sink,
+    socket: std::os::fd::OwnedFd,
+}
+
+impl Gone<'_> {
+    /// Listens again on the same port; returns the moment of it.
+    pub fn come_back(self) -> Instant {
+        self.sink.shared.first_ns.store(0, Ordering::SeqCst);
+        let back = Instant::now();
+        self.sink.listen(self.socket);
+        back
+    }
+}
+
+fn accept(shared: &Arc<Shared>, listener: &TcpListener) {
+    loop {
+        let connection = match listener.accept() {
+            Ok((connection, _)) => connection,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => panic!("the sink cannot accept: {error}"),
+        };
+        let mut state = shared.state.lock().unwrap();
+        if state.closing {
+            return;
+        }
+        state.connections.push(connection.try_clone().expect("a descriptor is left"));
+        state.kept.push(Vec::new());
+        let idx = state.kept.len() - 1;
+        drop(state);
+        let shared = Arc::clone(shared);
+        thread::spawn(move || take(&shared, connection, idx));
+    }
+}
+
+fn take(shared: &Shared, mut connection: TcpStream, idx: usize) {
+    let mut buffer = vec![0; READ_BYTES];
+    loop {
+        if shared.stalled.load(Ordering::SeqCst) {
+            let mut state = shared.state.lock().unwrap();
+            while shared.stalled.load(Ordering::SeqCst) {
+                state = shared.changed.wait(state).unwrap();
+            }
+        }
+        let count = match connection.read(&mut buffer) {
+            Ok(0) => return,
+            Ok(count) => count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(_) => return,
+        };
+        let now = u64::try_from(shared.started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        if shared.purpose == Purpose::Keep {
+            shared.state.lock().unwrap().kept[idx].extend_from_slice(&buffer[..count]);
+        }
+        shared.first_ns.compare_exchange(0, now, Ordering::SeqCst, Ordering::Relaxed).ok();
+        let lines = memchr::memchr_iter(b'\n', &buffer[..count]).count();
+        shared.bytes.fetch_add(count as u64, Ordering::Relaxed);
+        shared.lines.fetch_add(lines as u64, Ordering::Relaxed);
+        shared.last_ns.store(now, Ordering::Relaxed);
+    }
+}
