@@ -12,6 +12,7 @@ mod it {
     mod rsyslog;
     mod sender_killed;
     mod sink_down;
+    mod smf;
     mod vectors;
 
     use dockerlogger_tests::dockerinit::ContainerSpec;
