@@ -14,6 +14,7 @@ use crate::launch::{self, Launch};
 use crate::output;
 use crate::reader::{self, Outcome, StartError};
 use crate::report::report;
+use crate::ring::Undelivered;
 
 /// What the arguments ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,8 +142,10 @@ pub fn run(
 fn ship(driver: &str, argv0: &str, variable: impl Fn(&'static str) -> Option<String>) -> ExitCode {
     match reader::run(driver, argv0, variable) {
         Ok(Outcome::Drained) => ExitCode::SUCCESS,
-        Ok(Outcome::Left { bytes }) => {
-            let text = format!("{bytes} bytes were left undelivered when drain-timeout had passed");
+        Ok(Outcome::Left(Undelivered { lines, bytes })) => {
+            let text = format!(
+                "{lines} lines / {bytes} bytes left undelivered when drain-timeout had passed"
+            );
             output::complain_to_starter(&text);
             ExitCode::from(EXIT_LEFT)
         }

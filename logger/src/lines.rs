@@ -197,7 +197,7 @@ mod tests {
     fn long_lines_go_in_pieces() {
         let a = vec![b'a'; 3 * LIMIT];
         let line = |n: usize| [&a[..n], b"\n"].concat();
-        let cases: [(usize, Vec<(usize, u32, bool)>); 5] = [
+        let cases = [
             (LIMIT - 1, vec![(LIMIT - 1, 0, false)]),
             (LIMIT, vec![(LIMIT, 1, false), (0, 2, true)]),
             (LIMIT + 1, vec![(LIMIT, 1, false), (1, 2, true)]),

@@ -42,7 +42,7 @@ impl Links {
 
     /// In a forked sender: closes the reader's ends, so that a wake pipe without
     /// a writer means that the reader is gone. The process ends without drops.
-    pub(crate) fn into_sender(&self) -> SenderLinks {
+    pub(crate) fn sender_ends(&self) -> SenderLinks {
         os::close_inherited(self.wake.1.as_raw_fd());
         os::close_inherited(self.room.0.as_raw_fd());
         SenderLinks { wake: self.wake.0.as_raw_fd(), room: self.room.1.as_raw_fd() }

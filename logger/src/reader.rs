@@ -23,7 +23,7 @@ use std::time::Duration;
 use crate::driver::Mode;
 use crate::os::{self, Notice};
 use crate::record::Stream;
-use crate::ring::{DropCause, Producer, SinkState};
+use crate::ring::{DropCause, Producer, SinkState, Undelivered};
 
 pub(crate) use start::Outcome;
 pub(crate) use start::StartError;
@@ -122,7 +122,7 @@ impl Reader<'_> {
 
     /// Takes what one stream has.
     fn take(&mut self, n: usize) {
-        match self.sources.take(n, &mut self.producer) {
+        match self.sources.take(n, &mut self.producer, usize::MAX) {
             Taken::Some => self.published(),
             Taken::NoRoom if self.mode == Mode::NonBlocking => {
                 let cause = match self.producer.shared().sink() {
@@ -249,8 +249,8 @@ impl Reader<'_> {
             os::drain_pipe(self.supervisor.links().room().as_raw_fd());
         }
         match self.supervisor.stop() {
-            0 => Outcome::Drained,
-            bytes => Outcome::Left { bytes },
+            left if left == Undelivered::default() => Outcome::Drained,
+            left => Outcome::Left(left),
         }
     }
 }
@@ -281,10 +281,11 @@ impl Sources {
     }
 
     /// One read of a stream that is ready, straight into the ring.
-    fn take(&mut self, n: usize, producer: &mut Producer<'_>) -> Taken {
+    fn take(&mut self, n: usize, producer: &mut Producer<'_>, max_bytes: usize) -> Taken {
         let Some(Source { stream, fd }) = self.streams.get(n).copied() else { return Taken::Some };
         let Some(room) = producer.reserve() else { return Taken::NoRoom };
-        if let Some(len) = self.read(n, fd, room) {
+        let len = room.len().min(max_bytes);
+        if let Some(len) = room.get_mut(..len).and_then(|room| self.read(n, fd, room)) {
             let time_ns = self.stamp();
             producer.commit(len, stream, time_ns);
         }

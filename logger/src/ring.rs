@@ -34,6 +34,7 @@ mod tests;
 
 pub(crate) use consumer::Consumer;
 pub(crate) use consumer::Payload;
+pub(crate) use consumer::Undelivered;
 pub(crate) use mapping::Carried;
 pub(crate) use mapping::Mapping;
 pub(crate) use mapping::Shared;

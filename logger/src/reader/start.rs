@@ -12,7 +12,7 @@ use super::{Reader, Sources};
 use crate::driver::{ConfigError, Identity, Settings};
 use crate::launch::{Launch, LaunchError};
 use crate::os;
-use crate::ring::{Consumer, Mapping, Payload, Producer};
+use crate::ring::{Consumer, DropCause, Mapping, Payload, Producer, Undelivered};
 use crate::sender::Setup;
 
 /// How a run ended that could begin.
@@ -21,10 +21,7 @@ pub(crate) enum Outcome {
     /// Everything that was kept was delivered.
     Drained,
     /// `drain-timeout` passed first.
-    Left {
-        /// Bytes of the ring that the sink has not taken.
-        bytes: u64,
-    },
+    Left(Undelivered),
 }
 
 /// Why a run could not begin.
@@ -95,7 +92,7 @@ fn look_once(sources: &mut Sources, mapping: &mut Mapping) {
     if os::poll(&mut fds, Some(Duration::ZERO)).is_ok() {
         for (n, fd) in fds.iter().enumerate() {
             if fd.revents != 0 {
-                sources.take(n, &mut producer);
+                sources.take(n, &mut producer, FIRST_READ_BYTES);
             }
         }
     }
@@ -115,10 +112,11 @@ fn resized(mut mapping: Mapping, bytes: usize) -> Mapping {
     let (mut position, _) = consumer.resume();
     while let Some(entry) = consumer.entry(position) {
         if let Payload::Bytes(bytes) = entry.payload {
-            // Two entries of one read each, in a ring of at least 64 KiB: the
-            // second may have to be split.
+            // Fits, because the smallest ring holds both first reads.
             for part in bytes.chunks(COPY_BYTES) {
-                producer.copy_in(part, entry.stream, entry.time_ns);
+                if !producer.copy_in(part, entry.stream, entry.time_ns) {
+                    producer.note_drop(entry.stream, part, entry.time_ns, DropCause::BufferFull);
+                }
             }
         }
         position = entry.next;
@@ -128,6 +126,10 @@ fn resized(mut mapping: Mapping, bytes: usize) -> Mapping {
 
 /// The ring that the first look goes into, and the default of `max-buffer-size`.
 const FIRST_RING_BYTES: usize = 1 << 20;
+
+/// The most that the first look takes of a stream, in bytes: more than a zfd
+/// queue holds, and little enough for the smallest ring.
+const FIRST_READ_BYTES: usize = 16 << 10;
 
 /// The largest part of an entry that is copied in one piece.
 const COPY_BYTES: usize = 4096;

@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 use crate::backoff::Backoff;
 use crate::links::Links;
 use crate::os::{self, Child, Ended, Fork};
-use crate::ring::Consumer;
+use crate::ring::{Consumer, Undelivered};
 use crate::sender::{self, SenderEnd, Setup};
 
 /// Keeps a sender running.
@@ -113,14 +113,12 @@ impl<'a> Supervisor<'a> {
         self.state = State::Due { at_ns: now_ns + self.backoff.next_ns() };
     }
 
-    /// Ends the sender, whatever it does, and says how many bytes are left.
-    pub(super) fn stop(&mut self) -> u64 {
+    /// Ends the sender, whatever it does, and says what is left.
+    pub(super) fn stop(&mut self) -> Undelivered {
         if let State::Running { child, .. } = self.state {
             child.kill();
         }
-        let (tail, carried) = self.consumer.resume();
-        let carried: usize = carried.iter().map(|carried| carried.bytes.len()).sum();
-        self.consumer.held_from(tail) + carried as u64
+        self.consumer.undelivered()
     }
 
     /// The life of a child, and its exit status.
@@ -130,7 +128,7 @@ impl<'a> Supervisor<'a> {
         // The streams are the reader's: a second holder would keep them open.
         os::close_inherited(3);
         os::close_inherited(4);
-        let links = self.links.into_sender();
+        let links = self.links.sender_ends();
         let (setup, consumer) = (self.setup, &mut self.consumer);
         // In a build that unwinds, a panic must not get into the reader's code.
         match catch_unwind(AssertUnwindSafe(|| sender::run(setup, consumer, &links))) {

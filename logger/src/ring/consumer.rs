@@ -35,6 +35,21 @@ pub(crate) enum Payload<'a> {
     Gap(Gap),
 }
 
+/// What is left of a container's output when nobody will send it any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Undelivered {
+    /// Newlines in it.
+    pub(crate) lines: u64,
+    pub(crate) bytes: u64,
+}
+
+impl Undelivered {
+    fn add(&mut self, bytes: &[u8]) {
+        self.lines += memchr::memchr_iter(b'\n', bytes).count() as u64;
+        self.bytes += bytes.len() as u64;
+    }
+}
+
 impl<'a> Consumer<'a> {
     pub(crate) const fn new(area: Readable<'a>) -> Self {
         Self { area }
@@ -55,9 +70,20 @@ impl<'a> Consumer<'a> {
         self.area.head() > position
     }
 
-    /// Bytes of the ring from `position` on.
-    pub(crate) fn held_from(&self, position: u64) -> u64 {
-        self.area.head().saturating_sub(position)
+    /// What the sink has not taken: for the reader, when there is no sender.
+    pub(crate) fn undelivered(&mut self) -> Undelivered {
+        let (mut position, carried) = self.resume();
+        let mut left = Undelivered::default();
+        for carried in &carried {
+            left.add(&carried.bytes);
+        }
+        while let Some(entry) = self.entry(position) {
+            position = entry.next;
+            if let Payload::Bytes(bytes) = entry.payload {
+                left.add(bytes);
+            }
+        }
+        left
     }
 
     /// The entry at `position`, which is not before the last release.

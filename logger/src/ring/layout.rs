@@ -114,7 +114,7 @@ mod tests {
             ("end too short", place(4064, 2000, 64, 9000), Some((4096, 1984))),
             ("behind the tail", place(4196, 2000, 64, 9000), Some((4196, 1884))),
             ("full", place(4096, 0, 64, 9000), None),
-            ("nearly full", place(4000, 0, 80, 9000), None),
+            ("nearly full", place(4000, 0, 88, 9000), None),
             ("neither part is enough", place(4064, 72, 64, 9000), None),
         ] {
             let want: Option<(u64, u64)> = want;

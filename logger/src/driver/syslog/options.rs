@@ -116,8 +116,8 @@ mod tests {
     #[test]
     fn which_profile_and_tag() {
         let triton = || Profile::Triton("logger".to_owned());
-        let cases: [(&[(&str, &str)], Profile, &str); 9] = [
-            (&[], Profile::Local, "deadbeefcafe"),
+        for (written, profile, tag) in [
+            ([].as_slice(), Profile::Local, "deadbeefcafe"),
             (&[("tag", "")], Profile::Local, "deadbeefcafe"),
             (&[("tag", "{{.Name}}")], Profile::Local, "logger"),
             (&[("syslog-tag", "{{.ID}}")], triton(), "{{.ID}}"),
@@ -126,8 +126,7 @@ mod tests {
             (&[("syslog-tag", "t"), ("syslog-format", "rfc5424")], Profile::Rfc5424, "t"),
             (&[("syslog-format", "rfc3164")], Profile::Rfc3164, "deadbeefcafe"),
             (&[("syslog-format", "rfc5424micro")], Profile::Rfc5424Micro, "deadbeefcafe"),
-        ];
-        for (written, profile, tag) in cases {
+        ] {
             assert_eq!(options(written), (profile, tag.to_owned()), "{written:?}");
         }
     }
