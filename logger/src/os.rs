@@ -303,6 +303,11 @@ pub(crate) fn keep_alive(socket: RawFd) {
     }
 }
 
+/// Limits what the kernel takes before it says that a socket is full.
+pub(crate) fn set_send_buffer(socket: RawFd, bytes: i32) {
+    set_option(socket, libc::SOL_SOCKET, libc::SO_SNDBUF, bytes);
+}
+
 fn set_option(socket: RawFd, level: libc::c_int, option: libc::c_int, value: libc::c_int) {
     let size = libc::socklen_t::try_from(size_of::<libc::c_int>()).unwrap_or(4);
     // SAFETY: pointer and size describe one int that outlives the call.

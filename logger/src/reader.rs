@@ -142,9 +142,11 @@ impl Reader<'_> {
         if self.producer.reserve().is_some() {
             return true;
         }
-        self.producer.shared().producer_waiting.store(1, Ordering::Relaxed);
         // Pairs with the sender's fence between giving room back and looking.
-        fence(Ordering::SeqCst);
+        if self.producer.shared().producer_waiting.swap(1, Ordering::SeqCst) == 0 {
+            // It may wait for something else, or hold what has long been taken.
+            self.supervisor.links().wake_sender();
+        }
         self.producer.reserve().is_some()
     }
 

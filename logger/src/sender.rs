@@ -16,7 +16,7 @@ use crate::local_time::LocalTime;
 use crate::os;
 use crate::pump::{BATCH_BYTES, Pump};
 use crate::ring::Consumer;
-use crate::transport::{Phase, Transport, Wait};
+use crate::transport::{Haste, Transport, Wait};
 use crate::window::{Released, Window};
 
 /// What a sender is started with.
@@ -64,8 +64,9 @@ pub(crate) fn run(setup: Setup<'_>, consumer: &mut Consumer<'_>, links: &SenderL
             window.push(batch);
             flushed = true;
         }
-        let phase = if last { Phase::Draining } else { Phase::Running };
-        let progress = transport.drive(&mut window, shared, phase, os::mono_ns());
+        let hurried = last || shared.producer_waiting.load(Ordering::Relaxed) != 0;
+        let haste = if hurried { Haste::Hurried } else { Haste::Unhurried };
+        let progress = transport.drive(&mut window, shared, haste, os::mono_ns());
         release(progress.released, consumer, links);
         if flushed && !window.has_unreleased() {
             return SenderEnd::Drained;
@@ -129,6 +130,6 @@ fn wait(wake: RawFd, wanted: Wait, give_up_ns: Option<u64>, links: &SenderLinks)
     fds[0].revents != 0 && links.drain()
 }
 
-/// Bytes that may be with the sink without its word; bounds the sender's memory
-/// and the bytes per round trip.
-const UNDER_WAY_MAX: u64 = 512 << 10;
+/// Bytes that may be with the sink without its word, in case that the kernel
+/// accepts more than it was told to; bounds the sender's memory.
+const UNDER_WAY_MAX: u64 = 2 << 20;

@@ -9,6 +9,8 @@
 //! a deadline of its own or the resolver's; only the sender waits for them.
 
 mod tcp;
+#[cfg(test)]
+mod tests;
 mod udp;
 
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -45,12 +47,13 @@ pub(crate) struct Wait {
     pub(crate) until_ns: Option<u64>,
 }
 
-/// Whether more will come.
+/// How soon it matters to know what the sink has taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Phase {
-    Running,
-    /// The container's output has ended; who can be quicker should be.
-    Draining,
+pub(crate) enum Haste {
+    /// Some time: looking costs a wake-up.
+    Unhurried,
+    /// At once: the container's output has ended, or the reader waits for room.
+    Hurried,
 }
 
 impl Transport {
@@ -74,12 +77,12 @@ impl Transport {
         &mut self,
         window: &mut Window,
         shared: &Shared,
-        phase: Phase,
+        haste: Haste,
         now_ns: u64,
     ) -> Progress {
         match self {
             Self::Udp(udp) => udp.drive(window, shared, now_ns),
-            Self::Tcp(tcp) => tcp.drive(window, shared, phase, now_ns),
+            Self::Tcp(tcp) => tcp.drive(window, shared, haste, now_ns),
         }
     }
 }

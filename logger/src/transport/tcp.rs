@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use dockerlogger_manifest::value::SyslogAddress;
 
-use super::{Phase, Progress, Wait, resolve};
+use super::{Haste, Progress, Wait, resolve};
 use crate::backoff::Backoff;
 use crate::os;
 use crate::ring::{Shared, SinkState};
@@ -51,6 +51,7 @@ struct Connection {
     acknowledged: u64,
     /// How long to wait before looking for acknowledgements again.
     look_ns: u64,
+    haste: Haste,
 }
 
 impl Tcp {
@@ -66,7 +67,7 @@ impl Tcp {
         &mut self,
         window: &mut Window,
         shared: &Shared,
-        phase: Phase,
+        haste: Haste,
         now_ns: u64,
     ) -> Progress {
         if let State::Down { retry_ns } = self.state {
@@ -93,14 +94,15 @@ impl Tcp {
                 since_ns: now_ns,
                 progress_ns: now_ns,
                 acknowledged: window.cursor(),
-                look_ns: first_look_ns(phase),
+                look_ns: first_look_ns(haste),
+                haste,
             });
         }
         let now_ns = os::mono_ns().max(now_ns);
         let State::Up(connection) = &mut self.state else {
             return Progress { released: window.take(0, now_ns), wait: until(now_ns) };
         };
-        let outcome = connection.advance(window, phase, now_ns);
+        let outcome = connection.advance(window, haste, now_ns);
         let released = window.take(connection.acknowledged, now_ns);
         match outcome {
             Ok(wait) => Progress { released, wait },
@@ -131,15 +133,19 @@ impl Tcp {
 
 impl Connection {
     /// Looks for a sign of a dead peer, sends, and looks what has arrived.
-    fn advance(&mut self, window: &mut Window, phase: Phase, now_ns: u64) -> Result<Wait, Lost> {
+    fn advance(&mut self, window: &mut Window, haste: Haste, now_ns: u64) -> Result<Wait, Lost> {
         self.listen(window, now_ns)?;
+        if haste != self.haste {
+            self.haste = haste;
+            self.look_ns = first_look_ns(haste);
+        }
         while let Some(bytes) = window.unsent() {
             let chunk = bytes.get(..WRITE_MAX).unwrap_or(bytes);
             match self.stream.write(chunk) {
                 Ok(n) => {
                     window.sent(n, now_ns);
                     self.progress_ns = now_ns;
-                    self.look_ns = first_look_ns(phase);
+                    self.look_ns = first_look_ns(haste);
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -157,7 +163,7 @@ impl Connection {
             if now_ns >= deadline {
                 return Err(Lost::Broken);
             }
-            let cap = if phase == Phase::Draining { LOOK_DRAINING_MAX_NS } else { LOOK_MAX_NS };
+            let cap = if haste == Haste::Hurried { LOOK_HURRIED_MAX_NS } else { LOOK_MAX_NS };
             wait.until_ns = Some(deadline.min(now_ns + self.look_ns));
             self.look_ns = (self.look_ns * 2).min(cap);
         }
@@ -207,6 +213,7 @@ fn connect(address: &SyslogAddress) -> Option<TcpStream> {
         // Batches are made by us: a line that is alone must leave at once.
         stream.set_nodelay(true).ok()?;
         os::keep_alive(stream.as_raw_fd());
+        os::set_send_buffer(stream.as_raw_fd(), SEND_BUFFER_BYTES);
         Some(stream)
     })
 }
@@ -215,10 +222,10 @@ const fn until(ns: u64) -> Wait {
     Wait { socket: None, until_ns: Some(ns) }
 }
 
-const fn first_look_ns(phase: Phase) -> u64 {
-    match phase {
-        Phase::Running => LOOK_FIRST_NS,
-        Phase::Draining => LOOK_DRAINING_NS,
+const fn first_look_ns(haste: Haste) -> u64 {
+    match haste {
+        Haste::Unhurried => LOOK_FIRST_NS,
+        Haste::Hurried => LOOK_HURRIED_NS,
     }
 }
 
@@ -235,11 +242,16 @@ const STALL_NS: u64 = 30_000_000_000;
 /// The largest single write, in bytes.
 const WRITE_MAX: usize = 64 << 10;
 
+/// What the kernel holds for a peer, in bytes; twice that with its own overhead.
+/// It bounds what may have to be sent again, and the bytes per round trip. The
+/// kernel tells when there is room in it, which it does not of acknowledgements.
+const SEND_BUFFER_BYTES: i32 = 512 << 10;
+
 /// Reads of a talking peer between two writes.
 const LISTEN_MAX: usize = 16;
 
 /// Looks for acknowledgements: soon, then rarer, never when all have come.
 const LOOK_FIRST_NS: u64 = 50_000_000;
 const LOOK_MAX_NS: u64 = 1_000_000_000;
-const LOOK_DRAINING_NS: u64 = 1_000_000;
-const LOOK_DRAINING_MAX_NS: u64 = 50_000_000;
+const LOOK_HURRIED_NS: u64 = 1_000_000;
+const LOOK_HURRIED_MAX_NS: u64 = 50_000_000;
