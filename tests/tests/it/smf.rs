@@ -18,6 +18,19 @@ use tempfile::TempDir;
 const MANIFESTS: [&str; 2] = ["dockerlogger.xml", "dockerlogger-agent.xml"];
 const METHODS: [&str; 2] = ["dockerlogger-mount", "dockerlogger-agent"];
 
+/// What stands in a service, in the order of `service_bundle.dtd.1`; `svccfg` refuses another.
+const ORDER: [&str; 9] = [
+    "single_instance",
+    "dependency",
+    "dependent",
+    "method_context",
+    "exec_method",
+    "property_group",
+    "instance",
+    "stability",
+    "template",
+];
+
 /// What a manifest says, as far as it matters.
 #[derive(Debug, PartialEq, Eq)]
 struct Service {
@@ -44,6 +57,15 @@ impl Service {
         let instance = only(service, "instance");
         assert_eq!(instance.attribute("name"), Some("default"), "{file}");
         only(service, "single_instance");
+        let order = |child: Node<'_, '_>| {
+            let name = child.tag_name().name();
+            ORDER
+                .iter()
+                .position(|known| *known == name)
+                .unwrap_or_else(|| panic!("{file}: {name}"))
+        };
+        let places: Vec<_> = service.children().filter(Node::is_element).map(order).collect();
+        assert!(places.is_sorted(), "{file}: svccfg wants the order {ORDER:?}");
         let startd = children(service, "property_group")
             .find(|group| group.attribute("name") == Some("startd"))
             .unwrap();
