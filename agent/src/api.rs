@@ -131,5 +131,10 @@ async fn bad_method(method: Method, uri: Uri) -> ApiError {
     ApiError::new(ErrorCode::BadMethod, format!("{method} is not allowed for {path}"))
 }
 
+/// A time as every document shows it: UTC, milliseconds.
+fn stamp(time: Timestamp) -> String {
+    format!("{time:.3}")
+}
+
 #[cfg(test)]
 mod tests;

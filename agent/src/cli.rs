@@ -44,7 +44,10 @@ Examples:
   dockerlogger-agent run --config /etc/agent.json --check-config
 
 The log goes to stderr, a bunyan JSON line per event. SIGTERM and SIGINT end
-the agent once the step in progress is finished.";
+the agent once the step in progress is finished.
+
+The configuration is a JSON object; every key may be left out:
+";
 
 const STATUS_EXAMPLES: &str = "\
 Examples:
@@ -76,6 +79,16 @@ Examples:
 
 A bundle is verified like any other source. It is made with `release bundle`.";
 
+/// The examples of `run`, and every key of the configuration with what it accepts.
+fn run_help() -> String {
+    let mut help = RUN_EXAMPLES.to_owned();
+    for (key, accepted) in config::KEYS {
+        help.push_str(&format!("  {key:<14} {accepted}\n"));
+    }
+    help.push_str("--check-config prints what is in effect, defaults filled in.");
+    help
+}
+
 /// Installs, verifies and advertises the docker logger on this node
 #[derive(Debug, Parser)]
 #[command(name = log::PROGRAM, version = crate::VERSION, after_help = EXIT_CODES)]
@@ -101,7 +114,7 @@ pub struct Arguments {
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Verb {
     /// Run the agent in the foreground
-    #[command(after_help = RUN_EXAMPLES)]
+    #[command(after_help = run_help())]
     Run,
 
     /// Show the releases on this node, the last check and the health

@@ -22,7 +22,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -61,7 +60,7 @@ pub struct Order {
 }
 
 /// What the agent is doing, for status pages.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Activity {
     /// The work in progress, if any.
     pub doing: Option<Doing>,
@@ -72,7 +71,7 @@ pub struct Activity {
 }
 
 /// Work in progress.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Doing {
     /// `update`, `plan` or `rollback`.
     pub work: &'static str,

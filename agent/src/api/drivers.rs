@@ -7,7 +7,8 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::{FromRequestParts, Path, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use dockerlogger_manifest::{DriverSpec, Runs, catalog};
@@ -16,7 +17,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::api::error::{ApiError, ErrorCode};
-use crate::api::{ApiState, Identity};
+use crate::api::{ApiState, Identity, stamp};
 use crate::engine::{Installed, NodeView};
 
 /// How much of a driver name from outside is repeated in a message.
@@ -98,7 +99,7 @@ fn logger(current: &Installed, node: &NodeView) -> Value {
         "version": current.version,
         "sha256": current.digest,
         "size": artifact.map(|artifact| artifact.size),
-        "installed_at": current.installed_at,
+        "installed_at": stamp(current.installed_at),
         "commit": current.release.commit,
         "built_at": current.release.built_at,
     })
@@ -118,9 +119,27 @@ pub(super) async fn list(State(state): State<Arc<ApiState>>, headers: HeaderMap)
         .into_response()
 }
 
+/// The driver that a path names.
+#[derive(Debug)]
+pub(super) struct DriverName(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for DriverName {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<DriverName, ApiError> {
+        match Path::<String>::from_request_parts(parts, state).await {
+            Ok(Path(name)) => Ok(DriverName(name)),
+            Err(_) => {
+                let message = "the name of a log driver is UTF-8 text";
+                Err(ApiError::new(ErrorCode::ResourceNotFound, message))
+            }
+        }
+    }
+}
+
 pub(super) async fn one(
     State(state): State<Arc<ApiState>>,
-    Path(name): Path<String>,
+    DriverName(name): DriverName,
 ) -> Result<Json<DriverSpec>, ApiError> {
     Ok(Json(find(&state.node.borrow(), &name)?))
 }

@@ -11,8 +11,8 @@ use axum::extract::State;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::api::{ApiState, Identity};
-use crate::engine::{Installed, NodeView};
+use crate::api::{ApiState, Identity, stamp};
+use crate::engine::{Installed, LastCheck, NodeView};
 use crate::service::Activity;
 
 /// Whether an operator has to look.
@@ -63,13 +63,13 @@ pub fn status(identity: &Identity, node: &NodeView, activity: Option<&Activity>)
     put("channel", json!(node.channel));
     put("target", json!(node.target));
     put("current", json!(node.current.as_ref().map(installed)));
-    put("since", json!(node.since));
+    put("since", json!(node.since.map(stamp)));
     put("previous", json!(node.previous.as_ref().map(installed)));
     put("pending", json!(node.pending.as_ref().map(installed)));
     put("blocked", json!(node.blocked));
     put("trust", json!(node.trust));
-    put("last_check", json!(node.last_check));
-    put("activity", json!(activity));
+    put("last_check", json!(node.last_check.as_ref().map(last_check)));
+    put("activity", json!(activity.map(doing)));
     put("hold", json!(node.hold));
     put("notes", json!(node.notes));
     put("health", json!(Health::of(node)));
@@ -82,7 +82,7 @@ fn agent(identity: &Identity) -> Value {
             "version": identity.version,
             "running": true,
             "pid": std::process::id(),
-            "started_at": format!("{at:.3}"),
+            "started_at": stamp(at),
             "uptime_secs": instant.elapsed().as_secs(),
             "listen": identity.config.listen,
         }),
@@ -94,9 +94,30 @@ fn installed(installed: &Installed) -> Value {
     json!({
         "version": installed.version,
         "digest": installed.digest,
-        "installed_at": installed.installed_at,
+        "installed_at": stamp(installed.installed_at),
         "commit": installed.release.commit,
         "built_at": installed.release.built_at,
+    })
+}
+
+fn last_check(check: &LastCheck) -> Value {
+    json!({
+        "at": stamp(check.at),
+        "outcome": check.outcome,
+        "error": check.error,
+        "kind": check.kind,
+    })
+}
+
+fn doing(activity: &Activity) -> Value {
+    json!({
+        "doing": activity.doing.as_ref().map(|doing| json!({
+            "work": doing.work,
+            "since": stamp(doing.since),
+            "progress": doing.progress,
+        })),
+        "next_check_at": activity.next_check_at.map(stamp),
+        "failures": activity.failures,
     })
 }
 

@@ -176,7 +176,7 @@ async fn drivers_are_those_of_the_installed_release() {
     assert_eq!(list["logger"]["version"], "1.2.3");
     assert_eq!(list["logger"]["sha256"], "ab".repeat(32));
     assert_eq!(list["logger"]["size"], 1_234_567);
-    assert_eq!(list["logger"]["installed_at"], "2026-01-02T03:04:05Z");
+    assert_eq!(list["logger"]["installed_at"], "2026-01-02T03:04:05.000Z");
     assert_eq!(list["drivers"], json!(catalog::drivers()));
 }
 
@@ -323,7 +323,8 @@ async fn unknown_paths_and_wrong_methods() {
         }
     }
     let bad_path = api.get("/drivers/%ff").await;
-    assert_eq!(bad_path.status, StatusCode::BAD_REQUEST);
+    assert_eq!(bad_path.status, StatusCode::NOT_FOUND);
+    assert_eq!(bad_path.json()["code"], "ResourceNotFound");
 }
 
 #[tokio::test]

@@ -8,18 +8,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use dockerlogger_manifest::{DriverSpec, Problem, ProblemCode};
 use serde_json::{Map, Value, json};
 
 use crate::api::ApiState;
 use crate::api::body::JsonObject;
-use crate::api::drivers;
+use crate::api::drivers::{self, DriverName};
 use crate::api::error::ApiError;
 
 pub(super) async fn validate(
     State(state): State<Arc<ApiState>>,
-    Path(name): Path<String>,
+    DriverName(name): DriverName,
     JsonObject(body): JsonObject,
 ) -> Result<Json<Value>, ApiError> {
     let spec = drivers::find(&state.node.borrow(), &name)?;
