@@ -196,3 +196,85 @@ fn message_of(body: &[u8]) -> String {
     }
     message
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::routing::{get, post};
+    use serde_json::json;
+    use tokio::net::UnixListener;
+    use tokio::sync::watch;
+
+    use super::*;
+    use crate::api::server::{Limits, Listener, serve};
+    use crate::engine::FailureKind;
+
+    const PROGRESS: &str = "{\"event\":\"progress\",\"text\":\"asking\",\"detail\":null}\n";
+    const FAILED: &str = "{\"event\":\"failed\",\"text\":\"no\",\"kind\":\"temporary\"}\n";
+
+    /// An agent that gives fixed answers on the root returned; it ends with the sender.
+    fn agent(router: Router) -> (tempfile::TempDir, watch::Sender<bool>) {
+        let root = tempfile::tempdir().unwrap();
+        let listener = UnixListener::bind(socket_path(root.path())).unwrap();
+        let (stop, stopped) = watch::channel(false);
+        tokio::spawn(serve(Listener::Unix(listener), router, Limits::SOCKET, stopped));
+        (root, stop)
+    }
+
+    async fn work(answer: String) -> (Result<Event, ClientError>, Vec<Event>) {
+        let router = Router::new().route("/updates", post(async move || answer));
+        let (root, _stop) = agent(router);
+        let client = Client::find(root.path()).await.unwrap().unwrap();
+        let mut told = Vec::new();
+        let ended = client.work("/updates", &json!({}), &mut |event| told.push(event)).await;
+        (ended, told)
+    }
+
+    #[tokio::test]
+    async fn nobody_runs_where_there_is_no_socket_or_a_dead_one() {
+        let root = tempfile::tempdir().unwrap();
+        assert!(Client::find(root.path()).await.unwrap().is_none());
+        drop(UnixListener::bind(socket_path(root.path())).unwrap());
+        assert!(Client::find(root.path()).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn events_are_passed_on_and_the_last_one_returned() {
+        let (ended, told) = work(format!("{PROGRESS}{PROGRESS}{FAILED}")).await;
+        let expected = Event::Failed { text: "no".to_owned(), kind: FailureKind::Temporary };
+        assert_eq!(ended.unwrap(), expected);
+        assert_eq!(told.len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_stream_without_an_end_is_an_error() {
+        let (ended, told) = work(PROGRESS.to_owned()).await;
+        assert!(matches!(ended, Err(ClientError::Unfinished)), "{ended:?}");
+        assert_eq!(told.len(), 1);
+        let (ended, _) = work("not json\n".to_owned()).await;
+        assert!(matches!(ended, Err(ClientError::Malformed(_))), "{ended:?}");
+        let (ended, _) = work("x".repeat(ANSWER_BYTES_MAX + 1)).await;
+        assert!(matches!(ended, Err(ClientError::TooLong)), "{ended:?}");
+    }
+
+    #[tokio::test]
+    async fn documents_are_read_and_errors_told_in_the_agents_words() {
+        let declined = json!({
+            "code": "InvalidParameters", "message": "cannot be started",
+            "errors": [{ "field": "source", "code": "Missing", "message": "no source" }],
+        });
+        let router =
+            Router::new().route("/status", get(async || json!({ "a": 1 }).to_string())).route(
+                "/drivers",
+                get(async move || (StatusCode::UNPROCESSABLE_ENTITY, declined.to_string())),
+            );
+        let (root, _stop) = agent(router);
+        let client = Client::find(root.path()).await.unwrap().unwrap();
+        assert_eq!(client.get("/status").await.unwrap(), json!({ "a": 1 }));
+        let error = client.get("/drivers").await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the running agent answered 422 Unprocessable Entity: cannot be started; no source"
+        );
+    }
+}
