@@ -84,11 +84,17 @@ pub(crate) fn write(fd: RawFd, bytes: &[u8]) -> io::Result<usize> {
     usize::try_from(n).map_err(|_| io::Error::last_os_error())
 }
 
-/// Closes a descriptor that we inherited and that no `OwnedFd` stands for.
+/// Closes a descriptor in a forked child, which ends without dropping anything.
 pub(crate) fn close_inherited(fd: RawFd) {
-    // SAFETY: callers pass the descriptors of the launch contract, which nothing
-    // else in this process owns. A descriptor that is not open is refused.
+    // SAFETY: callers pass descriptors that the child will not use again; what
+    // owns them in the child is never dropped. -1 is refused.
     unsafe { libc::close(fd) };
+}
+
+/// Whether the descriptor is open.
+pub(crate) fn is_open(fd: RawFd) -> bool {
+    // SAFETY: F_GETFD takes no argument and changes nothing.
+    unsafe { libc::fcntl(fd, libc::F_GETFD) >= 0 }
 }
 
 /// Whether the descriptor is open and may be written.

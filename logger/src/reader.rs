@@ -258,15 +258,11 @@ impl Reader<'_> {
 }
 
 impl Sources {
-    /// Descriptors 3 and 4 of the launch contract.
-    const fn of_contract() -> Self {
-        Self {
-            streams: [
-                Source { stream: Stream::Stdout, fd: 3 },
-                Source { stream: Stream::Stderr, fd: 4 },
-            ],
-            last_ns: 0,
-        }
+    /// Descriptors 3 and 4 of the launch contract; one that is not open counts as
+    /// a stream that has ended. To be called before anything is opened.
+    fn of_contract() -> Self {
+        let source = |stream, fd| Source { stream, fd: if os::is_open(fd) { fd } else { -1 } };
+        Self { streams: [source(Stream::Stdout, 3), source(Stream::Stderr, 4)], last_ns: 0 }
     }
 
     const fn fds(&self) -> [i32; 2] {
@@ -315,11 +311,11 @@ impl Sources {
         match os::read(fd, buffer) {
             Ok(len) if len > 0 => return Some(len),
             Err(error) if matches!(error.kind(), Interrupted | WouldBlock) => return None,
-            // The end, or a descriptor that is not one: both end the stream.
+            // The end, or an error that will not go away: both end the stream. The
+            // descriptor stays open, so that its number means nothing else.
             _ => {}
         }
         if let Some(source) = self.streams.get_mut(n) {
-            os::close_inherited(source.fd);
             source.fd = -1;
         }
         None

@@ -60,8 +60,9 @@ pub(crate) struct Released {
 #[derive(Debug)]
 pub(crate) struct Window {
     batches: VecDeque<Held>,
-    /// Of `batches`, how many at the front are released.
+    /// Of `batches`, how many at the front are released, and their bytes.
     released: usize,
+    kept_bytes: u64,
     taken: u64,
     cursor: u64,
     end: u64,
@@ -88,6 +89,7 @@ impl Window {
         Self {
             batches: VecDeque::new(),
             released: 0,
+            kept_bytes: 0,
             taken: 0,
             cursor: 0,
             end: 0,
@@ -183,6 +185,7 @@ impl Window {
                 released.checkpoint = Some(checkpoint);
             }
             self.released += 1;
+            self.kept_bytes += held.batch.bytes.len() as u64;
         }
         self.forget(now_ns);
         released
@@ -220,19 +223,16 @@ impl Window {
 
     /// Lets go of released batches that are too old or too many to keep.
     fn forget(&mut self, now_ns: u64) {
-        let kept: usize =
-            self.batches.iter().take(self.released).map(|h| h.batch.bytes.len()).sum();
-        let mut kept = kept as u64;
         while self.released > 0 {
             let Some(held) = self.batches.front() else { break };
             let len = held.batch.bytes.len() as u64;
             let old = held.sent_ns.saturating_add(self.replay.max_age_ns) <= now_ns;
             // What is to be sent again stays until it is.
             let wanted = held.end() > self.cursor;
-            if wanted || !(old || kept > self.replay.max_bytes || len == 0) {
+            if wanted || !(old || self.kept_bytes > self.replay.max_bytes || len == 0) {
                 break;
             }
-            kept -= len;
+            self.kept_bytes -= len;
             self.released -= 1;
             if let Some(held) = self.batches.pop_front() {
                 self.keep_spare(held.batch);

@@ -55,8 +55,9 @@ pub(crate) fn run(
     variable: impl Fn(&'static str) -> Option<String>,
 ) -> Result<Outcome, StartError> {
     let system = |doing| move |source| StartError::System { doing, source };
-    let mut mapping = Mapping::create(FIRST_RING_BYTES).map_err(system("map the ring"))?;
     let mut sources = Sources::of_contract();
+    let inherited = sources.fds();
+    let mut mapping = Mapping::create(FIRST_RING_BYTES).map_err(system("map the ring"))?;
     look_once(&mut sources, &mut mapping);
 
     let launch = Launch::read(argv0, variable).map_err(StartError::Launch)?;
@@ -67,7 +68,7 @@ pub(crate) fn run(
     let (writable, readable) = mapping.split();
     let setup =
         Setup { settings: &settings, identity: &identity, time_zone: launch.time_zone.as_deref() };
-    let supervisor = Supervisor::new(setup, Consumer::new(readable))
+    let supervisor = Supervisor::new(setup, Consumer::new(readable), inherited)
         .map_err(system("open the pipes between reader and sender"))?;
     os::set_nice(NICE);
     let reader = Reader {

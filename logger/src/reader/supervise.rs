@@ -24,6 +24,8 @@ pub(super) struct Supervisor<'a> {
     consumer: Consumer<'a>,
     links: Links,
     notices: (OwnedFd, OwnedFd),
+    /// The container's streams, which a sender does not keep; -1: none.
+    inherited: [i32; 2],
     state: State,
     backoff: Backoff,
 }
@@ -44,7 +46,11 @@ enum State {
 
 impl<'a> Supervisor<'a> {
     /// Opens the pipes and takes over the signals.
-    pub(super) fn new(setup: Setup<'a>, consumer: Consumer<'a>) -> io::Result<Self> {
+    pub(super) fn new(
+        setup: Setup<'a>,
+        consumer: Consumer<'a>,
+        inherited: [i32; 2],
+    ) -> io::Result<Self> {
         let notices = os::pipe()?;
         os::notice_signals(&notices.1);
         Ok(Self {
@@ -52,6 +58,7 @@ impl<'a> Supervisor<'a> {
             consumer,
             links: Links::new()?,
             notices,
+            inherited,
             state: State::Due { at_ns: 0 },
             backoff: Backoff::new(RESPAWN_FIRST_NS, RESPAWN_CAP_NS, os::wall_ns()),
         })
@@ -126,8 +133,9 @@ impl<'a> Supervisor<'a> {
         os::ignore_signals();
         os::set_nice(0);
         // The streams are the reader's: a second holder would keep them open.
-        os::close_inherited(3);
-        os::close_inherited(4);
+        for fd in self.inherited {
+            os::close_inherited(fd);
+        }
         let links = self.links.sender_ends();
         let (setup, consumer) = (self.setup, &mut self.consumer);
         // In a build that unwinds, a panic must not get into the reader's code.
