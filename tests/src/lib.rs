@@ -15,6 +15,7 @@
 //! | [`repository`] | the release engineer with the real `release` tool |
 //! | [`oracle`], [`vectors`] | what should have arrived |
 //! | [`demo`] | all of these in one story |
+//! | [`bench`] | what the logger costs and loses, measured |
 //!
 //! The programs under test are the built ones ([`programs`]); nothing of them is linked.
 //! Waiting is always [`until()`] a condition holds, never for a time.
@@ -27,6 +28,7 @@
 
 pub mod os;
 
+pub mod bench;
 pub mod demo;
 pub mod dockerinit;
 pub mod http;

@@ -189,7 +189,8 @@ mod tests {
         let memory =
             Memory { rss_bytes: 1832 * 1024, pss_bytes: 391 * 1024, private_bytes: 360 * 1024 };
         assert_eq!(memory_in(smaps), Some(memory));
-        let status = "Name:\tlogger\nvoluntary_ctxt_switches:\t40\nnonvoluntary_ctxt_switches:\t2\n";
+        let status =
+            "Name:\tlogger\nvoluntary_ctxt_switches:\t40\nnonvoluntary_ctxt_switches:\t2\n";
         let work = Work { cpu_ns: 67062, runs: 41, switches: 42 };
         assert_eq!(work_in("67062 500 41\n", status), Some(work));
         let stat = "17 (a) b) S 12 17 17 0 -1 4194560 1 0 0 0 1 2 0 0 9 -11 1 0 5 0 0";

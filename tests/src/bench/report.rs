@@ -79,7 +79,8 @@ impl Spread {
         sorted.sort_by(f64::total_cmp);
         let middle = sorted.len() / 2;
         let (min, max) = (*sorted.first()?, *sorted.last()?);
-        let lower = if sorted.len() % 2 == 0 { sorted[middle - 1] } else { sorted[middle] };
+        let lower =
+            if sorted.len().is_multiple_of(2) { sorted[middle - 1] } else { sorted[middle] };
         Some(Spread { min, median: f64::midpoint(lower, sorted[middle]), max })
     }
 }
@@ -143,14 +144,14 @@ impl Results {
     /// A table with one row per figure: `min / median / max` per program, and the logger's value over the others'.
     pub fn markdown(&self) -> String {
         let roles = self.roles();
-        let others: Vec<Role> = roles.iter().copied().filter(|role| *role != Role::Logger).collect();
+        let others: Vec<Role> =
+            roles.iter().copied().filter(|role| *role != Role::Logger).collect();
         let mut head = vec!["case".to_owned(), "figure".to_owned(), "unit".to_owned()];
         head.extend(roles.iter().map(ToString::to_string));
         head.extend(others.iter().map(|role| format!("logger ÷ {role}")));
         let mut table = format!("| {} |\n|{}\n", head.join(" | "), "---|".repeat(head.len()));
         for row in &self.rows {
-            let mut cells =
-                vec![row.case.to_owned(), row.figure.to_owned(), row.unit.to_string()];
+            let mut cells = vec![row.case.to_owned(), row.figure.to_owned(), row.unit.to_string()];
             cells.extend(roles.iter().map(|role| cell(row.of(*role).and_then(Spread::of))));
             cells.extend(others.iter().map(|role| cell(row.ratio_to(*role))));
             table += &format!("| {} |\n", cells.join(" | "));
@@ -262,6 +263,10 @@ mod tests {
         assert_eq!(row.ratio_to(Role::Peer), Some(Spread { min: 2.0, median: 2.5, max: 3.0 }));
         assert_eq!(row.ratio_to(Role::Limit), None);
         let results = Results { rows: vec![row] };
-        assert!(results.markdown().contains("| case | figure |  | 5 / 10 / 30 | 0 / 5 / 10 | 2 / 2.50 / 3 |"));
+        assert!(
+            results
+                .markdown()
+                .contains("| case | figure |  | 5 / 10 / 30 | 0 / 5 / 10 | 2 / 2.50 / 3 |")
+        );
     }
 }

@@ -150,9 +150,8 @@ impl Sink {
     /// What was received and not yet read by then is gone, as with a server that crashed.
     pub fn go_away(&self) -> Gone<'_> {
         self.close();
-        let reserved = until("the sink's port to be free again", crate::SOON, || {
-            reserve(self.address)
-        });
+        let reserved =
+            until("the sink's port to be free again", crate::SOON, || reserve(self.address));
         Gone { sink: self, socket: reserved.0 }
     }
 

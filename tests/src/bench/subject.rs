@@ -89,14 +89,16 @@ impl Subject {
         let mut running = self.launch(sink, tuning, &program, &argv, stdout_read, stdout);
         let before = sink.lines();
         generator::flat_out(
-            &mut running.stdout,
+            &running.stdout,
             generator::Source::Pipe,
             &generator::lines(1),
             Until::Writes(1),
         );
-        until("the first line to arrive", SOON, || match (sink.lines() > before, running.ended()) {
-            (true, _) => Ok(()),
-            (false, ended) => Err(ended),
+        until("the first line to arrive", SOON, || {
+            match (sink.lines() > before, running.ended()) {
+                (true, _) => Ok(()),
+                (false, ended) => Err(ended),
+            }
         });
         running.family = procfs::family(running.process.pid());
         running
@@ -104,10 +106,10 @@ impl Subject {
 
     /// Starts it on a pipe that is full already; returns how long after exec it read for the first time.
     pub fn first_read(&self, sink: &Sink) -> Duration {
-        let (stdout_read, mut stdout) = std::io::pipe().expect("a pipe can be made");
+        let (stdout_read, stdout) = std::io::pipe().expect("a pipe can be made");
         let line = generator::lines(1);
         let filled = generator::flat_out(
-            &mut stdout,
+            &stdout,
             generator::Source::Queue,
             &line,
             Until::Writes(generator::QUEUE_BYTES),

@@ -7,6 +7,7 @@
 //! Everything that CI does is a verb here, so that a developer runs the same.
 //! Exit status: 0 done, 1 a step failed, 64 no such verb.
 
+mod bench;
 mod ci;
 mod command;
 mod footprint;
@@ -25,10 +26,12 @@ Usage: cargo xtask VERB
   ci                             what CI runs: format, lints, docs, tests, demo, illumos
   check-illumos                  type-check every crate for x86_64-unknown-illumos
   footprint                      sizes and idle memory of the programs, release build
+  bench [OPTION...]              what the logger costs and loses, release build; --help names the options
 
 Examples:
   cargo xtask demo -- vmstat 1 10
   cargo xtask test rsyslog
+  cargo xtask bench --quick --peer /opt/other/logger
 ";
 
 fn main() -> ExitCode {
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
             "ci" => ci::run(),
             "check-illumos" => illumos::check(),
             "footprint" => footprint::measure(),
+            "bench" => bench::measure(rest),
             "help" | "--help" | "-h" => {
                 say(USAGE);
                 Ok(())

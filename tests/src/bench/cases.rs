@@ -1,0 +1,117 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! Everything that is measured, in the order in which it is reported.
+
+mod idle;
+mod loss;
+mod memory;
+mod outage;
+mod throughput;
+
+use std::time::Duration;
+
+use super::report::{Figure, Unit};
+use super::runner::Setup;
+
+/// How often a case is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repeat {
+    /// In every round, and once before for warming up.
+    Rounds,
+    /// Once: it is long, or repeats the thing itself.
+    Once,
+}
+
+/// One thing to measure.
+#[derive(Debug)]
+pub struct Case {
+    /// Its name, for `--case`.
+    pub name: &'static str,
+    /// What it does.
+    pub about: &'static str,
+    /// How often.
+    pub repeat: Repeat,
+    /// The copy loop can do it too.
+    pub has_limit: bool,
+    /// Measures once.
+    pub measure: fn(&Setup<'_>) -> Vec<Figure>,
+}
+
+/// A case for every round, with the copy loop beside it.
+const fn limited(
+    name: &'static str,
+    about: &'static str,
+    measure: fn(&Setup<'_>) -> Vec<Figure>,
+) -> Case {
+    Case { name, about, repeat: Repeat::Rounds, has_limit: true, measure }
+}
+
+/// A case that runs once and that the copy loop cannot do.
+const fn once(
+    name: &'static str,
+    about: &'static str,
+    measure: fn(&Setup<'_>) -> Vec<Figure>,
+) -> Case {
+    Case { name, about, repeat: Repeat::Once, has_limit: false, measure }
+}
+
+/// The list.
+pub const CASES: &[Case] = &[
+    limited("throughput-64", "flat out, 64 lines per write", |setup| throughput::flat(setup, 64)),
+    limited("throughput-1", "flat out, one line per write", |setup| throughput::flat(setup, 1)),
+    limited("rate-1k", "1 000 lines/s, one per write", |setup| throughput::rate(setup, 1e3)),
+    limited("rate-10k", "10 000 lines/s, one per write", |setup| throughput::rate(setup, 1e4)),
+    limited("rate-50k", "50 000 lines/s, one per write", |setup| throughput::rate(setup, 5e4)),
+    limited("loss-1MB/s", "1 MB/s into the dropping queue", |setup| loss::rate(setup, 1.0, 0)),
+    limited("loss-5MB/s", "5 MB/s into the dropping queue", |setup| loss::rate(setup, 5.0, 0)),
+    limited("loss-20MB/s", "20 MB/s into the dropping queue", |setup| loss::rate(setup, 20.0, 0)),
+    limited("loss-burst", "bursts of 20 000 lines, flat out", |setup| loss::bursts(setup, 0)),
+    limited("loss-1MB/s-hogs", "the same beside 2 busy threads", |s| loss::rate(s, 1.0, 2)),
+    limited("loss-5MB/s-hogs", "the same beside 2 busy threads", |s| loss::rate(s, 5.0, 2)),
+    limited("loss-20MB/s-hogs", "the same beside 2 busy threads", |s| loss::rate(s, 20.0, 2)),
+    limited("loss-burst-hogs", "the same beside 2 busy threads", |s| loss::bursts(s, 2)),
+    Case {
+        name: "stall-3s",
+        about: "2 MB/s into the dropping queue, the sink reads nothing for 3 s; ring of 16 MiB",
+        repeat: Repeat::Rounds,
+        has_limit: false,
+        measure: |setup| outage::stall(setup, 2.0, Duration::from_secs(setup.size.pick(3, 1))),
+    },
+    once(
+        "stall-60s",
+        "0.12 MB/s (1 000 lines/s), the sink reads nothing for 60 s; ring of 16 MiB",
+        |setup| outage::stall(setup, 0.12, Duration::from_secs(setup.size.pick(60, 3))),
+    ),
+    once(
+        "outage-1s",
+        "1 000 numbered lines/s, the sink is away for 1 s; ring of 16 MiB",
+        |setup| outage::outages(setup, 1, Duration::from_secs(1)),
+    ),
+    once(
+        "outage-60s",
+        "1 000 numbered lines/s, the sink is away for 60 s; ring of 16 MiB",
+        |setup| outage::outages(setup, 1, Duration::from_secs(setup.size.pick(60, 3))),
+    ),
+    once("recovery", "1 000 numbered lines/s, the sink is away for about 1 s, 50 times", |setup| {
+        outage::outages(setup, setup.size.pick(50, 5), Duration::from_secs(1))
+    }),
+    limited("idle", "connected, nothing to do", idle::idle),
+    limited("start", "exec on a queue that is full already", idle::start),
+    limited("memory-idle", "connected, one line sent", memory::idle),
+    limited("memory-loaded", "peak, flat out", memory::loaded),
+    limited("memory-long-line", "peak, 200 MB without a newline", memory::long_line),
+    limited("memory-short-lines", "peak, lines of one byte", memory::short_lines),
+    limited("memory-empty-lines", "peak, empty lines", memory::empty_lines),
+    limited("memory-stalled", "peak, the sink reads nothing", memory::stalled),
+];
+
+fn figure(name: &'static str, unit: Unit, value: f64) -> Figure {
+    Figure { name, unit, value }
+}
+
+/// `part` of `whole` in percent; of nothing, 0.
+fn percent(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { 100.0 * part as f64 / whole as f64 }
+}
