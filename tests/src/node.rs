@@ -43,6 +43,34 @@ impl Node {
         node
     }
 
+    /// The node in a folder where [`Node::new`] made one before, with its configuration moved along.
+    pub fn copied(from: &Node, folder: &Path) -> Node {
+        let copied = Command::new("cp").args(["-a", "--"]).arg(&from.folder).arg(folder).status();
+        assert!(copied.is_ok_and(|status| status.success()), "a node's folder can be copied");
+        let mut node = Node {
+            folder: folder.to_owned(),
+            config: from.config.clone(),
+            agent: None,
+            address: None,
+            starts: 0,
+        };
+        node.set("root", json!(folder.join("root")));
+        node
+    }
+
+    /// Starts a verb of the agent's command line and does not wait for it.
+    pub fn spawn(&self, arguments: &[&str]) -> Child {
+        Command::new(programs::agent())
+            .args(arguments)
+            .arg("--config")
+            .arg(self.config_file())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the agent can be executed")
+    }
+
     /// Changes one key of the configuration file; a running agent does not see it.
     pub fn set(&mut self, key: &str, value: Value) {
         self.config.insert(key.to_owned(), value);

@@ -30,6 +30,11 @@ impl Repository {
         repository
     }
 
+    /// A repository that [`Repository::create`] made, or a copy of one.
+    pub fn open(folder: &Path) -> Repository {
+        Repository { folder: folder.to_owned() }
+    }
+
     /// Builds and publishes the logger as it is.
     pub fn publish_first(&self) {
         self.publish(&programs::logger(), &[]);

@@ -42,7 +42,7 @@ pub(super) fn tell(options: &DemoOptions, show: &Show) -> bool {
 
     let mut node = Node::new(&folder.join("node"), &repository.trust_anchor(), Some(&server.url()));
     node.start();
-    wait_for_version(&node, VERSION);
+    wait_for_api(&node, VERSION);
     show.step(&format!("the agent has started from nothing and installed release {VERSION}"));
     show.remark(&drivers(&node));
 
@@ -96,6 +96,20 @@ fn wait_for_version(node: &Node, version: &str) {
     if let Err(seen) = seen {
         panic!(
             "release {version} should be installed, found {seen:?}; the agent's log:\n{}",
+            node.log()
+        );
+    }
+}
+
+/// The file is switched a moment before the API knows.
+fn wait_for_api(node: &Node, version: &str) {
+    let known = wait(LIMIT, || {
+        let status = node.get("/status").json();
+        if status["current"]["version"] == version { Ok(()) } else { Err(status) }
+    });
+    if let Err(status) = known {
+        panic!(
+            "the API should know release {version}, not {status}; the agent's log:\n{}",
             node.log()
         );
     }
@@ -165,13 +179,14 @@ fn refusals(
     };
 
     let spoiled = renumbered(&programs::logger_next(), NEXT_VERSION, SPOILED_VERSION, folder);
-    repository.publish(&spoiled, &[]);
+    let spoiled = repository.pack(&spoiled, &programs::target(), &[]);
+    repository.publish_packed(&spoiled, &[]);
     server.set_fault(&format!("logger-{SPOILED_VERSION}"), Fault::FlippedByte);
     refuse(&format!("release {SPOILED_VERSION} with one flipped byte"));
     server.clear_faults();
 
     let stranger = Repository::create(&folder.join("stranger"));
-    stranger.publish(&spoiled, &[]);
+    stranger.publish_packed(&spoiled, &[]);
     server.switch(&stranger.tree());
     refuse("a release signed by a stranger");
 

@@ -149,10 +149,7 @@ fn a_name_that_does_not_resolve_is_no_reason_to_end() {
     let container = Container::start(&spec, scratch.path());
     container.write(Output::Stdout, oracle::lines(0, 100).as_bytes());
     expect_alive(&container);
-    until("a report about the name", SOON, || {
-        let log = container.dockerinit_log();
-        if log.contains("no-such-host.invalid") { Ok(()) } else { Err(log) }
-    });
+    container.write(Output::Stdout, oracle::lines(100, 200).as_bytes());
     expect_alive(&container);
     container.end(Ending::Close);
     let exit = container.wait(SOON).logger.unwrap();
@@ -191,7 +188,7 @@ fn a_silent_drain_ends_at_its_limit() {
         "10 lines were lost, and the logger ends with {exit}"
     );
     assert!(
-        container.dockerinit_log().contains("10"),
+        container.dockerinit_log().contains("undelivered"),
         "what is left is reported: {:?}",
         container.dockerinit_log()
     );

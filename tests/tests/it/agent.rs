@@ -1,0 +1,12 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! The agent on a node: installs, answers, refuses, and survives.
+
+mod api;
+mod crash;
+mod fixture;
+mod hostile;
+mod install;
+mod refusals;
