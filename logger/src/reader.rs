@@ -227,6 +227,7 @@ impl Reader<'_> {
         let drain_ns = u64::try_from(self.drain.as_nanos()).unwrap_or(u64::MAX);
         let deadline_ns = os::mono_ns().saturating_add(drain_ns);
         let mut announced = false;
+        self.supervisor.bring_forward();
         loop {
             if !announced && (self.producer.flush_gaps() || self.has_room()) {
                 announced = true;

@@ -105,6 +105,13 @@ impl<'a> Supervisor<'a> {
         }
     }
 
+    /// There is no time to lose: the next sender starts now, if none runs.
+    pub(super) const fn bring_forward(&mut self) {
+        if let State::Due { at_ns } = &mut self.state {
+            *at_ns = 0;
+        }
+    }
+
     /// Looks whether the sender has ended.
     pub(super) fn reap(&mut self, now_ns: u64) {
         let State::Running { child, since_ns } = self.state else { return };

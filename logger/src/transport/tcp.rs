@@ -31,6 +31,8 @@ pub(crate) struct Tcp {
     address: SyslogAddress,
     state: State,
     backoff: Backoff,
+    /// When the last attempt failed.
+    failed_ns: u64,
 }
 
 #[derive(Debug)]
@@ -60,6 +62,7 @@ impl Tcp {
             address,
             state: State::Down { retry_ns: 0 },
             backoff: Backoff::new(RETRY_FIRST_NS, RETRY_CAP_NS, seed),
+            failed_ns: 0,
         }
     }
 
@@ -76,6 +79,11 @@ impl Tcp {
                 let released = window.take(window.cursor(), now_ns);
                 return Progress { released, wait: Wait { socket: None, until_ns: None } };
             }
+            // Who is about to give up does not wait for long.
+            let retry_ns = match haste {
+                Haste::Unhurried => retry_ns,
+                Haste::Hurried => retry_ns.min(self.failed_ns + RETRY_HURRIED_NS),
+            };
             if now_ns < retry_ns {
                 return Progress { released: window.take(0, now_ns), wait: until(retry_ns) };
             }
@@ -125,6 +133,7 @@ impl Tcp {
 
     fn fail(&mut self, shared: &Shared, now_ns: u64) -> Wait {
         shared.set_sink(SinkState::Down);
+        self.failed_ns = now_ns;
         let retry_ns = now_ns + self.backoff.next_ns();
         self.state = State::Down { retry_ns };
         until(retry_ns)
@@ -232,6 +241,9 @@ const fn first_look_ns(haste: Haste) -> u64 {
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const RETRY_FIRST_NS: u64 = 50_000_000;
 const RETRY_CAP_NS: u64 = 5_000_000_000;
+
+/// The longest wait of a sender that drains, or for which the reader waits.
+const RETRY_HURRIED_NS: u64 = 500_000_000;
 
 /// A connection that held this long makes the next loss a first one.
 const STABLE_NS: u64 = 1_000_000_000;

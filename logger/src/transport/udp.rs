@@ -28,6 +28,8 @@ pub(crate) struct Udp {
     resolve_ns: u64,
     /// A refusal of the frame at this place was answered by sending it again.
     resent_at: Option<u64>,
+    /// Too large to be sent, and not yet left out of what was delivered.
+    oversize: (u64, u64),
 }
 
 impl Udp {
@@ -39,12 +41,18 @@ impl Udp {
             retry_ns: 0,
             resolve_ns: 0,
             resent_at: None,
+            oversize: (0, 0),
         }
     }
 
     pub(super) fn drive(&mut self, window: &mut Window, shared: &Shared, now_ns: u64) -> Progress {
         let wait = self.send_all(window, shared, now_ns);
-        let released = window.take(window.cursor(), now_ns);
+        let mut released = window.take(window.cursor(), now_ns);
+        let (records, bytes) = self.oversize;
+        self.oversize =
+            (records.saturating_sub(released.records), bytes.saturating_sub(released.bytes));
+        released.records = released.records.saturating_sub(records);
+        released.bytes = released.bytes.saturating_sub(bytes);
         Progress { released, wait }
     }
 
@@ -69,6 +77,7 @@ impl Udp {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if is_too_large(&error) => {
                     shared.oversize_records.fetch_add(1, Ordering::Relaxed);
+                    self.oversize = (self.oversize.0 + 1, self.oversize.1 + len as u64);
                     window.sent(len, now_ns);
                 }
                 Err(error) => {
