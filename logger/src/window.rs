@@ -32,7 +32,9 @@ pub(crate) struct Checkpoint {
     pub(crate) carried: [Carried; 2],
 }
 
-/// How much of what the sink has taken is kept for a peer that breaks down.
+/// How much of what the sink has taken is kept for a peer that breaks down: the
+/// last `max_bytes` and the rest of the batch they begin in, but nothing older
+/// than `max_age_ns`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Replay {
     pub(crate) max_bytes: u64,
@@ -214,11 +216,7 @@ impl Window {
             }
         };
         // What is sent again has to be taken again: the new peer may be another.
-        self.taken = self.taken.min(self.cursor).max(self.released_end());
-    }
-
-    fn released_end(&self) -> u64 {
-        self.released.checked_sub(1).and_then(|n| self.batches.get(n)).map_or(0, Held::end)
+        self.taken = self.taken.min(self.cursor);
     }
 
     /// Lets go of released batches that are too old or too many to keep.
@@ -227,9 +225,10 @@ impl Window {
             let Some(held) = self.batches.front() else { break };
             let len = held.batch.bytes.len() as u64;
             let old = held.sent_ns.saturating_add(self.replay.max_age_ns) <= now_ns;
-            // What is to be sent again stays until it is.
-            let wanted = held.end() > self.cursor;
-            if wanted || !(old || self.kept_bytes > self.replay.max_bytes || len == 0) {
+            let spare = self.kept_bytes - len >= self.replay.max_bytes;
+            // What is sent again stays until it is taken again.
+            let wanted = held.end() > self.taken;
+            if wanted || !(old || spare || len == 0) {
                 break;
             }
             self.kept_bytes -= len;
@@ -256,107 +255,4 @@ fn to_usize(n: u64) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const REPLAY: Replay = Replay { max_bytes: 10, max_age_ns: 100 };
-
-    fn batch(frames: &[&str], position: Option<u64>) -> Batch {
-        let mut batch = Batch::default();
-        for frame in frames {
-            batch.bytes.extend_from_slice(frame.as_bytes());
-            batch.ends.push(u32::try_from(batch.bytes.len()).unwrap());
-        }
-        let checkpoint = |position| Checkpoint { position, carried: Default::default() };
-        batch.checkpoint = position.map(checkpoint);
-        batch
-    }
-
-    fn position(released: &Released) -> Option<u64> {
-        released.checkpoint.as_ref().map(|checkpoint| checkpoint.position)
-    }
-
-    fn unsent(window: &Window) -> &str {
-        std::str::from_utf8(window.unsent().unwrap_or_default()).unwrap()
-    }
-
-    #[test]
-    fn batches_are_released_whole_and_in_order() {
-        let mut window = Window::new(REPLAY);
-        window.push(batch(&["aa\n", "bb\n"], Some(1)));
-        window.push(batch(&["cc\n"], Some(2)));
-        assert_eq!(unsent(&window), "aa\nbb\n");
-        window.sent(6, 5);
-        assert_eq!(unsent(&window), "cc\n");
-        assert_eq!(window.take(5, 5), Released::default());
-        let released = window.take(6, 6);
-        assert_eq!((position(&released), released.records, released.bytes), (Some(1), 2, 6));
-        // Nothing is taken that was not sent.
-        assert_eq!(window.take(9, 6), Released::default());
-        window.sent(3, 7);
-        assert_eq!(position(&window.take(9, 7)), Some(2));
-        assert!(!window.has_unreleased());
-    }
-
-    #[test]
-    fn a_batch_without_frames_is_released_at_once() {
-        let mut window = Window::new(REPLAY);
-        window.push(batch(&[], Some(4)));
-        assert!(window.has_unreleased() && window.unsent().is_none());
-        assert_eq!(position(&window.take(0, 1)), Some(4));
-    }
-
-    #[test]
-    fn a_closed_connection_goes_on_at_a_frame() {
-        let mut window = Window::new(REPLAY);
-        window.push(batch(&["aa\n", "bbbb\n", "cc\n"], Some(1)));
-        window.sent(9, 1);
-        window.take(5, 1);
-        window.rewind(Lost::Closed, 2);
-        assert_eq!(unsent(&window), "bbbb\ncc\n");
-        window.sent(8, 3);
-        assert_eq!(position(&window.take(11, 3)), Some(1));
-    }
-
-    #[test]
-    fn a_broken_connection_repeats_what_is_kept() {
-        let mut window = Window::new(REPLAY);
-        window.push(batch(&["aa\n"], Some(1)));
-        window.push(batch(&["bb\n"], Some(2)));
-        window.sent(6, 10);
-        window.take(6, 10);
-        window.rewind(Lost::Broken, 20);
-        assert_eq!(unsent(&window), "aa\n");
-        // Sending it again releases nothing twice.
-        window.sent(6, 30);
-        assert_eq!(window.take(6, 30), Released::default());
-        window.take(6, 130);
-        window.rewind(Lost::Broken, 131);
-        assert_eq!(unsent(&window), "");
-    }
-
-    #[test]
-    fn little_is_kept() {
-        let mut window = Window::new(REPLAY);
-        for n in 0..100 {
-            window.push(batch(&["aaaa\n"], Some(n)));
-            window.sent(5, n);
-            window.take(5 * (n + 1), n);
-            assert!(window.batches.len() <= 2, "{}", window.batches.len());
-        }
-    }
-
-    #[test]
-    fn frames_one_by_one() {
-        let mut window = Window::new(REPLAY);
-        window.push(batch(&["aa\n", "b\n"], None));
-        window.push(batch(&["c\n"], None));
-        let mut frames = Vec::new();
-        while let Some(frame) = window.next_frame() {
-            frames.push(String::from_utf8(frame.to_vec()).unwrap());
-            let n = frame.len();
-            window.sent(n, 1);
-        }
-        assert_eq!(frames, ["aa\n", "b\n", "c\n"]);
-    }
-}
+mod tests;
