@@ -15,6 +15,9 @@ use crate::programs;
 /// The channel of every repository here.
 pub const CHANNEL: &str = "stable";
 
+/// How hard artifacts are compressed here: nobody downloads them a thousand times.
+const QUICK_LEVEL: &str = "3";
+
 /// A repository with its keys, in a folder of its own.
 #[derive(Debug)]
 pub struct Repository {
@@ -66,6 +69,7 @@ impl Repository {
             "--out",
         ];
         arguments.push(path_text(&out));
+        arguments.extend(["--level", QUICK_LEVEL]);
         arguments.extend_from_slice(flags);
         release(&arguments);
         out

@@ -48,13 +48,15 @@ pub(super) fn tell(options: &DemoOptions, show: &Show) -> bool {
 
     let receiver = TcpReceiver::start();
     let command = options.command.as_ref();
+    // A command of the user's own may say little, and must still run when the node moves on.
+    let lines = if command.is_some() { 1 } else { LINES_BEFORE_GOING_ON };
     let first = DemoContainer::start("container-1", &node.logger(), &receiver, command, folder);
     show.step(&format!(
         "container-1 runs with logger {}, and writes to {}",
         first.version,
         receiver.syslog_address()
     ));
-    first.wait_for_lines(LINES_BEFORE_GOING_ON, &receiver, show);
+    first.wait_for_lines(lines, &receiver, show);
     let before = first.running_logger();
 
     repository.publish_next();
@@ -65,7 +67,7 @@ pub(super) fn tell(options: &DemoOptions, show: &Show) -> bool {
 
     let second = DemoContainer::start("container-2", &node.logger(), &receiver, command, folder);
     show.step(&format!("container-2 runs with logger {}", second.version));
-    second.wait_for_lines(LINES_BEFORE_GOING_ON, &receiver, show);
+    second.wait_for_lines(lines, &receiver, show);
     let moved = second.version == NEXT_VERSION;
 
     let refused = refusals(&repository, &server, &node, &first_tree, folder, show);
