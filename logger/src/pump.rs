@@ -47,7 +47,7 @@ impl Pump {
 
     /// Whether the ring holds more.
     pub(crate) fn has_input(&self, consumer: &Consumer<'_>) -> bool {
-        consumer.has_entry(self.position)
+        consumer.entry(self.position).is_some()
     }
 
     /// Fills `batch` until it is full or the ring is empty; true if an entry was

@@ -141,3 +141,46 @@ const SCRATCH_BYTES: usize = 64 << 10;
 /// Runs before everything that is not itself in a hurry. Refused without
 /// privilege, which a zone's root has.
 const NICE: i32 = -15;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Stream;
+
+    #[test]
+    fn what_was_read_first_survives_a_ring_of_another_size() {
+        for bytes in [64 << 10, 100_000, 1 << 20, 4 << 20] {
+            let mut mapping = Mapping::create(FIRST_RING_BYTES).unwrap();
+            let (writable, _) = mapping.split();
+            let mut producer = Producer::new(writable);
+            for (stream, byte) in [(Stream::Stdout, b'o'), (Stream::Stderr, b'e')] {
+                assert!(producer.copy_in(&[byte; FIRST_READ_BYTES], stream, 7));
+            }
+            let mut mapping = resized(mapping, bytes);
+            assert!(mapping.capacity() >= bytes);
+            let (_, readable) = mapping.split();
+            let mut consumer = Consumer::new(readable);
+            let (mut position, _) = consumer.resume();
+            let mut text = Vec::new();
+            while let Some(entry) = consumer.entry(position) {
+                assert_eq!(entry.time_ns, 7);
+                let Payload::Bytes(bytes) = entry.payload else { panic!("a gap") };
+                text.extend_from_slice(bytes);
+                position = entry.next;
+            }
+            let both = [[b'o'; FIRST_READ_BYTES], [b'e'; FIRST_READ_BYTES]].concat();
+            assert!(text == both, "{} bytes came through", text.len());
+        }
+    }
+
+    #[test]
+    fn every_read_has_a_later_time() {
+        let mut sources = Sources::of_contract();
+        let mut last_ns = 0;
+        for _ in 0..1000 {
+            let time_ns = sources.stamp();
+            assert!(time_ns > last_ns);
+            last_ns = time_ns;
+        }
+    }
+}

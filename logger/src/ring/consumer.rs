@@ -65,11 +65,6 @@ impl<'a> Consumer<'a> {
         (self.area.tail(), self.area.carried())
     }
 
-    /// Whether an entry may be found at `position`.
-    pub(crate) fn has_entry(&self, position: u64) -> bool {
-        self.area.head() > position
-    }
-
     /// What the sink has not taken: for the reader, when there is no sender.
     pub(crate) fn undelivered(&mut self) -> Undelivered {
         let (mut position, carried) = self.resume();
