@@ -15,7 +15,7 @@ use crate::os::files::FileError;
 /// Holds the lock until it is dropped.
 #[derive(Debug)]
 pub(crate) struct RootLock {
-    _file: File,
+    file: File,
 }
 
 /// Why the lock was not taken.
@@ -59,6 +59,14 @@ impl RootLock {
         file.set_len(0).map_err(failed("write"))?;
         file.seek(SeekFrom::Start(0)).map_err(failed("write"))?;
         writeln!(file, "{}", std::process::id()).map_err(failed("write"))?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+}
+
+impl Drop for RootLock {
+    fn drop(&mut self) {
+        // Closing is not enough while a child, forked and not yet exec'd,
+        // still has the descriptor. A failure leaves it to the last close.
+        let _ = self.file.unlock();
     }
 }
