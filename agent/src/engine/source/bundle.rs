@@ -16,6 +16,9 @@ use crate::engine::source::{Expect, Repository};
 /// Entries of a bundle, at most. A bundle holds a few releases, not a history.
 const ENTRIES_MAX: usize = 10_000;
 
+/// Bytes of an entry that only describes the next one, at most.
+const EXTENSION_BYTES_MAX: u64 = 64 << 10;
+
 /// Where each file of the bundle lies. Read once, when it is opened.
 #[derive(Debug)]
 pub(super) struct BundleRepository {
@@ -39,24 +42,38 @@ impl BundleRepository {
         }
         let mut archive = tar::Archive::new(file);
         let mut entries = HashMap::new();
-        // With seeking, only the headers are read, however large the artifacts are.
+        let mut long_name = None;
+        // With seeking, only the headers are read, however large the artifacts
+        // are. Raw, because the bounds on what is read into memory are ours.
         let listing = archive.entries_with_seek().map_err(failed)?.raw(true);
         for entry in listing {
-            let entry = entry.map_err(|e| malformed(e.to_string()))?;
-            let header = entry.header();
-            match header.entry_type() {
-                tar::EntryType::Directory => continue,
-                tar::EntryType::Regular => {}
+            let mut entry = entry.map_err(|e| malformed(e.to_string()))?;
+            let length = entry.header().entry_size().map_err(|e| malformed(e.to_string()))?;
+            let name = match entry.header().entry_type() {
+                tar::EntryType::GNULongName | tar::EntryType::XHeader => {
+                    let found = read_name(&mut entry, length).map_err(malformed)?;
+                    long_name = found.or(long_name);
+                    continue;
+                }
+                tar::EntryType::XGlobalHeader => continue,
+                tar::EntryType::Directory => {
+                    long_name = None;
+                    continue;
+                }
+                tar::EntryType::Regular => match long_name.take() {
+                    Some(name) => name,
+                    None => entry.header().path_bytes().into_owned(),
+                },
                 other => return Err(malformed(format!("it has an entry of type {other:?}"))),
-            }
-            let name = String::from_utf8(header.path_bytes().into_owned())
+            };
+            let name = String::from_utf8(name)
                 .map_err(|_| malformed("it has a name that is not UTF-8".to_owned()))?;
             let name = name.strip_prefix("./").unwrap_or(&name).to_owned();
-            let length = header.entry_size().map_err(|e| malformed(e.to_string()))?;
             let found = Entry { offset: entry.raw_file_position(), length };
-            if entries.insert(name.clone(), found).is_some() {
+            if entries.contains_key(&name) {
                 return Err(malformed(format!("it has \"{name}\" twice")));
             }
+            entries.insert(name, found);
             if entries.len() > ENTRIES_MAX {
                 return Err(malformed(format!("it has more than {ENTRIES_MAX} entries")));
             }
@@ -66,6 +83,27 @@ impl BundleRepository {
         }
         Ok(Self { path: path.to_owned(), entries })
     }
+}
+
+/// The name that an extension entry gives to the entry after it, if it does.
+fn read_name(entry: &mut tar::Entry<'_, File>, length: u64) -> Result<Option<Vec<u8>>, String> {
+    if length > EXTENSION_BYTES_MAX {
+        return Err(format!("it has an extension of {length} bytes"));
+    }
+    let kind = entry.header().entry_type();
+    let mut content = Vec::new();
+    entry.read_to_end(&mut content).map_err(|e| e.to_string())?;
+    if kind == tar::EntryType::GNULongName {
+        content.truncate(content.iter().position(|byte| *byte == 0).unwrap_or(content.len()));
+        return Ok(Some(content));
+    }
+    for record in tar::PaxExtensions::new(&content) {
+        let record = record.map_err(|e| e.to_string())?;
+        if record.key_bytes() == b"path" {
+            return Ok(Some(record.value_bytes().to_vec()));
+        }
+    }
+    Ok(None)
 }
 
 impl Repository for BundleRepository {
