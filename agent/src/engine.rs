@@ -289,3 +289,6 @@ impl Engine {
 
 /// Signs of life that wait for a slow listener.
 const PROGRESS_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests;

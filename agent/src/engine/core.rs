@@ -164,7 +164,8 @@ impl Core {
             return Err(RollbackError::Damaged { version, digest });
         }
         let left = self.state.current.clone();
-        let block = left.as_ref().map(|left| Blocked {
+        // Going forward again blocks nothing: what is left is older and does not come by itself.
+        let block = left.as_ref().filter(|left| left.version > version).map(|left| Blocked {
             digest: left.digest,
             version: left.version.clone(),
             reason: format!("rolled back to release {version} by the operator"),

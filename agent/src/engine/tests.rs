@@ -1,0 +1,13 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! The engine as a whole, against repositories that are signed here.
+
+mod faults;
+mod interruptions;
+mod node;
+mod publisher;
+mod refusals;
+mod server;
+mod updates;

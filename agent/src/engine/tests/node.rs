@@ -1,0 +1,183 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! A node for tests: a scratch root beside a publisher's repository.
+
+use std::error::Error;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use dockerlogger_manifest::Digest;
+use jiff::Timestamp;
+
+use crate::engine::layout::{Layout, Link};
+use crate::engine::state::{Loaded, StateStore};
+use crate::engine::tests::publisher::{Publisher, target};
+use crate::engine::{Engine, EngineConfig, OpenError, Outcome, Source, UpdateError};
+use crate::os::{Files, RealFiles};
+
+pub(super) struct Node {
+    pub(super) publisher: Publisher,
+    pub(super) root: PathBuf,
+    pub(super) scratch: tempfile::TempDir,
+}
+
+pub(super) fn now() -> Timestamp {
+    "2026-06-01T12:00:00Z".parse().unwrap()
+}
+
+impl Node {
+    pub(super) fn new() -> Self {
+        let scratch = tempfile::tempdir().unwrap();
+        let publisher = Publisher::new(&scratch.path().join("repository"));
+        Self { publisher, root: scratch.path().join("root"), scratch }
+    }
+
+    pub(super) fn config(&self, root: &Path) -> EngineConfig {
+        let channel = "stable".parse().unwrap();
+        let mut config =
+            EngineConfig::new(root.to_owned(), self.publisher.anchor(), channel, target());
+        config.reserve_bytes = 4096;
+        config
+    }
+
+    pub(super) fn source(&self) -> Source {
+        Source::Directory(self.publisher.directory.clone())
+    }
+
+    pub(super) fn open(&self) -> Engine {
+        Engine::open_on(self.config(&self.root), Arc::new(RealFiles), now()).unwrap()
+    }
+
+    pub(super) fn open_on(&self, root: &Path, files: Arc<dyn Files>) -> Result<Engine, OpenError> {
+        Engine::open_on(self.config(root), files, now())
+    }
+
+    /// Opens, updates, and closes again.
+    pub(super) async fn update(&self) -> Result<Outcome, UpdateError> {
+        self.open().update(&self.source(), now(), &mut |_| {}).await
+    }
+
+    /// The same, for a refusal: its whole chain. Sees that nothing changed.
+    pub(super) async fn refused(&self) -> String {
+        self.refused_from(&self.source()).await
+    }
+
+    pub(super) async fn refused_from(&self, source: &Source) -> String {
+        let mut engine = self.open();
+        let before = engine.view();
+        let error = engine.update(source, now(), &mut |_| {}).await.unwrap_err();
+        let after = engine.view();
+        assert_eq!((&before.current, &before.previous), (&after.current, &after.previous));
+        assert_eq!(after.last_check.clone().unwrap().error.unwrap(), chain(&error));
+        drop(engine);
+        assert!(fs::read_dir(self.root.join("tmp")).unwrap().next().is_none(), "litter in tmp");
+        check(&self.root);
+        format!("{:?}: {}", error.kind(), chain(&error))
+    }
+
+    /// What `bin/logger` says when it is run through the link.
+    pub(super) fn logger_says(&self) -> String {
+        let output = std::process::Command::new(self.root.join("bin/logger"))
+            .arg("version")
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+    }
+}
+
+pub(super) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+/// What must hold at every instant, opened or not: `bin/logger` is absent or
+/// a whole release that the state explains, and the current release is whole.
+pub(super) fn check(root: &Path) -> Option<Digest> {
+    let layout = Layout::new(Arc::new(RealFiles), root.to_owned());
+    let states = StateStore::new(Arc::new(RealFiles), layout.state());
+    let whole = |digest: &Digest| layout.verify(digest, 1 << 20).unwrap().unwrap();
+    let state = match states.load().unwrap() {
+        Loaded::Valid(state) => *state,
+        Loaded::Absent => crate::engine::state::State::default(),
+        other => panic!("{other:?}"),
+    };
+    let explained: Vec<Digest> =
+        [&state.current, &state.pending].into_iter().flatten().map(|slot| slot.digest).collect();
+    if let Some(current) = &state.current {
+        whole(&current.digest);
+    }
+    match layout.link().unwrap() {
+        Link::Absent => {
+            assert!(state.current.is_none(), "the link is gone");
+            None
+        }
+        Link::To(digest) => {
+            whole(&digest);
+            assert!(explained.contains(&digest), "the link is not explained");
+            Some(digest)
+        }
+        Link::Foreign => panic!("a foreign link"),
+    }
+}
+
+/// What must hold once the root was opened: nothing half done, no litter.
+pub(super) fn check_settled(root: &Path) -> Option<Digest> {
+    let linked = check(root);
+    let layout = Layout::new(Arc::new(RealFiles), root.to_owned());
+    let states = StateStore::new(Arc::new(RealFiles), layout.state());
+    let names = |folder: &str| -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(root.join(folder))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names("tmp"), [""; 0], "litter in tmp");
+    assert!(names("bin").iter().all(|name| name == "logger"), "litter in bin");
+    assert!(names("state").iter().all(|name| name == "a" || name == "b"), "litter in state");
+    assert!(names("trust").iter().all(|name| !name.starts_with('.')), "litter in trust");
+    match states.load().unwrap() {
+        Loaded::Valid(state) => {
+            assert_eq!(state.pending, None);
+            assert_eq!(state.current.as_ref().map(|slot| slot.digest), linked);
+            let mut kept: Vec<String> = [&state.current, &state.previous]
+                .into_iter()
+                .flatten()
+                .map(|slot| slot.digest.to_string())
+                .collect();
+            kept.sort();
+            assert_eq!(names("store"), kept, "unexplained releases in the store");
+        }
+        Loaded::Absent => assert_eq!(names("store"), [""; 0]),
+        other => panic!("{other:?}"),
+    }
+    linked
+}
+
+/// Copies a root, links and modes included.
+pub(super) fn copy_tree(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        let kind = entry.file_type().unwrap();
+        if kind.is_dir() {
+            copy_tree(&from, &to);
+        } else if kind.is_symlink() {
+            std::os::unix::fs::symlink(fs::read_link(&from).unwrap(), &to).unwrap();
+        } else {
+            fs::copy(&from, &to).unwrap();
+            assert_eq!(from.metadata().unwrap().mode(), to.metadata().unwrap().mode());
+        }
+    }
+}

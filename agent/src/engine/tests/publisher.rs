@@ -1,0 +1,304 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! A publisher for tests: signs repositories in memory and writes them out,
+//! honest by default and hostile where a test asks for it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use dockerlogger_manifest::{Artifact, ArtifactFile, DriverSpec, Extra, Release, Runs, Target};
+use ring::signature::{Ed25519KeyPair, KeyPair};
+use serde_json::{Value, json};
+
+use crate::engine::digest;
+
+pub(super) const FOREVER: &str = "2099-01-01T00:00:00Z";
+
+/// A signing key.
+pub(super) struct Key {
+    pair: Ed25519KeyPair,
+}
+
+impl Key {
+    pub(super) fn new(seed: u8) -> Self {
+        Self { pair: Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap() }
+    }
+
+    fn public(&self) -> String {
+        self.pair.public_key().as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn id(&self) -> String {
+        digest::of(self.public().as_bytes()).to_string()
+    }
+
+    fn description(&self) -> Value {
+        json!({"keytype": "ed25519", "scheme": "ed25519", "keyval": {"public": self.public()}})
+    }
+
+    fn signature(&self, signed: &Value) -> Value {
+        let bytes = sigstore_tuf::canonical_json::to_canonical_bytes(signed).unwrap();
+        let signature = self.pair.sign(&bytes);
+        let hex: String = signature.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        json!({"keyid": self.id(), "sig": hex})
+    }
+}
+
+/// What a release is made of.
+pub(super) struct Recipe {
+    pub(super) version: String,
+    /// What the logger says it is; the version unless a test wants a lie.
+    pub(super) says: String,
+    pub(super) target: Target,
+    pub(super) drivers: Vec<DriverSpec>,
+    /// Replaces the honest archive; the file list stays that of the honest one.
+    pub(super) packed: Option<Vec<u8>>,
+    pub(super) extra: Extra,
+}
+
+impl Recipe {
+    pub(super) fn new(version: &str) -> Self {
+        Self {
+            version: version.to_owned(),
+            says: version.to_owned(),
+            target: target(),
+            drivers: drivers(),
+            packed: None,
+            extra: Extra::new(),
+        }
+    }
+}
+
+pub(super) fn target() -> Target {
+    "x86_64-unknown-test".parse().unwrap()
+}
+
+pub(super) fn drivers() -> Vec<DriverSpec> {
+    vec![DriverSpec {
+        name: "syslog".to_owned(),
+        summary: "sends to syslog".to_owned(),
+        runs: Runs::Zone,
+        since: "1.0.0".to_owned(),
+        options: Vec::new(),
+        extra: Extra::new(),
+    }]
+}
+
+/// A logger as far as a probe can tell.
+pub(super) fn logger_script(says: &str, drivers: &[DriverSpec]) -> Vec<u8> {
+    let drivers = serde_json::to_string(drivers).unwrap();
+    format!(
+        "#!/bin/sh\ncase \"$1\" in version) echo {says};; drivers) echo '{drivers}';; *) exit 64;; esac\n"
+    )
+    .into_bytes()
+}
+
+/// One entry of an archive.
+pub(super) struct TarEntry {
+    pub(super) path: &'static str,
+    pub(super) kind: tar::EntryType,
+    pub(super) mode: u32,
+    pub(super) content: Vec<u8>,
+    pub(super) link: &'static str,
+}
+
+impl TarEntry {
+    pub(super) fn file(path: &'static str, mode: u32, content: &[u8]) -> Self {
+        let content = content.to_vec();
+        Self { path, kind: tar::EntryType::Regular, mode, content, link: "" }
+    }
+}
+
+/// A plain tar archive, written without the checks of the tar crate.
+pub(super) fn archive(entries: &[TarEntry]) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    for entry in entries {
+        let mut header = tar::Header::new_ustar();
+        header.as_old_mut().name[..entry.path.len()].copy_from_slice(entry.path.as_bytes());
+        header.as_old_mut().linkname[..entry.link.len()].copy_from_slice(entry.link.as_bytes());
+        header.set_entry_type(entry.kind);
+        header.set_mode(entry.mode);
+        header.set_size(u64::try_from(entry.content.len()).unwrap());
+        header.set_cksum();
+        builder.append(&header, &entry.content[..]).unwrap();
+    }
+    builder.into_inner().unwrap()
+}
+
+pub(super) fn pack(entries: &[TarEntry]) -> Vec<u8> {
+    zstd::encode_all(&archive(entries)[..], 1).unwrap()
+}
+
+/// A repository in a directory, and the keys it is signed with.
+pub(super) struct Publisher {
+    pub(super) directory: PathBuf,
+    root_version: u64,
+    version: u64,
+    root: Key,
+    pub(super) online: Key,
+    targets: BTreeMap<String, Value>,
+    pub(super) expires: BTreeMap<&'static str, &'static str>,
+}
+
+impl Publisher {
+    pub(super) fn new(directory: &Path) -> Self {
+        for folder in ["metadata", "targets/releases", "targets/channels"] {
+            fs::create_dir_all(directory.join(folder)).unwrap();
+        }
+        let mut publisher = Self {
+            directory: directory.to_owned(),
+            root_version: 0,
+            version: 0,
+            root: Key::new(1),
+            online: Key::new(2),
+            targets: BTreeMap::new(),
+            expires: BTreeMap::new(),
+        };
+        publisher.rotate(Key::new(1), Key::new(2));
+        publisher
+    }
+
+    pub(super) fn anchor(&self) -> PathBuf {
+        self.directory.join("metadata/1.root.json")
+    }
+
+    /// Signs the next root, with the keys it replaces and its own.
+    pub(super) fn rotate(&mut self, root: Key, online: Key) {
+        self.root_version += 1;
+        let role = |key: &Key| json!({"keyids": [key.id()], "threshold": 1});
+        let mut keys = serde_json::Map::new();
+        keys.insert(root.id(), root.description());
+        keys.insert(online.id(), online.description());
+        let signed = json!({
+            "_type": "root", "spec_version": "1.0.0", "version": self.root_version,
+            "expires": self.expiry("root"), "consistent_snapshot": true, "keys": keys,
+            "roles": {
+                "root": role(&root), "timestamp": role(&online),
+                "snapshot": role(&online), "targets": role(&online),
+            },
+        });
+        let mut signatures = vec![root.signature(&signed)];
+        if self.root.id() != root.id() {
+            signatures.push(self.root.signature(&signed));
+        }
+        let root_file = json!({"signed": signed, "signatures": signatures});
+        let name = format!("metadata/{}.root.json", self.root_version);
+        self.write(&name, &serde_json::to_vec_pretty(&root_file).unwrap());
+        (self.root, self.online) = (root, online);
+    }
+
+    /// Adds a release, points the channel at it, and signs.
+    pub(super) fn publish(&mut self, recipe: &Recipe) -> Artifact {
+        let artifact = self.add_release(recipe);
+        self.point_channel(&recipe.version, false);
+        self.sign();
+        artifact
+    }
+
+    pub(super) fn add_release(&mut self, recipe: &Recipe) -> Artifact {
+        let logger = logger_script(&recipe.says, &recipe.drivers);
+        let honest = || pack(&[TarEntry::file("logger", 0o555, &logger)]);
+        let packed = recipe.packed.clone().unwrap_or_else(honest);
+        let version = recipe.version.parse().unwrap();
+        let artifact = Artifact {
+            name: Artifact::file_name(&version, &recipe.target),
+            size: u64::try_from(packed.len()).unwrap(),
+            sha256: digest::of(&packed),
+            files: vec![ArtifactFile {
+                path: "logger".to_owned(),
+                size: u64::try_from(logger.len()).unwrap(),
+                sha256: digest::of(&logger),
+                mode: 0o555,
+                extra: Extra::new(),
+            }],
+            extra: Extra::new(),
+        };
+        let release = Release {
+            format: 1,
+            version: version.clone(),
+            commit: "0123abc".to_owned(),
+            built_at: "2026-05-01T00:00:00Z".to_owned(),
+            drivers: recipe.drivers.clone(),
+            targets: BTreeMap::from([(recipe.target.clone(), artifact.clone())]),
+            extra: recipe.extra.clone(),
+        };
+        self.add_target(&artifact.name, &packed);
+        let release = serde_json::to_vec(&release).unwrap();
+        self.add_target(&Release::target_name(&version), &release);
+        artifact
+    }
+
+    pub(super) fn point_channel(&mut self, version: &str, halted: bool) {
+        let channel = json!({
+            "format": 1, "name": "stable", "release": version, "halted": halted, "waves": []
+        });
+        self.add_target("channels/stable.json", &serde_json::to_vec(&channel).unwrap());
+    }
+
+    pub(super) fn add_target(&mut self, name: &str, content: &[u8]) {
+        let sha256 = digest::of(content);
+        let length = content.len();
+        self.targets
+            .insert(name.to_owned(), json!({"length": length, "hashes": {"sha256": sha256}}));
+        self.write(&self.target_path(name), content);
+    }
+
+    /// Where a target's file lies.
+    pub(super) fn target_path(&self, name: &str) -> String {
+        let sha256 = self.targets[name]["hashes"]["sha256"].as_str().unwrap();
+        match name.rsplit_once('/') {
+            Some((folder, file)) => format!("targets/{folder}/{sha256}.{file}"),
+            None => format!("targets/{sha256}.{name}"),
+        }
+    }
+
+    /// Signs targets, snapshot and timestamp anew, each with the next version.
+    pub(super) fn sign(&mut self) {
+        self.version += 1;
+        let version = self.version;
+        let targets = self.signed("targets", json!({"targets": self.targets}));
+        self.write(&format!("metadata/{version}.targets.json"), &targets);
+        let pin = json!({"version": version, "length": targets.len(),
+            "hashes": {"sha256": digest::of(&targets)}});
+        let snapshot = self.signed("snapshot", json!({"meta": {"targets.json": pin}}));
+        self.write(&format!("metadata/{version}.snapshot.json"), &snapshot);
+        let pin = json!({"version": version, "length": snapshot.len(),
+            "hashes": {"sha256": digest::of(&snapshot)}});
+        let timestamp = self.signed("timestamp", json!({"meta": {"snapshot.json": pin}}));
+        self.write("metadata/timestamp.json", &timestamp);
+    }
+
+    pub(super) fn read(&self, name: &str) -> Vec<u8> {
+        fs::read(self.directory.join(name)).unwrap()
+    }
+
+    pub(super) fn write(&self, name: &str, content: &[u8]) {
+        fs::write(self.directory.join(name), content).unwrap();
+    }
+
+    /// The whole repository as one tar file.
+    pub(super) fn bundle(&self, path: &Path) {
+        let mut builder = tar::Builder::new(fs::File::create(path).unwrap());
+        for folder in ["metadata", "targets"] {
+            builder.append_dir_all(folder, self.directory.join(folder)).unwrap();
+        }
+        builder.finish().unwrap();
+    }
+
+    fn signed(&self, role: &'static str, content: Value) -> Vec<u8> {
+        let mut signed = json!({
+            "_type": role, "spec_version": "1.0.0", "version": self.version,
+            "expires": self.expiry(role), "x-unknown": {"kept": true},
+        });
+        signed.as_object_mut().unwrap().extend(content.as_object().unwrap().clone());
+        let signatures = [self.online.signature(&signed)];
+        serde_json::to_vec(&json!({"signed": signed, "signatures": signatures})).unwrap()
+    }
+
+    fn expiry(&self, role: &str) -> &'static str {
+        self.expires.get(role).unwrap_or(&FOREVER)
+    }
+}

@@ -1,0 +1,528 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! What is refused, and how it is said. Every case leaves the old release in
+//! place and nothing in `tmp/`; [`Node::refused`] sees to that.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::engine::tests::node::{Node, chain, now};
+use crate::engine::tests::publisher::{
+    Key, Recipe, TarEntry, archive, drivers, logger_script, pack, target,
+};
+use crate::engine::tests::server::{Answer, Server};
+use crate::engine::{FailureKind, OpenError, Source};
+
+/// A node that has release 1.0.0.
+async fn installed() -> Node {
+    let mut node = Node::new();
+    node.publisher.publish(&Recipe::new("1.0.0"));
+    node.update().await.unwrap();
+    node
+}
+
+#[track_caller]
+fn assert_says(refusal: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(refusal.contains(part), "no \"{part}\" in \"{refusal}\"");
+    }
+}
+
+#[tokio::test]
+async fn a_flipped_byte_in_metadata() {
+    let mut node = installed().await;
+    node.publisher.publish(&Recipe::new("2.0.0"));
+    let honest = node.publisher.read("metadata/timestamp.json");
+    let text = String::from_utf8(honest).unwrap();
+    node.publisher.write("metadata/timestamp.json", text.replace("2099", "2098").as_bytes());
+    let refusal = node.refused().await;
+    let directory = node.publisher.directory.display();
+    assert_eq!(
+        refusal,
+        format!(
+            "Refused: refused timestamp metadata from {directory}: \
+             signature of timestamp metadata: 0 of 1 needed keys"
+        )
+    );
+    node.publisher.write("metadata/timestamp.json", b"{");
+    assert_says(&node.refused().await, &["Refused: refused timestamp metadata", "not JSON"]);
+}
+
+#[tokio::test]
+async fn a_foreign_signature() {
+    let mut node = installed().await;
+    node.publisher.online = Key::new(99);
+    node.publisher.publish(&Recipe::new("2.0.0"));
+    assert_says(&node.refused().await, &["signature of timestamp metadata: 0 of 1 needed keys"]);
+}
+
+#[tokio::test]
+async fn a_root_that_the_trusted_root_did_not_sign() {
+    let mut node = installed().await;
+    let genuine = node.publisher.read("metadata/1.root.json");
+    let other = Node::new();
+    let mut stranger = other.publisher;
+    stranger.rotate(Key::new(50), Key::new(51));
+    stranger.rotate(Key::new(60), Key::new(61));
+    // Signed by keys 50 and 60, of which the node knows neither.
+    let forged = stranger.read("metadata/3.root.json");
+    let forged = String::from_utf8(forged).unwrap().replace("\"version\": 3", "\"version\": 2");
+    node.publisher.write("metadata/2.root.json", forged.as_bytes());
+    assert_says(&node.refused().await, &["Refused: refused root metadata", "of 1 needed keys"]);
+    // A gap in the chain.
+    node.publisher.write("metadata/2.root.json", &genuine);
+    assert_says(&node.refused().await, &["expected root version 2, got 1"]);
+}
+
+#[tokio::test]
+async fn older_metadata_than_was_seen_before() {
+    let mut node = installed().await;
+    let (old, anchor) = (node.publisher.read("metadata/timestamp.json"), node.publisher.anchor());
+    node.publisher.publish(&Recipe::new("2.0.0"));
+    node.update().await.unwrap();
+    node.publisher.write("metadata/timestamp.json", &old);
+    assert!(anchor.exists());
+    assert_says(
+        &node.refused().await,
+        &["timestamp version 1 is older than version 2, which this node accepted before"],
+    );
+    // The floor is on disk and holds for bundles too.
+    let path = node.scratch.path().join("old.tar");
+    node.publisher.bundle(&path);
+    assert_says(
+        &node.refused_from(&Source::Bundle(path)).await,
+        &["timestamp version 1 is older than version 2"],
+    );
+}
+
+#[tokio::test]
+async fn expired_metadata() {
+    for role in ["timestamp", "snapshot", "targets"] {
+        let mut node = installed().await;
+        node.publisher.expires.insert(role, "2026-06-01T11:59:59Z");
+        node.publisher.publish(&Recipe::new("2.0.0"));
+        let refusal = node.refused().await;
+        let directory = node.publisher.directory.display();
+        assert_eq!(
+            refusal,
+            format!(
+                "Refused: {role} metadata from {directory} expired at 2026-06-01T11:59:59Z; \
+                 this node's clock says 2026-06-01T12:00:00Z"
+            )
+        );
+    }
+}
+
+#[tokio::test]
+async fn metadata_that_was_fresh_when_it_was_accepted() {
+    let mut node = Node::new();
+    node.publisher.expires.insert("timestamp", "2026-06-01T12:00:01Z");
+    node.publisher.publish(&Recipe::new("1.0.0"));
+    node.update().await.unwrap();
+    // A mirror that stands still: the same bytes, an hour later.
+    let later = now() + jiff::SignedDuration::from_hours(1);
+    let error = node.open().update(&node.source(), later, &mut |_| {}).await.unwrap_err();
+    assert_says(&chain(&error), &["timestamp metadata", "expired at 2026-06-01T12:00:01Z"]);
+    // Neither a clock far ahead nor one far behind leaves anything behind.
+    node.update().await.unwrap();
+}
+
+#[tokio::test]
+async fn metadata_over_its_limit() {
+    let mut node = installed().await;
+    node.publisher.write("metadata/timestamp.json", &vec![b' '; 16 * 1024 + 1]);
+    assert_says(
+        &node.refused().await,
+        &["Refused: cannot fetch metadata/timestamp.json", "longer than the 16384 bytes allowed"],
+    );
+    node.publisher.write("metadata/2.root.json", &vec![b' '; 512 * 1024 + 1]);
+    assert_says(&node.refused().await, &["metadata/2.root.json", "longer than the 524288 bytes"]);
+}
+
+#[tokio::test]
+async fn an_older_release_than_is_installed() {
+    let mut node = Node::new();
+    node.publisher.publish(&Recipe::new("2.0.0"));
+    node.update().await.unwrap();
+    node.publisher.publish(&Recipe::new("1.9.0"));
+    assert_eq!(
+        node.refused().await,
+        "Refused: not installed: the channel names release 1.9.0, older than 2.0.0, which is \
+         installed; to go back on this node use rollback"
+    );
+}
+
+#[tokio::test]
+async fn a_release_for_another_platform_only() {
+    let mut node = installed().await;
+    let mut recipe = Recipe::new("2.0.0");
+    recipe.target = "sparc64-sun-solaris".parse().unwrap();
+    node.publisher.publish(&recipe);
+    assert_eq!(
+        node.refused().await,
+        "Refused: not installed: release 2.0.0 has no artifact for x86_64-unknown-test, only for \
+         sparc64-sun-solaris"
+    );
+}
+
+#[tokio::test]
+async fn documents_that_contradict_each_other() {
+    let mut node = installed().await;
+    node.publisher.add_release(&Recipe::new("2.0.0"));
+    let release = node.publisher.read(&node.publisher.target_path("releases/2.0.0.json"));
+    node.publisher.add_target("releases/3.0.0.json", &release);
+    node.publisher.point_channel("3.0.0", false);
+    node.publisher.sign();
+    assert_says(
+        &node.refused().await,
+        &["releases/3.0.0.json is not acceptable: it says it is release 2.0.0"],
+    );
+
+    let channel = json!({"format": 2, "name": "stable", "release": "3.0.0"});
+    node.publisher.add_target("channels/stable.json", channel.to_string().as_bytes());
+    node.publisher.sign();
+    assert_says(&node.refused().await, &["it has format 2, this agent knows 1 to 1"]);
+
+    node.publisher.point_channel("4.0.0", false);
+    node.publisher.sign();
+    assert_says(&node.refused().await, &["releases/4.0.0.json", "the repository does not list it"]);
+
+    let mut artifact = node.publisher.add_release(&Recipe::new("5.0.0"));
+    artifact.size += 1;
+    node.publisher.add_target(&artifact.name, b"something else");
+    node.publisher.point_channel("5.0.0", false);
+    node.publisher.sign();
+    assert_says(&node.refused().await, &["the repository says 14 and "]);
+}
+
+#[tokio::test]
+async fn an_artifact_that_is_not_what_was_signed() {
+    let mut node = installed().await;
+    let artifact = node.publisher.publish(&Recipe::new("2.0.0"));
+    let path = node.publisher.target_path(&artifact.name);
+    let honest = node.publisher.read(&path);
+    let name = &artifact.name;
+
+    let mut flipped = honest.clone();
+    flipped[honest.len() / 2] ^= 1;
+    node.publisher.write(&path, &flipped);
+    assert_says(&node.refused().await, &[&format!("Refused: refused the artifact {name}: ")]);
+
+    // The last bytes of a zstd frame are its checksum or its last block: the
+    // whole is compared even when every file came out right.
+    node.publisher.write(&path, &honest[..honest.len() - 1]);
+    let size = honest.len();
+    assert_says(&node.refused().await, &[&format!("ended after {} of {size} bytes", size - 1)]);
+
+    let mut longer = honest.clone();
+    longer.push(0);
+    node.publisher.write(&path, &longer);
+    assert_says(&node.refused().await, &[&format!("longer than the {size} bytes allowed")]);
+
+    fs::remove_file(node.publisher.directory.join(&path)).unwrap();
+    assert_says(&node.refused().await, &["not found"]);
+    node.publisher.write(&path, &honest);
+    node.update().await.unwrap();
+}
+
+#[tokio::test]
+async fn archives_that_hold_more_or_other_than_the_signed_files() {
+    let logger = logger_script("2.0.0", &drivers());
+    let honest = || TarEntry::file("logger", 0o555, &logger);
+    let special =
+        |path, kind, link| TarEntry { path, kind, mode: 0o555, content: Vec::new(), link };
+    let mut corrupt = logger.clone();
+    corrupt[0] ^= 1;
+    let long_name = TarEntry {
+        kind: tar::EntryType::GNULongName,
+        ..TarEntry::file("././@LongLink", 0o644, b"logger\0")
+    };
+    let mut trailing = archive(&[honest()]);
+    trailing.extend_from_slice(b"more");
+    let cases: Vec<(&str, Vec<u8>, &str)> = vec![
+        (
+            "..",
+            pack(&[honest(), TarEntry::file("../logger", 0o555, &logger)]),
+            "\"../logger\": the release does not list it",
+        ),
+        (
+            "absolute",
+            pack(&[TarEntry::file("/logger", 0o555, &logger)]),
+            "\"/logger\": the release does not list it",
+        ),
+        (
+            "extra",
+            pack(&[honest(), TarEntry::file("extra", 0o555, b"x")]),
+            "\"extra\": the release does not list it",
+        ),
+        (
+            "twice",
+            pack(&[honest(), honest()]),
+            "\"logger\": the release does not list it, or lists it once only",
+        ),
+        (
+            "manifest",
+            pack(&[TarEntry::file("release.json", 0o444, b"{}")]),
+            "\"release.json\": the release does not list it",
+        ),
+        (
+            "symlink",
+            pack(&[special("logger", tar::EntryType::Symlink, "/etc/passwd")]),
+            "type Symlink; only regular files",
+        ),
+        (
+            "hard link",
+            pack(&[special("logger", tar::EntryType::Link, "/etc/passwd")]),
+            "type Link; only regular files",
+        ),
+        (
+            "device",
+            pack(&[special("logger", tar::EntryType::Char, "")]),
+            "type Char; only regular files",
+        ),
+        (
+            "fifo",
+            pack(&[special("logger", tar::EntryType::Fifo, "")]),
+            "type Fifo; only regular files",
+        ),
+        (
+            "directory",
+            pack(&[special("logger/", tar::EntryType::Directory, "")]),
+            "type Directory; only regular files",
+        ),
+        ("long name", pack(&[long_name, honest()]), "type GNULongName; only regular files"),
+        (
+            "mode",
+            pack(&[TarEntry::file("logger", 0o4755, &logger)]),
+            "its mode is 4755, the release says 555",
+        ),
+        (
+            "size",
+            pack(&[TarEntry::file("logger", 0o555, b"short")]),
+            "it has 5 bytes, the release says",
+        ),
+        ("content", pack(&[TarEntry::file("logger", 0o555, &corrupt)]), "bytes with digest "),
+        ("empty", pack(&[]), "file \"logger\" of the release is not in the archive"),
+        (
+            "bomb",
+            pack(&[honest(), TarEntry::file("zeros", 0o444, &vec![0; 1 << 20])]),
+            "\"zeros\": the release does not list it",
+        ),
+        (
+            "trailing",
+            zstd::encode_all(&trailing[..], 1).unwrap(),
+            "data after the end of the archive",
+        ),
+        (
+            "zeros",
+            zstd::encode_all(&[archive(&[honest()]), vec![0; 1 << 20]].concat()[..], 1).unwrap(),
+            "unpacks to more than ",
+        ),
+        ("not zstd", archive(&[honest()]), "not a zstd-compressed tar archive"),
+        (
+            "window",
+            wide_window(&archive(&[honest()])),
+            "not a zstd-compressed tar archive within the limits",
+        ),
+    ];
+    let mut node = installed().await;
+    for (case, packed, says) in cases {
+        let mut recipe = Recipe::new("2.0.0");
+        recipe.packed = Some(packed);
+        node.publisher.publish(&recipe);
+        let refusal = node.refused().await;
+        assert!(refusal.starts_with("Refused: refused the artifact "), "{case}: {refusal}");
+        assert!(refusal.contains(says), "{case}: no \"{says}\" in \"{refusal}\"");
+        assert!(!node.scratch.path().join("root/logger").exists(), "{case} escaped");
+        assert!(!node.root.join("store/logger").exists(), "{case} escaped");
+    }
+    assert_eq!(node.logger_says(), "1.0.0");
+}
+
+/// A frame whose header asks for 2 GiB of window.
+fn wide_window(content: &[u8]) -> Vec<u8> {
+    let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
+    encoder.window_log(31).unwrap();
+    std::io::Write::write_all(&mut encoder, content).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[tokio::test]
+async fn a_logger_that_is_not_the_release() {
+    let mut node = installed().await;
+    let mut recipe = Recipe::new("2.0.0");
+    recipe.says = "1.9.9".to_owned();
+    node.publisher.publish(&recipe);
+    assert_says(
+        &node.refused().await,
+        &[
+            "Refused: the logger of release 2.0.0 failed its probe: ",
+            "/logger version says \"1.9.9\", the release says \"2.0.0\"",
+        ],
+    );
+
+    // The manifest promises a driver that the logger lacks.
+    let mut recipe = Recipe::new("3.0.0");
+    let script = logger_script("3.0.0", &drivers());
+    recipe.drivers[0].name = "gelf".to_owned();
+    recipe.packed = None;
+    let honest = Recipe { drivers: drivers(), ..Recipe::new("3.0.0") };
+    let artifact = node.publisher.add_release(&honest);
+    let mut release: serde_json::Value = serde_json::from_slice(
+        &node.publisher.read(&node.publisher.target_path("releases/3.0.0.json")),
+    )
+    .unwrap();
+    release["drivers"] = serde_json::to_value(&recipe.drivers).unwrap();
+    node.publisher.add_target("releases/3.0.0.json", release.to_string().as_bytes());
+    node.publisher.point_channel("3.0.0", false);
+    node.publisher.sign();
+    assert_eq!(artifact.files[0].size, u64::try_from(script.len()).unwrap());
+    assert_says(&node.refused().await, &["its drivers are syslog, the release says gelf"]);
+}
+
+#[tokio::test]
+async fn loggers_that_hang_shout_or_fail() {
+    let cases = [
+        ("4.0.0; exec sleep 600", "did not end within 1 seconds"),
+        ("4.0.0; exec cat /dev/zero", "printed more than 1048576 bytes"),
+        ("4.0.0; echo sad news >&2; exit 3", "ended with exit status: 3; stderr: \"sad news\""),
+        ("4.0.0; kill -SEGV $$", "ended with signal: 11"),
+    ];
+    for (says, expected) in cases {
+        let mut node = installed().await;
+        let mut recipe = Recipe::new("4.0.0");
+        recipe.says = says.to_owned();
+        node.publisher.publish(&recipe);
+        let mut config = node.config(&node.root);
+        config.limits.probe_timeout = Duration::from_secs(1);
+        let mut engine = crate::engine::Engine::open(config).unwrap();
+        let error = engine.update(&node.source(), now(), &mut |_| {}).await.unwrap_err();
+        assert_says(&chain(&error), &[expected]);
+        assert_eq!(error.kind(), FailureKind::Refused);
+        assert_eq!(node.logger_says(), "1.0.0");
+    }
+}
+
+#[tokio::test]
+async fn no_room() {
+    let mut node = installed().await;
+    node.publisher.publish(&Recipe::new("2.0.0"));
+    let mut config = node.config(&node.root);
+    config.reserve_bytes = u64::MAX / 2;
+    let mut engine = crate::engine::Engine::open(config).unwrap();
+    let error = engine.update(&node.source(), now(), &mut |_| {}).await.unwrap_err();
+    assert_eq!(error.kind(), FailureKind::Local);
+    assert_says(
+        &error.to_string(),
+        &["bytes available, release 2.0.0 needs 2", "and 9223372036854775807 stay in reserve"],
+    );
+    assert_eq!(node.logger_says(), "1.0.0");
+}
+
+#[tokio::test]
+async fn anchors_that_are_none() {
+    let mut node = Node::new();
+    node.publisher.publish(&Recipe::new("1.0.0"));
+    let mut config = node.config(&node.root);
+    config.trust_anchor = node.scratch.path().join("anchor.json");
+    let mut engine = crate::engine::Engine::open(config.clone()).unwrap();
+    let error = engine.update(&node.source(), now(), &mut |_| {}).await.unwrap_err();
+    let path = config.trust_anchor.display().to_string();
+    assert_eq!(chain(&error), format!("cannot use the trust anchor {path}: there is no such file"));
+    assert_eq!(error.kind(), FailureKind::Local);
+    fs::write(&config.trust_anchor, "{}").unwrap();
+    let error = engine.update(&node.source(), now(), &mut |_| {}).await.unwrap_err();
+    assert_says(&chain(&error), &["cannot use the trust anchor", "missing `signed`"]);
+}
+
+#[tokio::test]
+async fn damaged_floors_are_not_skipped() {
+    let mut node = installed().await;
+    let path = node.root.join("trust/1.targets.json");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::write(&path, "{}").unwrap();
+    node.publisher.publish(&Recipe::new("2.0.0"));
+    let refusal = node.refused().await;
+    assert_says(
+        &refusal,
+        &["Local: the stored metadata", "1.targets.json does not verify; remove"],
+    );
+    fs::remove_dir_all(node.root.join("trust")).unwrap();
+    node.update().await.unwrap();
+}
+
+#[tokio::test]
+async fn sources_that_are_not_there() {
+    let node = installed().await;
+    let absent = node.scratch.path().join("absent");
+    let refusal = node.refused_from(&Source::Directory(absent.clone())).await;
+    assert_says(&refusal, &["Local: cannot fetch metadata/2.root.json", "cannot read"]);
+    let refusal = node.refused_from(&Source::Bundle(absent.join("b.tar"))).await;
+    assert_says(&refusal, &["Local: cannot fetch the repository", "b.tar"]);
+    let path = node.scratch.path().join("text.tar");
+    fs::write(&path, vec![b'x'; 4096]).unwrap();
+    let refusal = node.refused_from(&Source::Bundle(path)).await;
+    assert_says(&refusal, &["Refused: ", "not a release bundle: "]);
+}
+
+#[tokio::test]
+async fn http_servers_good_and_bad() {
+    let mut node = installed().await;
+    let artifact = node.publisher.publish(&Recipe::new("2.0.0"));
+    let path = node.publisher.target_path(&artifact.name);
+    let timestamp = "metadata/timestamp.json";
+    let cases = [
+        (timestamp, Answer::Endless, "Refused: ", "longer than the 16384 bytes allowed"),
+        (timestamp, Answer::Status(404), "Refused: ", "not found"),
+        (timestamp, Answer::Status(403), "Refused: ", "the server answered 403"),
+        (timestamp, Answer::Status(503), "Temporary: ", "the server answered 503"),
+        (timestamp, Answer::Reset, "Temporary: ", "the request failed"),
+        (timestamp, Answer::Silent, "Temporary: ", "no answer within 1 seconds"),
+        ("metadata/2.root.json", Answer::Status(500), "Temporary: ", "the server answered 500"),
+        (&path, Answer::Endless, "Refused: ", "longer than the "),
+        (&path, Answer::Truncated, "Temporary: ", "ended after "),
+        (&path, Answer::CutOff, "Temporary: ", "the request failed"),
+        (&path, Answer::Stalled, "Temporary: ", "slower than 1024 bytes a second for 1 seconds"),
+    ];
+    for (path, answer, kind, says) in cases {
+        let server = Server::start(&node.publisher.directory, Some((path.to_owned(), answer)));
+        let refusal = refused_by(&node, &server).await;
+        assert!(
+            refusal.starts_with(kind) && refusal.contains(says),
+            "{path} {answer:?}: {refusal}"
+        );
+        assert_eq!(node.logger_says(), "1.0.0");
+    }
+    let server = Server::start(&node.publisher.directory, None);
+    node.open().update(&server.source(), now(), &mut |_| {}).await.unwrap();
+    assert_eq!(node.logger_says(), "2.0.0");
+    let source = server.source();
+    drop(server);
+    let refusal = node.refused_from(&source).await;
+    assert_says(&refusal, &["Temporary: cannot fetch metadata/2.root.json"]);
+}
+
+async fn refused_by(node: &Node, server: &Server) -> String {
+    let mut config = node.config(&node.root);
+    config.limits.answer_timeout = Duration::from_secs(1);
+    config.limits.speed_window = Duration::from_secs(1);
+    let mut engine = crate::engine::Engine::open(config).unwrap();
+    let error = engine.update(&server.source(), now(), &mut |_| {}).await.unwrap_err();
+    format!("{:?}: {}", error.kind(), chain(&error))
+}
+
+#[tokio::test]
+async fn roots_that_cannot_be_set_up() {
+    let node = Node::new();
+    fs::write(&node.root, "a file").unwrap();
+    let error = crate::engine::Engine::open(node.config(&node.root)).unwrap_err();
+    assert!(matches!(error, OpenError::Layout(_)));
+    let text = chain(&error);
+    assert_says(&text, &["cannot set up the install root: cannot create directory"]);
+    assert_eq!(target().as_str(), "x86_64-unknown-test");
+}

@@ -1,0 +1,233 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! What an update does when all is well.
+
+use std::fs;
+
+use dockerlogger_manifest::Extra;
+use serde_json::json;
+
+use crate::engine::tests::node::{Node, check_settled, now};
+use crate::engine::tests::publisher::{Key, Recipe};
+use crate::engine::{
+    Decision, Engine, FailureKind, OpenError, Outcome, Progress, Reason, RollbackError, Source,
+    Step,
+};
+
+#[tokio::test]
+async fn installs_the_first_release_and_then_the_next() {
+    let mut node = Node::new();
+    let first = node.publisher.publish(&Recipe::new("1.0.0"));
+    let mut engine = node.open();
+    assert_eq!(engine.view().current, None);
+
+    let mut signs = Vec::new();
+    let outcome = engine.update(&node.source(), now(), &mut |sign| signs.push(sign)).await.unwrap();
+    let to = "1.0.0".parse().unwrap();
+    assert_eq!(outcome, Outcome::Moved { from: None, to, warnings: Vec::new() });
+    assert_eq!(node.logger_says(), "1.0.0");
+    let view = engine.view();
+    let current = view.current.unwrap();
+    assert_eq!((current.digest, current.installed_at), (first.sha256, now()));
+    assert_eq!(current.release.drivers[0].name, "syslog");
+    assert_eq!((view.previous, view.pending, view.since), (None, None, Some(now())));
+    assert_eq!(view.last_check.unwrap().outcome, "installed release 1.0.0");
+    assert!(matches!(signs[0], Progress::Checking));
+    assert!(matches!(&signs[1], Progress::Decided(plan) if plan.steps.len() == 7));
+    assert!(signs.contains(&Progress::Downloading { bytes: first.size, total: first.size }));
+    assert_eq!(signs.last(), Some(&Progress::Step(Step::Collect)));
+
+    node.publisher.publish(&Recipe::new("1.1.0"));
+    let outcome = engine.update(&node.source(), now(), &mut |_| {}).await.unwrap();
+    assert!(
+        matches!(outcome, Outcome::Moved { from: Some(from), .. } if from.to_string() == "1.0.0")
+    );
+    assert_eq!(node.logger_says(), "1.1.0");
+    assert_eq!(engine.view().previous.unwrap().digest, first.sha256);
+    let trust = engine.view().trust.unwrap();
+    assert_eq!((trust.root, trust.timestamp, trust.snapshot, trust.targets), (1, 2, 2, 2));
+
+    // Only the current and the previous release are kept.
+    node.publisher.publish(&Recipe::new("1.2.0"));
+    engine.update(&node.source(), now(), &mut |_| {}).await.unwrap();
+    assert!(!node.root.join("store").join(first.sha256.to_string()).exists());
+    drop(engine);
+    check_settled(&node.root);
+    let link = fs::read_link(node.root.join("bin/logger")).unwrap();
+    assert!(link.starts_with("../store"), "zones see the tree elsewhere: {}", link.display());
+
+    // What was installed is known to whoever opens the root next.
+    let view = node.open().view();
+    assert_eq!(view.current.unwrap().version.to_string(), "1.2.0");
+    assert_eq!(view.trust.unwrap().timestamp, 3);
+    assert_eq!(view.notes, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_plan_changes_nothing_but_the_floors() {
+    let mut node = Node::new();
+    let artifact = node.publisher.publish(&Recipe::new("1.0.0"));
+    let mut engine = node.open();
+    let plan = engine.plan(&node.source(), now()).await.unwrap();
+    assert!(matches!(&plan.decision, Decision::Move(target) if target.digest == artifact.sha256));
+    let steps: Vec<String> = plan.steps.iter().map(ToString::to_string).collect();
+    let sha = artifact.sha256;
+    let needed = artifact.files[0].size + 2 * 1024 * 1024;
+    assert_eq!(
+        steps,
+        [
+            format!("check that {needed} bytes fit and 4096 remain"),
+            format!(
+                "fetch and unpack logger-1.0.0-x86_64-unknown-test.tar.zst ({} bytes, sha256 {sha})",
+                artifact.size
+            ),
+            "run the logger: is it release 1.0.0?".to_owned(),
+            format!("record the intent to switch to {sha}"),
+            format!("switch bin/logger to {sha}"),
+            "record release 1.0.0 as current".to_owned(),
+            "remove releases that are neither current nor previous".to_owned(),
+        ]
+    );
+    assert!(serde_json::to_string(&plan).unwrap().contains("\"step\":\"record_intent\""));
+    assert_eq!(engine.view().trust.unwrap().timestamp, 1);
+    assert_eq!(engine.view().current, None);
+    drop(engine);
+    assert_eq!(check_settled(&node.root), None);
+}
+
+#[tokio::test]
+async fn stays_where_it_is_when_there_is_nothing_to_do() {
+    let mut node = Node::new();
+    node.publisher.publish(&Recipe::new("1.0.0"));
+    node.update().await.unwrap();
+    let installed = Reason::AlreadyInstalled { version: "1.0.0".parse().unwrap() };
+    assert_eq!(node.update().await.unwrap(), Outcome::Stayed(installed));
+
+    node.publisher.add_release(&Recipe::new("2.0.0"));
+    node.publisher.point_channel("2.0.0", true);
+    node.publisher.sign();
+    let stayed = node.update().await.unwrap();
+    assert!(matches!(&stayed, Outcome::Stayed(Reason::Halted { .. })), "{stayed:?}");
+    assert_eq!(node.logger_says(), "1.0.0");
+}
+
+#[tokio::test]
+async fn rolls_back_and_forth_and_does_not_return_by_itself() {
+    let mut node = Node::new();
+    let mut engine = node.open();
+    let error = engine.rollback(now()).await.unwrap_err();
+    assert!(matches!(error, RollbackError::NoPrevious), "{error}");
+    assert_eq!(error.kind(), FailureKind::Refused);
+
+    node.publisher.publish(&Recipe::new("1.0.0"));
+    engine.update(&node.source(), now(), &mut |_| {}).await.unwrap();
+    let second = node.publisher.publish(&Recipe::new("2.0.0"));
+    engine.update(&node.source(), now(), &mut |_| {}).await.unwrap();
+
+    let outcome = engine.rollback(now()).await.unwrap();
+    assert!(matches!(outcome, Outcome::Moved { to, .. } if to.to_string() == "1.0.0"));
+    assert_eq!(node.logger_says(), "1.0.0");
+    let blocked = engine.view().blocked;
+    assert_eq!(blocked.len(), 1);
+    assert_eq!(blocked[0].digest, second.sha256);
+    let stayed = engine.update(&node.source(), now(), &mut |_| {}).await.unwrap();
+    let Outcome::Stayed(reason) = stayed else { panic!("{stayed:?}") };
+    assert_eq!(
+        reason.to_string(),
+        format!(
+            "release 2.0.0 ({}) is blocked on this node: rolled back to release 1.0.0 by the operator",
+            second.sha256
+        )
+    );
+    // The block is on disk, and a newer release is not blocked.
+    drop(engine);
+    let mut engine = node.open();
+    assert_eq!(engine.view().blocked, blocked);
+
+    engine.rollback(now()).await.unwrap();
+    assert_eq!(node.logger_says(), "2.0.0");
+    assert_eq!(engine.view().blocked, []);
+    drop(engine);
+    check_settled(&node.root);
+}
+
+#[tokio::test]
+async fn follows_rotated_keys_and_keeps_them() {
+    let mut node = Node::new();
+    node.publisher.publish(&Recipe::new("1.0.0"));
+    node.update().await.unwrap();
+    node.publisher.rotate(Key::new(11), Key::new(12));
+    node.publisher.rotate(Key::new(21), Key::new(22));
+    node.publisher.publish(&Recipe::new("1.1.0"));
+    let outcome = node.update().await.unwrap();
+    let Outcome::Moved { warnings, .. } = outcome else { panic!("{outcome:?}") };
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains("the keys of the timestamp role were replaced"), "{warnings:?}");
+    assert_eq!(node.open().view().trust.unwrap().root, 3);
+
+    // The stored chain is enough: the source needs no old roots any more.
+    fs::remove_file(node.publisher.directory.join("metadata/2.root.json")).unwrap();
+    node.update().await.unwrap();
+}
+
+#[tokio::test]
+async fn keeps_fields_it_does_not_know() {
+    let mut node = Node::new();
+    let mut recipe = Recipe::new("1.0.0");
+    recipe.extra = Extra::from_iter([("health".to_owned(), json!({"window": "5m"}))]);
+    recipe.drivers[0].extra.insert("batching".to_owned(), json!(true));
+    node.publisher.publish(&recipe);
+    node.update().await.unwrap();
+    let release = node.open().view().current.unwrap().release;
+    assert_eq!(release.extra, recipe.extra);
+    assert_eq!(release.drivers, recipe.drivers);
+}
+
+#[tokio::test]
+async fn a_bundle_is_a_repository_too_and_may_have_expired() {
+    let mut node = Node::new();
+    node.publisher.expires.insert("timestamp", "2026-01-01T00:00:00Z");
+    node.publisher.publish(&Recipe::new("1.0.0"));
+    let path = node.scratch.path().join("release.tar");
+    node.publisher.bundle(&path);
+    let source = Source::Bundle(path);
+    let outcome = node.open().update(&source, now(), &mut |_| {}).await.unwrap();
+    let Outcome::Moved { warnings, .. } = outcome else { panic!("{outcome:?}") };
+    assert_eq!(
+        warnings,
+        ["timestamp metadata expired at 2026-01-01T00:00:00Z; this node's clock says \
+          2026-06-01T12:00:00Z"]
+    );
+    assert_eq!(node.logger_says(), "1.0.0");
+}
+
+#[tokio::test]
+async fn one_engine_a_root() {
+    let node = Node::new();
+    let engine = node.open();
+    let error = Engine::open(node.config(&node.root)).unwrap_err();
+    let lock = node.root.join("lock");
+    assert!(matches!(&error, OpenError::Locked { pid, .. } if *pid == Some(std::process::id())));
+    let pid = std::process::id();
+    assert_eq!(error.to_string(), format!("{} is locked by process {pid}", lock.display()));
+    drop(engine);
+    node.open();
+}
+
+#[tokio::test]
+async fn a_view_can_be_watched_while_an_update_runs() {
+    let mut node = Node::new();
+    node.publisher.publish(&Recipe::new("1.0.0"));
+    let mut engine = node.open();
+    let watched = engine.subscribe();
+    let mut seen = Vec::new();
+    let mut look = |sign: Progress| {
+        if matches!(sign, Progress::Step(Step::Collect)) {
+            seen.push(watched.borrow().current.is_some());
+        }
+    };
+    engine.update(&node.source(), now(), &mut look).await.unwrap();
+    assert_eq!(seen, [true]);
+}
