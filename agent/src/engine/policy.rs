@@ -175,3 +175,6 @@ pub fn decide(facts: &Facts) -> Decision {
         artifact: artifact.clone(),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -216,3 +216,6 @@ fn problem_of(found: &Found, slot: &Slot) -> String {
         _ => "it is not there".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;

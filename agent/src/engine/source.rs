@@ -174,3 +174,47 @@ pub(crate) fn fetch_error(error: io::Error) -> FetchError {
         Err(error) => FetchError::Read(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sources_are_told_apart_by_their_form() {
+        for text in ["http://10.0.0.1/logger", "https://host:8443/a/b/"] {
+            assert!(matches!(text.parse(), Ok(Source::Http(_))), "{text}");
+        }
+        assert_eq!("/var/releases".parse(), Ok(Source::Directory("/var/releases".into())));
+        assert_eq!("/var/r.tar".parse(), Ok(Source::Bundle("/var/r.tar".into())));
+        for text in
+            ["", "releases", "ftp://host/", "http://", "http://h/?a", "http://h/#a", "/a\0b"]
+        {
+            let error = text.parse::<Source>().unwrap_err();
+            assert!(error.to_string().contains("expected http://HOST/"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_not_shown() {
+        let source: Source = "https://node:secret@host/r".parse().unwrap();
+        assert_eq!(source.to_string(), "https://node@host/r");
+    }
+
+    #[test]
+    fn lengths_are_kept_while_reading() {
+        let bounded = |content: &[u8], expect| {
+            let reader: Box<dyn Read + Send> = Box::new(io::Cursor::new(content.to_vec()));
+            let mut bounded = Bounded { reader, expect, bytes: 0, network: false };
+            let mut bytes = Vec::new();
+            bounded.read_to_end(&mut bytes).map(|_| bytes).map_err(fetch_error)
+        };
+        assert_eq!(bounded(b"four", Expect::Exactly(4)).unwrap(), b"four");
+        assert_eq!(bounded(b"four", Expect::AtMost(5)).unwrap(), b"four");
+        let error = bounded(b"four", Expect::Exactly(5)).unwrap_err();
+        assert_eq!(error.to_string(), "ended after 4 of 5 bytes");
+        for expect in [Expect::Exactly(3), Expect::AtMost(3)] {
+            let error = bounded(b"four", expect).unwrap_err();
+            assert_eq!(error.to_string(), "longer than the 3 bytes allowed");
+        }
+    }
+}

@@ -234,3 +234,6 @@ fn decode(bytes: &[u8]) -> Result<(Header, Option<State>), String> {
     let state = serde_json::from_str(&body).map_err(|e| e.to_string())?;
     Ok((header, Some(state)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -63,7 +63,7 @@ async fn a_foreign_signature() {
 
 #[tokio::test]
 async fn a_root_that_the_trusted_root_did_not_sign() {
-    let mut node = installed().await;
+    let node = installed().await;
     let genuine = node.publisher.read("metadata/1.root.json");
     let other = Node::new();
     let mut stranger = other.publisher;
@@ -134,7 +134,7 @@ async fn metadata_that_was_fresh_when_it_was_accepted() {
 
 #[tokio::test]
 async fn metadata_over_its_limit() {
-    let mut node = installed().await;
+    let node = installed().await;
     node.publisher.write("metadata/timestamp.json", &vec![b' '; 16 * 1024 + 1]);
     assert_says(
         &node.refused().await,

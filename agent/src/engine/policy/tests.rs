@@ -1,0 +1,72 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+use super::*;
+
+fn facts(installed: Option<&str>, offered: &str) -> Facts {
+    let digest = |version: &str| crate::engine::digest::of(version.as_bytes());
+    let target: Target = "x86_64-unknown-illumos".parse().unwrap();
+    let artifact = serde_json::json!({
+        "name": "a", "size": 1, "sha256": digest(offered), "files": []
+    });
+    Facts {
+        channel: serde_json::from_value(serde_json::json!({
+            "format": 1, "name": "stable", "release": offered
+        }))
+        .unwrap(),
+        release: serde_json::from_value(serde_json::json!({
+            "format": 1, "version": offered, "commit": "c", "built_at": "t", "drivers": [],
+            "targets": {"x86_64-unknown-illumos": artifact},
+        }))
+        .unwrap(),
+        target,
+        current: installed.map(|version| (version.parse().unwrap(), digest(version))),
+        damaged: false,
+        blocked: Vec::new(),
+    }
+}
+
+#[test]
+fn moves_to_what_is_new_and_to_nothing_else() {
+    let moves = |facts: &Facts| matches!(decide(facts), Decision::Move(_));
+    assert!(moves(&facts(None, "1.0.0")));
+    assert!(moves(&facts(Some("1.0.0"), "1.0.1")));
+    assert!(!moves(&facts(Some("1.0.0"), "1.0.0")));
+    assert!(!moves(&facts(Some("1.10.0"), "1.9.0")));
+    // The same version with other content is another artifact, not an older one.
+    let mut same = facts(Some("1.0.0"), "1.0.0");
+    same.current = same.current.map(|(version, _)| (version, crate::engine::digest::of(b"x")));
+    assert!(moves(&same));
+    // What is damaged is installed again.
+    let mut damaged = facts(Some("1.0.0"), "1.0.0");
+    damaged.damaged = true;
+    assert!(moves(&damaged));
+}
+
+#[test]
+fn stays_for_a_reason() {
+    let reason = |facts: &Facts| match decide(facts) {
+        Decision::Stay(reason) => reason,
+        Decision::Move(target) => panic!("{target:?}"),
+    };
+    let mut halted = facts(Some("1.0.0"), "2.0.0");
+    halted.channel.halted = true;
+    assert_eq!(reason(&halted).to_string(), "channel stable is halted at release 2.0.0");
+
+    let mut blocked = facts(Some("1.0.0"), "2.0.0");
+    let digest = crate::engine::digest::of(b"2.0.0");
+    let version = "2.0.0".parse().unwrap();
+    blocked.blocked.push(Blocked { digest, version, reason: "it broke".to_owned() });
+    assert!(reason(&blocked).to_string().ends_with("is blocked on this node: it broke"));
+    assert!(!reason(&blocked).is_refusal());
+
+    assert!(reason(&facts(Some("2.0.0"), "1.0.0")).is_refusal());
+    let mut elsewhere = facts(None, "1.0.0");
+    elsewhere.target = "sparc64-sun-solaris".parse().unwrap();
+    assert_eq!(
+        reason(&elsewhere).to_string(),
+        "release 1.0.0 has no artifact for sparc64-sun-solaris, only for x86_64-unknown-illumos"
+    );
+    assert!(reason(&elsewhere).is_refusal());
+}

@@ -1,0 +1,164 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+use super::*;
+
+/// Digest and version by one letter.
+fn digest(letter: char) -> Digest {
+    crate::engine::digest::of(letter.to_string().as_bytes())
+}
+
+fn slot(letter: char) -> Slot {
+    let version = format!("{}.0.0", u32::from(letter) - u32::from('A') + 1);
+    Slot {
+        version: version.parse().unwrap(),
+        digest: digest(letter),
+        installed_at: Timestamp::UNIX_EPOCH,
+        extra: Extra::new(),
+    }
+}
+
+fn release(letter: char) -> Release {
+    let version = slot(letter).version;
+    serde_json::from_value(serde_json::json!({
+        "format": 1, "version": version, "commit": "c", "built_at": "2026-01-01T00:00:00Z",
+        "drivers": [], "targets": {},
+    }))
+    .unwrap()
+}
+
+/// "ABC": whole releases in capitals, damaged ones in small letters.
+fn entries(text: &str) -> BTreeMap<Digest, Result<Release, String>> {
+    text.chars()
+        .map(|letter| {
+            let name = letter.to_ascii_uppercase();
+            let whole = letter.is_uppercase();
+            (digest(name), if whole { Ok(release(name)) } else { Err("rotten".to_owned()) })
+        })
+        .collect()
+}
+
+fn named(digest_: Digest) -> String {
+    ('A'..='F')
+        .find(|letter| digest(*letter) == digest_)
+        .map_or("?".to_owned(), |letter| letter.to_string())
+}
+
+/// One row: state as "current previous pending" ("-" for none), link, entries;
+/// answers the repairs and the state afterwards.
+fn check(state: &str, link: &str, store: &str) -> String {
+    let slots: Vec<Option<Slot>> =
+        state.chars().map(|letter| (letter != '-').then(|| slot(letter))).collect();
+    let [current, previous, pending] = <[_; 3]>::try_from(slots).unwrap();
+    let state = State { generation: 5, current, previous, pending, ..State::default() };
+    let link = match link {
+        "-" => Link::Absent,
+        "foreign" => Link::Foreign,
+        letter => Link::To(digest(letter.chars().next().unwrap())),
+    };
+    let found = Found {
+        state: Loaded::Valid(Box::new(state)),
+        link,
+        entries: entries(store),
+        strangers: Vec::new(),
+    };
+    let recovery = recover(&found, Timestamp::UNIX_EPOCH);
+    assert_eq!(recovery.hold, None);
+    let mut words: Vec<String> = recovery
+        .repairs
+        .iter()
+        .map(|repair| match repair {
+            Repair::Switch(digest) => format!("switch {}", named(*digest)),
+            Repair::SyncLink => "sync".to_owned(),
+            Repair::RemoveLink => "unlink".to_owned(),
+            Repair::Save => "save".to_owned(),
+            Repair::Discard(name) => format!("discard {}", named(name.parse().unwrap())),
+        })
+        .collect();
+    words.sort();
+    let after = [&recovery.state.current, &recovery.state.previous, &recovery.state.pending]
+        .map(|slot| slot.as_ref().map_or("-".to_owned(), |slot| named(slot.digest)))
+        .concat();
+    let damaged = if recovery.damaged { " damaged" } else { "" };
+    format!("{after}{damaged}: {}", words.join(", "))
+}
+
+#[test]
+fn the_table() {
+    let rows = [
+        // Nothing was begun.
+        (("---", "-", ""), "---: "),
+        (("BA-", "B", "AB"), "BA-: "),
+        (("BA-", "A", "AB"), "BA-: switch B"),
+        (("BA-", "-", "AB"), "BA-: switch B"),
+        (("BA-", "F", "AB"), "BA-: switch B"),
+        (("BA-", "foreign", "AB"), "BA-: switch B"),
+        (("BA-", "B", "ABC"), "BA-: discard C"),
+        (("BA-", "B", "ABc"), "BA-: discard C"),
+        (("BA-", "B", "aB"), "B--: discard A, save"),
+        (("BA-", "B", "B"), "B--: save"),
+        // An interrupted switch to C.
+        (("BAC", "C", "ABC"), "CB-: discard A, save, sync"),
+        (("BAC", "B", "ABC"), "BA-: discard C, save"),
+        (("BAC", "-", "ABC"), "BA-: discard C, save, switch B"),
+        (("BAC", "C", "AB"), "BA-: save, switch B"),
+        (("BAC", "C", "ABc"), "BA-: discard C, save, switch B"),
+        (("--C", "C", "C"), "C--: save, sync"),
+        (("--C", "-", "C"), "---: discard C, save"),
+        (("--C", "C", ""), "---: save, unlink"),
+        // An interrupted rollback to A.
+        (("BAA", "A", "AB"), "AB-: save, sync"),
+        (("BAA", "B", "AB"), "BA-: save"),
+        // The current release is damaged.
+        (("BA-", "B", "Ab"), "A--: discard B, save, switch A"),
+        (("BA-", "B", "A"), "A--: save, switch A"),
+        // A damaged release cannot be gone back to.
+        (("BAC", "C", "AbC"), "C--: discard A, discard B, save, sync"),
+        (("BA-", "B", "ab"), "B-- damaged: discard A, save"),
+        (("B--", "B", "b"), "B-- damaged: "),
+        (("B--", "B", ""), "B-- damaged: "),
+        (("B-B", "B", "B"), "B--: save, sync"),
+    ];
+    for ((state, link, store), expected) in rows {
+        assert_eq!(
+            check(state, link, store),
+            expected,
+            "state {state}, link {link}, store {store}"
+        );
+    }
+}
+
+#[test]
+fn without_a_state_the_link_speaks() {
+    let found = |state, link, store| Found {
+        state,
+        link,
+        entries: entries(store),
+        strangers: vec!["litter".to_owned()],
+    };
+    let now = Timestamp::UNIX_EPOCH;
+    let recovery = recover(&found(Loaded::Absent, Link::To(digest('A')), "A"), now);
+    assert_eq!(recovery.state.current.unwrap().version, slot('A').version);
+    assert!(recovery.repairs.contains(&Repair::Save));
+    assert!(recovery.repairs.contains(&Repair::Discard("litter".to_owned())));
+
+    // A damaged release that the link names is all there is: it stays.
+    let recovery = recover(&found(Loaded::Absent, Link::To(digest('A')), "aB"), now);
+    assert_eq!(recovery.state, State::default());
+    assert_eq!(
+        recovery.repairs,
+        [Repair::Discard(digest('B').to_string()), Repair::Discard("litter".to_owned())]
+    );
+
+    // A lost state: nothing is changed, nothing is guessed, and it is said how to go on.
+    let lost = Loaded::Lost { problem: "state/a: it is cut off".to_owned() };
+    let recovery = recover(&found(lost, Link::To(digest('A')), "AB"), now);
+    assert_eq!(recovery.repairs, []);
+    assert_eq!(recovery.state.current.unwrap().digest, digest('A'));
+    assert_eq!(
+        recovery.hold.unwrap(),
+        "the state is lost (state/a: it is cut off); remove state/a and state/b to accept what \
+         bin/logger names"
+    );
+}
