@@ -194,7 +194,7 @@ impl Container {
         };
         let app = writers.get(stream).expect("a container without a command, still open");
         crate::zfd::write_message(app, bytes).expect("the zfd stream takes a message");
-        let messages = bytes.len().div_ceil(crate::zfd::MESSAGE_MAX).max(1);
+        let messages = bytes.len().div_ceil(crate::zfd::MESSAGE_MAX);
         self.written_messages.lock().unwrap()[stream] += messages as u64;
         stream
     }

@@ -15,7 +15,7 @@
 //! | [`repository`] | the release engineer with the real `release` tool |
 //! | [`oracle`], [`vectors`] | what should have arrived |
 //! | [`demo`] | all of these in one story |
-//! | [`bench`] | what the logger costs and loses, measured |
+//! | [`mod@bench`] | what the logger costs and loses, measured |
 //!
 //! The programs under test are the built ones ([`programs`]); nothing of them is linked.
 //! Waiting is always [`until()`] a condition holds, never for a time.

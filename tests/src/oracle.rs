@@ -22,7 +22,7 @@ pub fn lines(from: u64, to: u64) -> String {
     (from..to).map(|number| line(number) + "\n").collect()
 }
 
-/// A shell script that writes lines `from..to` as [`line`] does, all at once.
+/// A shell script that writes lines `from..to` as [`line()`] does, all at once.
 pub fn script(from: u64, to: u64) -> String {
     format!(
         "awk 'BEGIN {{ for (n = {from}; n < {to}; n++) {{ f = \"\"; c = sprintf(\"%c\", 97 + n % 26); \

@@ -6,9 +6,10 @@
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::net::{Ipv4Addr, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use crate::SOON;
 use crate::until::until;
@@ -168,13 +169,19 @@ input(type="{module}" address="127.0.0.1" port="{port}" ruleset="write")
     )
 }
 
-/// A port that nobody had a moment ago, below the range from which the kernel gives ports to others.
+/// A port that nobody had a moment ago, below the range from which the kernel gives ports to others. No two calls give
+/// the same one, since rsyslogd binds it only some time later.
 fn free_port(transport: Transport) -> u16 {
-    let first = 20_000 + u16::try_from(std::process::id() % 10_000).expect("below 10000");
-    (first..=u16::MAX)
-        .find(|port| match transport {
-            Transport::Tcp => std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok(),
-            Transport::Udp => UdpSocket::bind((Ipv4Addr::LOCALHOST, *port)).is_ok(),
-        })
-        .expect("a port is free")
+    static TAKEN: AtomicU16 = AtomicU16::new(0);
+    let first = 20_000 + u16::try_from(std::process::id() % 100 * 100).expect("below 10000");
+    loop {
+        let port = first + TAKEN.fetch_add(1, Ordering::Relaxed);
+        let free = match transport {
+            Transport::Tcp => TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok(),
+            Transport::Udp => UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).is_ok(),
+        };
+        if free {
+            return port;
+        }
+    }
 }

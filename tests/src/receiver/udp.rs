@@ -25,18 +25,27 @@ pub struct UdpReceiver {
 #[derive(Debug)]
 struct Shared {
     datagrams: Mutex<Vec<Vec<u8>>>,
+    /// Whether somebody should be there.
+    wanted: AtomicBool,
+    /// Whether somebody is there.
+    present: AtomicBool,
     over: AtomicBool,
 }
 
 impl UdpReceiver {
     /// A receiver on a free loopback port.
     pub fn start() -> UdpReceiver {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback port is free");
-        socket.set_read_timeout(Some(LOOK_EVERY)).expect("a socket takes a time-out");
+        let socket =
+            bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).expect("a loopback port is free");
         let address = socket.local_addr().expect("a bound socket has an address");
-        let shared = Arc::new(Shared { datagrams: Mutex::default(), over: AtomicBool::new(false) });
+        let shared = Arc::new(Shared {
+            datagrams: Mutex::default(),
+            wanted: AtomicBool::new(true),
+            present: AtomicBool::new(true),
+            over: AtomicBool::new(false),
+        });
         let receiving = Arc::clone(&shared);
-        thread::spawn(move || receive(&receiving, &socket));
+        thread::spawn(move || receive(&receiving, socket, address));
         UdpReceiver { address, shared }
     }
 
@@ -48,6 +57,16 @@ impl UdpReceiver {
     /// The `syslog-address` option for this receiver.
     pub fn syslog_address(&self) -> String {
         format!("udp://{}", self.address)
+    }
+
+    /// Goes away: the kernel tells senders that nobody is there. Returns when it is so.
+    pub fn go_away(&self) {
+        self.set_wanted(false);
+    }
+
+    /// Comes back on the same port. Returns when it is so.
+    pub fn come_back(&self) {
+        self.set_wanted(true);
     }
 
     /// Every datagram so far.
@@ -66,6 +85,13 @@ impl UdpReceiver {
             if datagrams.len() >= count { Ok(datagrams) } else { Err(datagrams.len()) }
         })
     }
+
+    fn set_wanted(&self, wanted: bool) {
+        self.shared.wanted.store(wanted, Ordering::Relaxed);
+        until("the receiver to come or go", crate::SOON, || {
+            if self.shared.present.load(Ordering::Relaxed) == wanted { Ok(()) } else { Err(wanted) }
+        });
+    }
 }
 
 impl Drop for UdpReceiver {
@@ -74,17 +100,35 @@ impl Drop for UdpReceiver {
     }
 }
 
-fn receive(shared: &Shared, socket: &UdpSocket) {
+fn bind(address: SocketAddr) -> std::io::Result<UdpSocket> {
+    let socket = UdpSocket::bind(address)?;
+    socket.set_read_timeout(Some(LOOK_EVERY))?;
+    Ok(socket)
+}
+
+fn receive(shared: &Shared, socket: UdpSocket, address: SocketAddr) {
+    let mut socket = Some(socket);
     let mut buffer = vec![0; 64 * 1024];
     while !shared.over.load(Ordering::Relaxed) {
-        match socket.recv(&mut buffer) {
-            Ok(count) => shared.datagrams.lock().unwrap().push(buffer[..count].to_vec()),
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
-                ) => {}
-            Err(_) => return,
+        match (shared.wanted.load(Ordering::Relaxed), socket.take()) {
+            (true, Some(here)) => {
+                match here.recv(&mut buffer) {
+                    Ok(count) => shared.datagrams.lock().unwrap().push(buffer[..count].to_vec()),
+                    Err(error) if passing(error.kind()) => {}
+                    Err(_) => return,
+                }
+                socket = Some(here);
+            }
+            (true, None) => {
+                // Somebody else may have the port for a moment.
+                socket = bind(address).ok();
+            }
+            (false, _) => thread::sleep(LOOK_EVERY),
         }
+        shared.present.store(socket.is_some(), Ordering::Relaxed);
     }
+}
+
+fn passing(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
 }

@@ -266,3 +266,6 @@ pub fn write_message(app: &OwnedFd, bytes: &[u8]) -> io::Result<()> {
     send(app, bytes, SendFlags::NOSIGNAL)?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -160,13 +160,36 @@ fn a_name_that_does_not_resolve_is_no_reason_to_end() {
 }
 
 #[test]
-fn udp_datagrams_to_nobody_do_not_end_the_logger() {
+fn a_udp_collector_may_go_and_come_back() {
     let scratch = tempfile::tempdir().unwrap();
-    let address = UdpReceiver::start().syslog_address();
-    let container = Container::start(&syslog_container(&address, &[]), scratch.path());
+    let receiver = UdpReceiver::start();
+    receiver.go_away();
+    let container =
+        Container::start(&syslog_container(&receiver.syslog_address(), &[]), scratch.path());
     for from in (0..200).step_by(20) {
         container.write(Output::Stdout, oracle::lines(from, from + 20).as_bytes());
     }
+    expect_alive(&container);
+    receiver.come_back();
+    // UDP may lose what was sent while nobody was there, but not what is sent from now on.
+    let mut written = 200;
+    until("a datagram after the return", SOON, || {
+        container.write(Output::Stdout, oracle::lines(written, written + 1).as_bytes());
+        written += 1;
+        let received = receiver.datagrams().len();
+        if received > 0 { Ok(()) } else { Err((received, container.dockerinit_log())) }
+    });
+    let last = oracle::lines(written, written + 20);
+    container.write(Output::Stdout, last.as_bytes());
+    until("the last twenty lines", SOON, || {
+        let datagrams = receiver.datagrams().concat();
+        let datagrams = String::from_utf8_lossy(&datagrams);
+        if last.lines().all(|line| datagrams.contains(line)) {
+            Ok(())
+        } else {
+            Err(datagrams.into_owned())
+        }
+    });
     expect_alive(&container);
     container.end(Ending::Close);
     assert!(matches!(container.wait(SOON).logger.unwrap(), Exit::Code(_)));
