@@ -1,0 +1,86 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! Gathering the facts for a decision: refresh, fetch the documents, check
+//! them against each other.
+
+use dockerlogger_manifest::{Channel, Release};
+use jiff::Timestamp;
+use tokio::runtime::Handle;
+
+use crate::engine::core::Core;
+use crate::engine::documents;
+use crate::engine::error::UpdateError;
+use crate::engine::plan::{self, Plan};
+use crate::engine::policy::{self, Decision, Facts};
+use crate::engine::refresh::{Expiry, Refresh};
+use crate::engine::source::{self, Repository, Source};
+use crate::engine::trust::Verifier;
+
+/// What was gathered for a decision.
+pub(super) struct Observed {
+    pub(super) repository: Box<dyn Repository>,
+    pub(super) facts: Facts,
+    pub(super) release_json: Vec<u8>,
+    pub(super) warnings: Vec<String>,
+}
+
+impl Core {
+    /// Gathers the facts; the only part of planning that does I/O.
+    pub(super) fn observe(
+        &mut self,
+        source: &Source,
+        now: Timestamp,
+        runtime: &Handle,
+    ) -> Result<Observed, UpdateError> {
+        let limits = &self.config.limits;
+        let from = source.to_string();
+        let mut repository = source::open(source, limits, runtime).map_err(|e| {
+            UpdateError::Fetch { name: "the repository".to_owned(), from: from.clone(), source: e }
+        })?;
+        let expiry = match source {
+            Source::Bundle(_) => Expiry::Warn,
+            Source::Http(_) | Source::Directory(_) => Expiry::Refuse,
+        };
+        let mut refresh = Refresh { repository: &mut *repository, from, now, expiry, limits };
+        let trusted = refresh.run(&self.trust)?;
+        self.versions = Some(trusted.verifier.versions());
+
+        let name = Channel::target_name(&self.config.channel);
+        let bytes = refresh.document(&trusted.verifier, &name)?;
+        let channel = documents::parse_channel(&bytes, &self.config.channel)
+            .map_err(|problem| UpdateError::Document { name, problem })?;
+        let name = Release::target_name(&channel.release);
+        let release_json = refresh.document(&trusted.verifier, &name)?;
+        let document = |problem| UpdateError::Document { name: name.clone(), problem };
+        let release = documents::parse_release(&release_json, &channel).map_err(document)?;
+        if let Some(artifact) = release.targets.get(&self.config.target) {
+            let pin = trusted.verifier.target(&artifact.name);
+            let target = &self.config.target;
+            documents::check_artifact(&release, target, artifact, pin, limits.artifact_bytes)
+                .map_err(document)?;
+        }
+        let facts = Facts {
+            channel,
+            release,
+            target: self.config.target.clone(),
+            current: self.state.current.as_ref().map(|slot| (slot.version.clone(), slot.digest)),
+            damaged: self.damaged,
+            blocked: self.state.blocked.clone(),
+        };
+        Ok(Observed { repository, facts, release_json, warnings: trusted.warnings })
+    }
+
+    pub(super) fn plan_observed(&self, observed: &mut Observed) -> Result<Plan, UpdateError> {
+        let decision = policy::decide(&observed.facts);
+        let staged = match &decision {
+            Decision::Move(target) => {
+                self.layout.verify(&target.digest, self.config.limits.document_bytes)?.is_ok()
+            }
+            Decision::Stay(_) => false,
+        };
+        let warnings = std::mem::take(&mut observed.warnings);
+        Ok(plan::plan(decision, self.config.reserve_bytes, staged, warnings))
+    }
+}

@@ -1,0 +1,99 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! A source that fails.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::engine::error::FailureKind;
+
+/// A source that does not give what was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// The source has no such file.
+    #[error("not found")]
+    NotFound,
+    /// More bytes than signed, or than the limit for unsigned lengths.
+    #[error("longer than the {limit} bytes allowed")]
+    TooLong {
+        /// The signed length, or the limit.
+        limit: u64,
+    },
+    /// Fewer bytes than signed.
+    #[error("ended after {got} of {expected} bytes")]
+    Truncated {
+        /// What came.
+        got: u64,
+        /// What was signed.
+        expected: u64,
+        /// Whether the bytes came over a network that may have cut them.
+        network: bool,
+    },
+    /// An answer that is neither success nor absence.
+    #[error("the server answered {status}")]
+    Status {
+        /// The HTTP status code.
+        status: u16,
+    },
+    /// Too slow to wait for.
+    #[error("slower than {bytes_per_sec_min} bytes a second for {window_secs} seconds")]
+    TooSlow {
+        /// The floor.
+        bytes_per_sec_min: u64,
+        /// How long it was measured.
+        window_secs: u64,
+    },
+    /// The answer did not begin in time.
+    #[error("no answer within {secs} seconds")]
+    NoAnswer {
+        /// The limit.
+        secs: u64,
+    },
+    /// Connecting, sending or receiving failed.
+    #[error("the request failed")]
+    Network(#[source] reqwest::Error),
+    /// The HTTP client could not be built, for want of CA certificates for example.
+    #[error("cannot set up the HTTP client")]
+    Client(#[source] reqwest::Error),
+    /// Reading failed half-way.
+    #[error("reading failed")]
+    Read(#[source] io::Error),
+    /// A local directory or bundle could not be read.
+    #[error("cannot read {}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The bundle is not a plain tar archive of a repository.
+    #[error("not a release bundle: {problem}")]
+    Bundle {
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+impl FetchError {
+    /// What a caller does about it.
+    pub fn kind(&self) -> FailureKind {
+        match self {
+            Self::Network(_) | Self::NoAnswer { .. } | Self::TooSlow { .. } => {
+                FailureKind::Temporary
+            }
+            Self::Status { status } if *status >= 500 || matches!(status, 408 | 425 | 429) => {
+                FailureKind::Temporary
+            }
+            Self::Truncated { network: true, .. } => FailureKind::Temporary,
+            Self::Client(_) | Self::Read(_) | Self::File { .. } => FailureKind::Local,
+            Self::NotFound
+            | Self::TooLong { .. }
+            | Self::Truncated { .. }
+            | Self::Status { .. }
+            | Self::Bundle { .. } => FailureKind::Refused,
+        }
+    }
+}
