@@ -72,6 +72,11 @@ impl Execution<'_> {
     }
 
     fn stage(&mut self, progress: &mut dyn FnMut(Progress)) -> Result<(), UpdateError> {
+        // Releases that failed their probe earlier make room. Without a current
+        // release nobody knows what bin/logger may still need.
+        if self.core.state.current.is_some() {
+            collect(self.core)?;
+        }
         let artifact = &self.target.artifact;
         let refused = |source| UpdateError::Artifact { name: artifact.name.clone(), source };
         let pin = TargetPin { length: artifact.size, sha256: artifact.sha256 };

@@ -231,3 +231,34 @@ async fn a_view_can_be_watched_while_an_update_runs() {
     engine.update(&node.source(), now(), &mut look).await.unwrap();
     assert_eq!(seen, [true]);
 }
+
+#[tokio::test]
+async fn damage_on_disk_is_found_and_repaired() {
+    let mut node = Node::new();
+    let first = node.publisher.publish(&Recipe::new("1.0.0"));
+    node.update().await.unwrap();
+    let logger = node.root.join("store").join(first.sha256.to_string()).join("logger");
+    fs::remove_file(&logger).unwrap();
+    fs::write(&logger, "#!/bin/sh\necho rotten\n").unwrap();
+    let mut engine = node.open();
+    let notes = engine.view().notes;
+    assert!(notes[0].starts_with("release 1.0.0 is damaged ("), "{notes:?}");
+    // The same release is installed again, in place of the damaged one.
+    let outcome = engine.update(&node.source(), now(), &mut |_| {}).await.unwrap();
+    assert!(matches!(outcome, Outcome::Moved { .. }), "{outcome:?}");
+    drop(engine);
+    check_settled(&node.root);
+    assert_eq!(node.logger_says(), "1.0.0");
+    assert_eq!(node.open().view().previous, None);
+
+    // Where there is a previous release, it takes over at once.
+    let second = node.publisher.publish(&Recipe::new("2.0.0"));
+    node.update().await.unwrap();
+    fs::remove_dir_all(node.root.join("store").join(second.sha256.to_string())).unwrap();
+    let notes = node.open().view().notes;
+    assert!(notes[0].ends_with("went back to release 1.0.0"), "{notes:?}");
+    assert_eq!(node.logger_says(), "1.0.0");
+    check_settled(&node.root);
+    node.update().await.unwrap();
+    assert_eq!(node.logger_says(), "2.0.0");
+}
