@@ -187,6 +187,9 @@ impl Container {
 
     /// Writes one message as the application and does not wait for the logger; returns the stream's index.
     pub fn write_unread(&self, output: Output, bytes: &[u8]) -> usize {
+        if let Err(error) = &self.logger {
+            panic!("the logger could not be executed: {error}");
+        }
         let writers = self.writers.lock().unwrap();
         let stream = match output {
             Output::Stderr if writers.len() > 1 => 1,

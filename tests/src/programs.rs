@@ -9,6 +9,7 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Names the folder of the built programs.
 const BIN_DIR: &str = "DOCKERLOGGER_BIN_DIR";
@@ -52,6 +53,20 @@ pub fn target() -> String {
 /// The root of the source tree.
 pub fn source_tree() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests are a folder of the workspace")
+}
+
+/// Copies a program so that it can be executed at once.
+///
+/// By another process: had this one the copy open for writing, a program started by another thread in that moment would
+/// inherit the descriptor, and executing the copy would fail with "text file busy".
+pub fn copy(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg("--").args([from, to]).status();
+    assert!(
+        copied.is_ok_and(|status| status.success()),
+        "{} can be copied to {}",
+        from.display(),
+        to.display()
+    );
 }
 
 fn program(name: &str) -> PathBuf {

@@ -126,9 +126,11 @@ pub fn renumbered(logger: &Path, from: &str, to: &str, folder: &Path) -> PathBuf
         at += found + to.len();
     }
     let file = folder.join(format!("logger-{to}"));
-    fs::write(&file, program).expect("a scratch file can be written");
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o755))
+    let written = folder.join(format!("logger-{to}.written"));
+    fs::write(&written, program).expect("a scratch file can be written");
+    fs::set_permissions(&written, fs::Permissions::from_mode(0o755))
         .expect("a scratch file can be made executable");
+    programs::copy(&written, &file);
     assert_eq!(
         version_of(&file).as_deref(),
         Some(to),

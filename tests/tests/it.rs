@@ -8,6 +8,7 @@
 
 mod it {
     mod agent;
+    mod bench;
     mod contract;
     mod edges;
     mod rsyslog;

@@ -20,6 +20,8 @@ pub struct Memory {
     pub pss_bytes: u64,
     /// Resident pages that no other process maps, in bytes.
     pub private_bytes: u64,
+    /// The part of `pss_bytes` that no file backs, in bytes: heap, stack and ring, each counted once over the processes.
+    pub own_bytes: u64,
 }
 
 impl Add for Memory {
@@ -30,6 +32,7 @@ impl Add for Memory {
             rss_bytes: self.rss_bytes + other.rss_bytes,
             pss_bytes: self.pss_bytes + other.pss_bytes,
             private_bytes: self.private_bytes + other.private_bytes,
+            own_bytes: self.own_bytes + other.own_bytes,
         }
     }
 }
@@ -48,6 +51,7 @@ impl Memory {
             rss_bytes: self.rss_bytes.max(other.rss_bytes),
             pss_bytes: self.pss_bytes.max(other.pss_bytes),
             private_bytes: self.private_bytes.max(other.private_bytes),
+            own_bytes: self.own_bytes.max(other.own_bytes),
         }
     }
 }
@@ -160,6 +164,7 @@ fn memory_in(smaps_rollup: &str) -> Option<Memory> {
         rss_bytes: kib("Rss:")? * 1024,
         pss_bytes: kib("Pss:")? * 1024,
         private_bytes: (kib("Private_Clean:")? + kib("Private_Dirty:")?) * 1024,
+        own_bytes: (kib("Pss_Anon:")? + kib("Pss_Shmem:")?) * 1024,
     })
 }
 
@@ -185,9 +190,13 @@ mod tests {
     #[test]
     fn the_kernels_texts_are_understood() {
         let smaps = "00400000-7fff ---p 00000000 00:00 0   [rollup]\nRss:     1832 kB\nPss:      391 kB\n\
-                     Pss_Anon: 88 kB\nPrivate_Clean:       60 kB\nPrivate_Dirty:      300 kB\n";
-        let memory =
-            Memory { rss_bytes: 1832 * 1024, pss_bytes: 391 * 1024, private_bytes: 360 * 1024 };
+                     Pss_Anon: 88 kB\nPss_Shmem: 12 kB\nPrivate_Clean:       60 kB\nPrivate_Dirty:      300 kB\n";
+        let memory = Memory {
+            rss_bytes: 1832 * 1024,
+            pss_bytes: 391 * 1024,
+            private_bytes: 360 * 1024,
+            own_bytes: 100 * 1024,
+        };
         assert_eq!(memory_in(smaps), Some(memory));
         let status =
             "Name:\tlogger\nvoluntary_ctxt_switches:\t40\nnonvoluntary_ctxt_switches:\t2\n";

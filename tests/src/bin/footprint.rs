@@ -56,7 +56,9 @@ fn measure(idle: Duration) {
     let logger = Subject { role: Role::Logger, program: programs::logger(), options: Vec::new() };
     let running = logger.start(&sink, UNTUNED);
     running.settle();
-    say("| process, idle | resident | proportional | private |\n|---|---|---|---|");
+    say(
+        "| process, idle | resident | proportional | private | heap, stack and ring |\n|---|---|---|---|---|",
+    );
     for (idx, pid) in running.family().iter().enumerate() {
         let name =
             if idx == 0 { "logger, reader".to_owned() } else { format!("logger, sender {idx}") };
@@ -110,10 +112,11 @@ fn report_quiet(running: &Running, idle: Duration) {
 }
 
 fn row(name: &str, memory: Option<Memory>) {
-    let cells = memory.map_or("– | – | –".to_owned(), |memory| {
+    let cells = memory.map_or("– | – | – | –".to_owned(), |memory| {
         let kib = |bytes: u64| format!("{} KiB", bytes / 1024);
-        let Memory { rss_bytes, pss_bytes, private_bytes } = memory;
-        format!("{} | {} | {}", kib(rss_bytes), kib(pss_bytes), kib(private_bytes))
+        let Memory { rss_bytes, pss_bytes, private_bytes, own_bytes } = memory;
+        let cells = [rss_bytes, pss_bytes, private_bytes, own_bytes].map(kib);
+        cells.join(" | ")
     });
     say(&format!("| {name} | {cells} |"));
 }

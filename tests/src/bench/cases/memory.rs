@@ -110,5 +110,6 @@ fn figures(memory: Memory) -> Vec<Figure> {
         figure("resident, sum", Unit::Kib, kib(memory.rss_bytes)),
         figure("proportional, sum", Unit::Kib, kib(memory.pss_bytes)),
         figure("private, sum", Unit::Kib, kib(memory.private_bytes)),
+        figure("heap, stack and ring", Unit::Kib, kib(memory.own_bytes)),
     ]
 }

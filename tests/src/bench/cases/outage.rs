@@ -21,6 +21,9 @@ use crate::until::try_until;
 /// Healthy time before and after.
 const AROUND: Duration = Duration::from_secs(1);
 
+/// Healthy time between two outages.
+const BETWEEN: Duration = Duration::from_millis(1500);
+
 /// A sink that has not got anything for so long gets nothing more: longer than any pause between two attempts.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -96,8 +99,8 @@ fn outage(sink: &Sink, away: Duration) -> Option<Duration> {
     thread::sleep(away);
     let back = gone.come_back();
     let first = try_until(COMEBACK_MAX, || sink.first_arrival().ok_or(()));
-    // Lines flow again before the next outage.
-    thread::sleep(Duration::from_millis(200));
+    // Lines flow again for a while before the next outage: a sink that fails once a second is another matter.
+    thread::sleep(BETWEEN);
     Some(first.ok()?.saturating_duration_since(back))
 }
 
