@@ -9,6 +9,7 @@
 mod it {
     mod agent;
     mod bench;
+    mod conservation;
     mod contract;
     mod edges;
     mod rsyslog;

@@ -168,3 +168,38 @@ fn a_wrong_configuration_is_named_key_by_key() {
     let (status, said) = node.refused(&["--no-such-flag"]);
     assert_eq!(status, 64, "{said}");
 }
+
+#[test]
+fn without_a_configuration_file_the_defaults_are_complete() {
+    let default = "/opt/smartdc/agents/etc/dockerlogger-agent.config.json";
+    if std::path::Path::new(default).exists() {
+        // This is a node, and its own configuration is not ours to judge.
+        return;
+    }
+    let output =
+        std::process::Command::new(programs::agent()).args(["status", "--json"]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let status: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&status["root"], &status["channel"]),
+        (&json!("/opt/smartdc/docker"), &json!("stable"))
+    );
+}
+
+#[test]
+fn verbs_speak_json_to_programs() {
+    let scratch = tempfile::tempdir().unwrap();
+    let publisher = publisher();
+    let node =
+        publisher.node(&scratch.path().join("node"), publisher.next_tree().to_str().unwrap());
+    let said = node.expect(&["update", "--json"]);
+    let events: Vec<serde_json::Value> =
+        said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let last = events.last().unwrap();
+    assert_eq!(last["event"], "done", "{said}");
+    assert!(events[..events.len() - 1].iter().all(|event| event["event"] == "progress"), "{said}");
+    let status: serde_json::Value =
+        serde_json::from_str(&node.expect(&["status", "--json"])).unwrap();
+    assert_eq!(status["current"]["version"], programs::NEXT_VERSION);
+    assert_eq!(status["previous"]["version"], VERSION);
+}
