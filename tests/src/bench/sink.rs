@@ -49,7 +49,7 @@ struct Shared {
     bytes: AtomicU64,
     /// When the last bytes arrived, in nanoseconds since `started`.
     last_ns: AtomicU64,
-    /// When the first bytes since the last [`Sink::come_back`] arrived; 0: none yet.
+    /// When the first bytes since the last [`Gone::come_back`] arrived; 0: none yet.
     first_ns: AtomicU64,
     stalled: AtomicBool,
     state: Mutex<State>,
