@@ -11,6 +11,7 @@ mod it {
     mod bench;
     mod conservation;
     mod contract;
+    mod dependencies;
     mod edges;
     mod rsyslog;
     mod sender_killed;
