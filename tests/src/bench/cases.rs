@@ -74,15 +74,15 @@ pub const CASES: &[Case] = &[
     limited("loss-burst-hogs", "the same beside 2 busy threads", |s| loss::bursts(s, 2)),
     Case {
         name: "stall-3s",
-        about: "2 MB/s into the dropping queue, the sink reads nothing for 3 s; ring of 16 MiB",
+        about: "28 000 numbered lines/s (2 MB/s) into the dropping queue, the sink reads nothing for 3 s; ring of 16 MiB",
         repeat: Repeat::Rounds,
         has_limit: false,
-        measure: |setup| outage::stall(setup, 2.0, Duration::from_secs(setup.size.pick(3, 1))),
+        measure: |setup| outage::stall(setup, 28e3, Duration::from_secs(setup.size.pick(3, 1))),
     },
     once(
         "stall-60s",
-        "0.12 MB/s (1 000 lines/s), the sink reads nothing for 60 s; ring of 16 MiB",
-        |setup| outage::stall(setup, 0.12, Duration::from_secs(setup.size.pick(60, 3))),
+        "1 000 numbered lines/s into the dropping queue, the sink reads nothing for 60 s; ring of 16 MiB",
+        |setup| outage::stall(setup, 1e3, Duration::from_secs(setup.size.pick(60, 3))),
     ),
     once(
         "outage-1s",

@@ -80,8 +80,11 @@ impl Plan {
                 if subject.role == Role::Limit && !case.has_limit {
                     continue;
                 }
-                let what =
-                    if round < warm_ups { "warm-up".to_owned() } else { format!("run {round}") };
+                let what = if round < warm_ups {
+                    "warm-up".to_owned()
+                } else {
+                    format!("run {}", round - warm_ups + 1)
+                };
                 progress(&format!("{position} {}: {}, {what}", case.name, subject.role));
                 let setup = Setup { subject, size: self.size, frame: &self.frame };
                 let figures = (case.measure)(&setup);

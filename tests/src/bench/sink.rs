@@ -28,7 +28,7 @@ const STALL_RECEIVE_BYTES: usize = 64 * 1024;
 pub enum Purpose {
     /// Counting, with the receive buffer that the kernel chooses.
     Count,
-    /// Counting, and stalling from time to time: the receive buffer is small.
+    /// Keeping every byte, and stalling from time to time: the receive buffer is small.
     Stall,
     /// Keeping every byte for the oracle.
     Keep,
@@ -60,7 +60,7 @@ struct Shared {
 struct State {
     /// Connections that are open, to end them.
     connections: Vec<TcpStream>,
-    /// What each connection brought, with [`Purpose::Keep`].
+    /// What each connection brought, unless they are only counted.
     kept: Vec<Vec<u8>>,
     /// The accepting thread ends at the next connection.
     closing: bool,
@@ -155,7 +155,7 @@ impl Sink {
         Gone { sink: self, socket: reserved.0 }
     }
 
-    /// Everything received, one connection after the other; only with [`Purpose::Keep`].
+    /// Everything received, one connection after the other; not with [`Purpose::Count`].
     pub fn kept(&self) -> Vec<Vec<u8>> {
         self.shared.state.lock().unwrap().kept.clone()
     }
@@ -253,7 +253,7 @@ fn take(shared: &Shared, mut connection: TcpStream, idx: usize) {
             Err(_) => return,
         };
         let now = u64::try_from(shared.started.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        if shared.purpose == Purpose::Keep {
+        if shared.purpose != Purpose::Count {
             shared.state.lock().unwrap().kept[idx].extend_from_slice(&buffer[..count]);
         }
         shared.first_ns.compare_exchange(0, now, Ordering::SeqCst, Ordering::Relaxed).ok();

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::{figure, loss};
-use crate::bench::generator::{self, LINE_BYTES, Source, Until};
+use crate::bench::generator::{self, Source, Until};
 use crate::bench::report::{Figure, Unit, percentile};
 use crate::bench::runner::Setup;
 use crate::bench::sink::{Purpose, Sink};
@@ -34,16 +34,14 @@ const COMEBACK_MAX: Duration = Duration::from_secs(30);
 const OUTAGE_RATE: f64 = 1000.0;
 
 /// The sink keeps the connection and reads nothing for a while.
-pub(super) fn stall(setup: &Setup<'_>, megabytes: f64, stall: Duration) -> Vec<Figure> {
+pub(super) fn stall(setup: &Setup<'_>, per_second: f64, stall: Duration) -> Vec<Figure> {
     let sink = Sink::start(Purpose::Stall);
     let running = setup.subject.start(&sink, LARGE_RING);
-    let line = generator::lines(1);
-    let per_second = megabytes * 1e6 / LINE_BYTES as f64;
     let until = Until::Time(AROUND + stall + AROUND);
-    let before = sink.lines();
     let written = thread::scope(|scope| {
         let application = scope.spawn(|| {
-            generator::paced(&running.stdout, Source::Queue, per_second, until, |_| &line)
+            let numbered = |nth| oracle::line(nth) + "\n";
+            generator::paced(&running.stdout, Source::Queue, per_second, until, numbered)
         });
         thread::sleep(AROUND);
         sink.stall();
@@ -51,8 +49,12 @@ pub(super) fn stall(setup: &Setup<'_>, megabytes: f64, stall: Duration) -> Vec<F
         sink.resume();
         application.join().expect("the generator only writes")
     });
-    let arrived = sink.wait_for_lines(before + written.accepted(), PATIENCE) - before;
-    loss::losses(written, arrived)
+    sink.wait_for_lines(u64::MAX, PATIENCE);
+    let verdict = verdict(&sink, written.writes);
+    let arrived = written.writes - verdict.lost.len() as u64;
+    let mut figures = loss::losses(written, arrived);
+    figures.push(figure("lines twice", Unit::Count, verdict.duplicated.len() as f64));
+    figures
 }
 
 /// The sink goes away, with every connection, and comes back on the same port; so many times.
