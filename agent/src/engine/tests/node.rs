@@ -15,7 +15,7 @@ use jiff::Timestamp;
 
 use crate::engine::layout::{Layout, Link};
 use crate::engine::state::{Loaded, StateStore};
-use crate::engine::tests::publisher::{Publisher, target};
+use crate::engine::tests::publisher::{Publisher, Recipe, target};
 use crate::engine::{Engine, EngineConfig, OpenError, Outcome, Source, UpdateError};
 use crate::os::{Files, RealFiles};
 
@@ -179,5 +179,21 @@ pub(super) fn copy_tree(from: &Path, to: &Path) {
             fs::copy(&from, &to).unwrap();
             assert_eq!(from.metadata().unwrap().mode(), to.metadata().unwrap().mode());
         }
+    }
+}
+
+/// A node that has release 1.0.0.
+pub(super) async fn installed() -> Node {
+    let mut node = Node::new();
+    node.publisher.publish(&Recipe::new("1.0.0"));
+    node.update().await.unwrap();
+    node
+}
+
+/// The refusal tells all of this.
+#[track_caller]
+pub(super) fn assert_says(refusal: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(refusal.contains(part), "no \"{part}\" in \"{refusal}\"");
     }
 }
