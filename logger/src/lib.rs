@@ -5,3 +5,4 @@
 //! The program inside a container's zone.
 
 pub mod attributes;
+pub mod resolver;
