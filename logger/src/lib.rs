@@ -6,3 +6,4 @@
 
 pub mod attributes;
 pub mod resolver;
+pub mod template;
