@@ -16,7 +16,7 @@
 //! than 512 KiB while it runs, and nothing between calls.
 
 use std::io::{BufReader, Read};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -36,7 +36,7 @@ pub use message::Rcode;
 pub use name::NameError;
 
 use conf::Conf;
-use exchange::{Exchange, Patience};
+use exchange::Exchange;
 use lookup::{Found, HostName, Miss};
 
 /// The least and the longest time an answer is said to hold.
@@ -191,12 +191,7 @@ impl Resolver {
             return Ok(resolved(&addresses, HOSTS_VALID_SECS));
         }
         let conf = self.conf().map_err(files)?;
-        let servers = conf.servers.iter().map(|server| SocketAddr::new(*server, self.port));
-        let patience = Patience { timeout: conf.timeout, attempts: conf.attempts };
-        let mut exchange = Exchange::new(servers.collect(), patience);
-        if conf.rotate {
-            exchange.rotate();
-        }
+        let mut exchange = Exchange::of(&conf, self.port);
         match lookup::search(&mut exchange, &host.candidates(&conf), deadline) {
             Ok(Found { addresses, ttl_secs }) => Ok(resolved(&addresses, ttl_secs)),
             Err(miss) => Err(ResolveError::from_miss(name.to_owned(), miss)),

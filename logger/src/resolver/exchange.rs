@@ -15,6 +15,7 @@ use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
+use super::conf::Conf;
 use super::message::{DecodeError, Edns, Family, Query, Rcode, Reply};
 use super::name::Name;
 
@@ -114,14 +115,18 @@ impl TryFailure {
 }
 
 impl Exchange {
+    /// As the file says, which has no word for the port.
+    pub(super) fn of(conf: &Conf, port: u16) -> Self {
+        let servers: Vec<_> =
+            conf.servers.iter().map(|server| SocketAddr::new(*server, port)).collect();
+        let first = if conf.rotate { usize::from(random()) % servers.len().max(1) } else { 0 };
+        let patience = Patience { timeout: conf.timeout, attempts: conf.attempts };
+        Self { first, ..Self::new(servers, patience) }
+    }
+
     /// `servers` in the order to ask.
     pub(super) const fn new(servers: Vec<SocketAddr>, patience: Patience) -> Self {
         Self { servers, patience, first: 0, edns: Edns::Announced }
-    }
-
-    /// Begins with any of the servers, not the first.
-    pub(super) fn rotate(&mut self) {
-        self.first = usize::from(random()) % self.servers.len().max(1);
     }
 
     /// Asks for the addresses of `name`. `Err(None)`: the time was up before

@@ -4,6 +4,7 @@
 
 use std::error::Error;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 

@@ -294,7 +294,6 @@ fn a_single_try_is_one() {
 #[test]
 fn no_server_is_no_answer() {
     let mut nobody = exchange(&[], LONG, 5);
-    nobody.rotate();
     for effort in [Effort::Full, Effort::Single] {
         let answer = nobody.ask(&name(), Family::V4, effort, Instant::now() + LONG);
         assert!(matches!(answer, Err(None)), "{answer:?}");
@@ -316,17 +315,18 @@ fn ids_do_not_repeat_in_a_pattern() {
 }
 
 #[test]
-fn rotation_begins_anywhere() {
-    let servers: Vec<DnsServer> =
-        (0..3).map(|_n| DnsServer::start(|asked| good(asked).reply())).collect();
-    let all: Vec<&DnsServer> = servers.iter().collect();
-    // By chance a server is not among the first of 200: once in 10^35.
-    for _lookup in 0..200 {
-        let mut exchange = exchange(&all, LONG, 1);
-        exchange.rotate();
-        assert_eq!(told(&mut exchange), GOOD);
-    }
-    for server in &servers {
-        assert!(!server.asked().is_empty());
-    }
+fn the_file_says_whom_to_ask() {
+    let file = "nameserver 10.0.0.1\nnameserver fd00::1\noptions timeout:3 attempts:4\n";
+    let of = |file: &str| Exchange::of(&Conf::parse(file.as_bytes()), 53);
+    let plain = of(file);
+    let servers: Vec<String> = plain.servers.iter().map(SocketAddr::to_string).collect();
+    assert_eq!(servers, ["10.0.0.1:53", "[fd00::1]:53"]);
+    let Patience { timeout, attempts } = plain.patience;
+    assert_eq!((timeout, attempts), (Duration::from_secs(3), 4));
+    // By chance one server is never the first of 200: once in 10^60.
+    let firsts = |file: &str| {
+        (0..200).map(|_lookup| of(file).first).collect::<std::collections::BTreeSet<_>>()
+    };
+    assert_eq!(firsts(file), [0].into());
+    assert_eq!(firsts(&format!("{file}options rotate\n")), [0, 1].into());
 }

@@ -97,12 +97,14 @@ fn always(answer: fn(&Asked) -> Response) -> DnsServer {
 
 #[test]
 fn both_families_are_asked_for_and_the_shorter_time_holds() {
-    let server = always(|asked| match asked.kind {
-        A => Response::to(asked).address("a", 300, "10.0.0.1"),
-        _ => Response::to(asked).address("a", 20, "fd00::1"),
-    });
-    assert_eq!(found(&server, &["a"]), "[10.0.0.1, fd00::1] 20");
-    assert_eq!(server.asked(), ["a A", "a AAAA"]);
+    for (v4_secs, v6_secs) in [(300, 20), (20, 300)] {
+        let server = DnsServer::start(move |asked| match asked.kind {
+            A => Response::to(asked).address("a", v4_secs, "10.0.0.1").reply(),
+            _ => Response::to(asked).address("a", v6_secs, "fd00::1").reply(),
+        });
+        assert_eq!(found(&server, &["a"]), "[10.0.0.1, fd00::1] 20");
+        assert_eq!(server.asked(), ["a A", "a AAAA"]);
+    }
 }
 
 #[test]
