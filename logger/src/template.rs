@@ -4,7 +4,7 @@
 
 //! Tags: the part of Go's `text/template` that Docker's `tag` option has.
 //!
-//! Source → tokens ([`lex`]) → tree ([`parse`], [`node`]) → bytes ([`eval`]).
+//! Source → tokens (`lex`) → tree (`parse`, `node`) → bytes (`eval`).
 //! Pure and without panics: no clock, no files, no environment; what a template
 //! can ask for is in [`Container`]. Bounded: source, output and any value on the
 //! way 64 KiB each, 64 levels of nesting, 100 000 steps.
@@ -45,7 +45,8 @@ pub struct Template {
 }
 
 impl Template {
-    /// Parses `source`; plain text is a template.
+    /// Parses `source`; plain text is a template. So is no text, and it renders
+    /// to none: what an empty option means is for the driver to say.
     ///
     /// # Errors
     ///

@@ -160,13 +160,10 @@ impl Function {
         Parameters { fixed, more }
     }
 
-    /// The result for arguments that fit the parameters.
+    /// The result for arguments that fit the parameters. Not for `and` and `or`,
+    /// which evaluate their arguments one by one.
     pub(super) fn call(self, args: &[Value]) -> Result<Value, Fault> {
         let result = match (self, args) {
-            // These two are evaluated argument by argument, not here; this is
-            // what they come to.
-            (Self::And, args) => decisive(args, false),
-            (Self::Or, args) => decisive(args, true),
             (Self::Not, [value]) => Value::Bool(!value.truth()),
             (Self::Eq, [first, rest @ ..]) => Value::Bool(comparison::equal_any(first, rest)?),
             (Self::Ne, [a, b]) => Value::Bool(!comparison::equal(a, b)?),
@@ -207,10 +204,4 @@ impl Function {
         };
         Ok(result)
     }
-}
-
-/// The first value with this truth, or the last.
-fn decisive(args: &[Value], truth: bool) -> Value {
-    let found = args.iter().find(|value| value.truth() == truth).or(args.last());
-    found.cloned().unwrap_or(Value::Nil)
 }

@@ -36,10 +36,15 @@ fn bounds_are_said() {
     check(&nested("{{if 1}}", "{{end}}", 64), "");
     check(&format!("{{{{{}1{}}}}}", "(".repeat(64), ")".repeat(64)), "1");
     assert_eq!(render(&"a".repeat(65_536)).unwrap().len(), 65_536);
-    assert_eq!(
-        TemplateError::Limit(Limit::Steps).to_string(),
-        "template: log-tag: evaluation takes more than 100000 steps"
-    );
+    for (limit, message) in [
+        (Limit::Source, "source is longer than 65536 bytes"),
+        (Limit::Nesting, "nested deeper than 64 levels"),
+        (Limit::Output, "output or an intermediate value is longer than 65536 bytes"),
+        (Limit::Steps, "evaluation takes more than 100000 steps"),
+    ] {
+        let message = format!("template: log-tag: {message}");
+        assert_eq!(TemplateError::Limit(limit).to_string(), message);
+    }
 }
 
 #[test]
