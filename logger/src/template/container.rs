@@ -28,7 +28,7 @@ pub struct Container {
     pub container_id: String,
     /// The name as given: Docker's has a leading `/`, Triton's has not.
     pub container_name: String,
-    /// argv[0] of the container's program.
+    /// `argv[0]` of the container's program.
     pub entrypoint: String,
     /// The rest of its arguments.
     pub args: Vec<String>,
