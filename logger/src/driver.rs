@@ -16,7 +16,7 @@ use dockerlogger_manifest::{DriverSpec, Normalized, Problem, Runs, catalog, vali
 use crate::launch::Launch;
 use crate::local_time::LocalTime;
 use crate::record::Record;
-use crate::tag::TagError;
+use crate::template::TemplateError;
 
 /// What a container's log configuration means.
 #[derive(Debug, Clone)]
@@ -87,8 +87,17 @@ pub(crate) enum ConfigError {
         problems: Vec<Problem>,
     },
     /// The tag cannot be rendered.
-    #[error(transparent)]
-    Tag(#[from] TagError),
+    #[error(
+        "log option \"tag\": \"{text}\" cannot be rendered; expected text with fields such as \
+         {{{{.ID}}}}, {{{{.Name}}}}, {{{{.ImageName}}}} and functions as in Docker"
+    )]
+    Tag {
+        /// As given.
+        text: String,
+        /// What is wrong with it.
+        #[source]
+        source: TemplateError,
+    },
 }
 
 /// The names of the drivers that run in a zone.
@@ -235,6 +244,6 @@ mod tests {
         assert!(!message.contains('\n'));
         let message =
             parse("syslog", &[("syslog-address", "udp://h"), ("tag", "{{.X}}")]).unwrap_err();
-        assert!(message.starts_with("log option \"tag\": \"{{.X}}\": expected one of"));
+        assert!(message.starts_with("log option \"tag\": \"{{.X}}\" cannot be rendered; expected"));
     }
 }

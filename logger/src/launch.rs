@@ -13,6 +13,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use crate::template::container::Container;
+
 /// The container as its starter describes it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Launch {
@@ -108,29 +110,23 @@ impl Launch {
         })
     }
 
-    /// The name without one leading `/`.
-    pub fn short_name(&self) -> &str {
-        self.container_name.strip_prefix('/').unwrap_or(&self.container_name)
-    }
-
-    /// The first 12 characters of the container's id.
-    pub fn short_id(&self) -> &str {
-        short(&self.container_id)
-    }
-
-    /// The first 12 characters of the image's id, without its algorithm.
-    pub fn short_image_id(&self) -> &str {
-        short(&self.image_id)
-    }
-
-    /// Program and arguments, joined by one space each, unquoted.
-    pub fn command_line(&self) -> String {
-        let mut line = self.program.clone();
-        for arg in &self.args {
-            line.push(' ');
-            line.push_str(arg);
+    /// The container's identity, as templates and records know it. A create time
+    /// that is none counts as Go's zero time.
+    pub fn container(&self, hostname: &[u8]) -> Container {
+        Container {
+            config: self.options.clone(),
+            container_id: self.container_id.clone(),
+            container_name: self.container_name.clone(),
+            entrypoint: self.program.clone(),
+            args: self.args.clone(),
+            image_id: self.image_id.clone(),
+            image_name: self.image_name.clone(),
+            created: self.created.parse().unwrap_or_default(),
+            env: self.env.clone(),
+            labels: self.labels.clone(),
+            log_path: String::new(),
+            hostname: String::from_utf8_lossy(hostname).into_owned(),
         }
-        line
     }
 
     /// All of it, for `logger ctxdump`, under the names of Docker's own.
@@ -212,11 +208,6 @@ fn strings(text: &str) -> Vec<String> {
     }
 }
 
-fn short(id: &str) -> &str {
-    let id = id.split_once(':').map_or(id, |(_algorithm, digits)| digits);
-    id.char_indices().nth(12).map_or(id, |(end, _)| &id[..end])
-}
-
 const fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
@@ -241,7 +232,7 @@ mod tests {
     fn nothing_is_required() {
         let launch = read(&[]).unwrap();
         assert_eq!(launch, Launch { argv0: "logger".to_owned(), ..Launch::default() });
-        assert_eq!((launch.short_id(), launch.command_line().as_str()), ("", ""));
+        assert_eq!(launch.container(b"h").command(), "");
     }
 
     #[test]
@@ -255,21 +246,8 @@ mod tests {
         ] {
             let launch =
                 read(&[("DOCKERLOG_ENTRYPOINT", entrypoint), ("DOCKERLOG_CMD", cmd)]).unwrap();
-            assert_eq!(launch.command_line(), line);
+            assert_eq!(launch.container(b"h").command(), line);
         }
-    }
-
-    #[test]
-    fn ids_and_names_are_shortened() {
-        let launch = read(&[
-            ("DOCKERLOG_CONTAINERID", "short"),
-            ("DOCKERLOG_CONTAINERNAME", "//web"),
-            ("DOCKERLOG_IMAGEID", "sha256:9c7a54a9a43cca04"),
-        ])
-        .unwrap();
-        assert_eq!(launch.short_id(), "short");
-        assert_eq!(launch.short_name(), "/web");
-        assert_eq!(launch.short_image_id(), "9c7a54a9a43c");
     }
 
     #[test]

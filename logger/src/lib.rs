@@ -23,9 +23,10 @@
 //! * `reader` — the process that was exec'd: descriptors to ring, supervision.
 //! * `ring` — the shared mapping; `links` — the wake-ups beside it.
 //! * `sender` — the forked child: its loop. `pump` — ring to frames: `lines`
-//!   cuts, [`record`] is what it cuts, `driver` encodes; `tag`, `local_time`
-//!   serve the drivers.
-//! * `window` — frames sent and not yet taken; `transport` — sockets; `backoff`.
+//!   cuts, [`record`] is what it cuts, `driver` encodes; [`template`]
+//!   (tags), [`attributes`], `local_time` serve the drivers.
+//! * `window` — frames sent and not yet taken; `transport` — sockets; [`resolver`] —
+//!   names to addresses; `backoff`.
 //! * `os` — system calls.
 //!
 //! Invariants: after its start the reader allocates nothing, formats nothing and
@@ -38,6 +39,7 @@
 //! when `drain-timeout` had passed; 64 arguments; 71 no memory or descriptors at
 //! the start; 78 a configuration that can never work.
 
+pub mod attributes;
 mod backoff;
 pub mod command;
 mod driver;
@@ -51,9 +53,10 @@ mod pump;
 mod reader;
 pub mod record;
 mod report;
+pub mod resolver;
 mod ring;
 mod sender;
-mod tag;
+pub mod template;
 mod transport;
 mod window;
 

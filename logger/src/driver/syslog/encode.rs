@@ -64,7 +64,7 @@ impl Encoder {
             head.extend_from_slice(version.as_bytes());
             head
         };
-        let tag = options.tag.as_bytes();
+        let tag = options.tag.as_slice();
         let host = if identity.host.is_empty() { b"localhost" } else { identity.host.as_slice() };
         let pid = identity.pid.to_string();
         let pid = pid.as_bytes();
@@ -179,7 +179,7 @@ mod tests {
             address: "tcp://h".parse().unwrap(),
             facility: "daemon".parse().unwrap(),
             profile,
-            tag: "4f1c0e8f5a5d".to_owned(),
+            tag: b"4f1c0e8f5a5d".to_vec(),
         };
         let identity = Identity { host: b"cn01".to_vec(), pid: 1234 };
         Encoder::new(&options, &identity, LocalTime::load(Some(zone)))

@@ -9,7 +9,7 @@ use dockerlogger_manifest::{Normalized, Problem, ProblemCode};
 
 use crate::driver::ConfigError;
 use crate::launch::Launch;
-use crate::tag;
+use crate::template::Template;
 
 /// The options of one container, checked.
 #[derive(Debug, Clone)]
@@ -18,7 +18,7 @@ pub(crate) struct Options {
     pub(crate) facility: Facility,
     pub(crate) profile: Profile,
     /// Rendered, never a template.
-    pub(crate) tag: String,
+    pub(crate) tag: Vec<u8>,
 }
 
 /// The layout of a message, and what comes with it.
@@ -67,16 +67,22 @@ impl Options {
             _ => Profile::Local,
         };
         let tag = match literal {
-            Some(literal) if !options.given("tag") => literal.to_owned(),
-            _ => tag::render(options.get("tag").unwrap_or("{{.ID}}"), launch, host)?,
+            Some(literal) if !options.given("tag") => literal.as_bytes().to_vec(),
+            _ => render(options.get("tag").unwrap_or("{{.ID}}"), launch, host)?,
         };
         Ok(Self {
             address: parsed(options, "syslog-address")?,
             facility: parsed(options, "syslog-facility")?,
             profile,
-            tag: if tag.is_empty() { launch.argv0.clone() } else { tag },
+            tag: if tag.is_empty() { launch.argv0.clone().into_bytes() } else { tag },
         })
     }
+}
+
+fn render(text: &str, launch: &Launch, host: &[u8]) -> Result<Vec<u8>, ConfigError> {
+    Template::parse(text)
+        .and_then(|template| template.render(&launch.container(host)))
+        .map_err(|source| ConfigError::Tag { text: text.to_owned(), source })
 }
 
 /// An option whose text validation has accepted; a catalog that lets text pass
@@ -100,7 +106,7 @@ mod tests {
     use super::*;
     use crate::driver::normalize;
 
-    fn options(written: &[(&str, &str)]) -> (Profile, String) {
+    fn options(written: &[(&str, &str)]) -> (Profile, Vec<u8>) {
         let written = [("syslog-address", "tcp://h")].iter().chain(written);
         let map = written.map(|&(k, v)| (k.to_owned(), v.to_owned())).collect();
         let launch = Launch {
@@ -127,7 +133,7 @@ mod tests {
             (&[("syslog-format", "rfc3164")], Profile::Rfc3164, "deadbeefcafe"),
             (&[("syslog-format", "rfc5424micro")], Profile::Rfc5424Micro, "deadbeefcafe"),
         ] {
-            assert_eq!(options(written), (profile, tag.to_owned()), "{written:?}");
+            assert_eq!(options(written), (profile, tag.as_bytes().to_vec()), "{written:?}");
         }
     }
 }
