@@ -48,6 +48,6 @@ fn lints() -> Result<()> {
 }
 
 fn docs() -> Result<()> {
-    let mut doc = cargo(&["doc", "--workspace", "--no-deps", "--document-private-items"]);
+    let mut doc = cargo(&["doc", "--workspace", "--no-deps"]);
     execute(doc.env("RUSTDOCFLAGS", "--deny warnings"))
 }
