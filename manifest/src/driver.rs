@@ -87,7 +87,7 @@ pub enum OptionKind {
     Text,
     /// Text with `{{.Field}}` in it.
     Template,
-    /// One of [`OptionSpec::accepted`].
+    /// One of the values that the option lists as accepted.
     Enum,
     /// `true` or `false`, as [`crate::value::parse_bool`] reads it.
     Boolean,
