@@ -14,7 +14,7 @@ use crate::launch::{self, Launch};
 use crate::output;
 use crate::reader::{self, Outcome, StartError};
 use crate::report::report;
-use crate::ring::Undelivered;
+use crate::ring::Amount;
 
 /// What the arguments ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,7 +142,7 @@ pub fn run(
 fn ship(driver: &str, argv0: &str, variable: impl Fn(&'static str) -> Option<String>) -> ExitCode {
     match reader::run(driver, argv0, variable) {
         Ok(Outcome::Drained) => ExitCode::SUCCESS,
-        Ok(Outcome::Left(Undelivered { lines, bytes })) => {
+        Ok(Outcome::Left(Amount { lines, bytes })) => {
             let text = format!(
                 "{lines} lines / {bytes} bytes left undelivered when drain-timeout had passed"
             );

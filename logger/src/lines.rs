@@ -84,6 +84,11 @@ impl Splitter {
         Some(self.record(&[], Some(piece), time_ns))
     }
 
+    /// Bytes of a line whose end has not been read.
+    pub(crate) fn held_bytes(&self) -> usize {
+        if self.spent { 0 } else { self.held.len() }
+    }
+
     /// What a successor needs to go on here.
     pub(crate) fn carried(&self) -> Carried {
         let bytes = if self.spent { Vec::new() } else { self.held.clone() };

@@ -9,7 +9,7 @@ use crate::driver::Encoder;
 use crate::lines::Splitter;
 use crate::local_time::{LocalTime, push_padded};
 use crate::record::{Record, Stream};
-use crate::ring::{Carried, Consumer, Gap, Payload};
+use crate::ring::{Amount, Carried, Consumer, DropCause, Gap, Payload};
 use crate::window::{Batch, Checkpoint};
 
 /// The size in bytes at which a batch is sent.
@@ -26,6 +26,10 @@ pub(crate) struct Pump {
     done: usize,
     /// Read time of the last entry, for what is flushed at the end.
     last_ns: u64,
+    /// Bytes of the entries that are done, and what was carried to here: each
+    /// must be in a batch's account or held.
+    entered: u64,
+    accounted: u64,
 }
 
 impl Pump {
@@ -37,12 +41,22 @@ impl Pump {
         (position, carried): (u64, [Carried; 2]),
         id_seed: u64,
     ) -> Self {
+        let entered = carried.iter().map(|carried| carried.bytes.len() as u64).sum();
         let [stdout, stderr] = carried;
         let splitters = [
             Splitter::new(Stream::Stdout, piece_limit, stdout, id_seed),
             Splitter::new(Stream::Stderr, piece_limit, stderr, !id_seed),
         ];
-        Self { splitters, encoder, local_time, position, done: 0, last_ns: 0 }
+        Self {
+            splitters,
+            encoder,
+            local_time,
+            position,
+            done: 0,
+            last_ns: 0,
+            entered,
+            accounted: 0,
+        }
     }
 
     /// Whether the ring holds more.
@@ -56,6 +70,7 @@ impl Pump {
     pub(crate) fn fill(&mut self, consumer: &Consumer<'_>, batch: &mut Batch) -> bool {
         let began_inside = self.done > 0;
         let start = self.position;
+        let before = batch.account.source().bytes;
         while let Some(entry) = consumer.entry(self.position) {
             self.last_ns = entry.time_ns;
             match entry.payload {
@@ -67,9 +82,11 @@ impl Pump {
                         encode(&mut self.encoder, &record, batch);
                         if batch.bytes.len() >= BATCH_BYTES && !rest.is_empty() {
                             self.done = bytes.len() - rest.len();
+                            self.accounted += batch.account.source().bytes - before;
                             return true;
                         }
                     }
+                    self.entered += bytes.len() as u64;
                 }
             }
             self.position = entry.next;
@@ -78,6 +95,8 @@ impl Pump {
                 break;
             }
         }
+        self.accounted += batch.account.source().bytes - before;
+        debug_assert_eq!(self.entered, self.accounted + self.held_bytes());
         if self.position != start {
             batch.checkpoint = Some(self.checkpoint());
         }
@@ -97,6 +116,11 @@ impl Pump {
         any
     }
 
+    /// Bytes of lines whose end has not been read.
+    fn held_bytes(&self) -> u64 {
+        self.splitters.iter().map(|splitter| splitter.held_bytes() as u64).sum()
+    }
+
     fn checkpoint(&self) -> Checkpoint {
         let carried = [self.splitters[0].carried(), self.splitters[1].carried()];
         Checkpoint { position: self.position, carried }
@@ -109,10 +133,29 @@ impl Pump {
         if let Some(record) = splitter.flush(gap.first_ns) {
             encode(&mut self.encoder, &record, batch);
         }
+        self.encode_marker(gap, &mut batch.bytes);
+        batch.end_frame(Amount::default());
+    }
+
+    /// The frame in the place of a record that the transport cannot carry.
+    pub(crate) fn oversize_marker(&mut self, lost: Amount) -> Vec<u8> {
+        let gap = Gap {
+            lines: lost.lines,
+            bytes: lost.bytes,
+            first_ns: self.last_ns,
+            last_ns: self.last_ns,
+            cause: DropCause::Oversize,
+        };
+        let mut frame = Vec::new();
+        self.encode_marker(&gap, &mut frame);
+        frame
+    }
+
+    fn encode_marker(&mut self, gap: &Gap, out: &mut Vec<u8>) {
         let text = gap_text(gap, &self.local_time);
         let record =
             Record { stream: Stream::Stderr, time_ns: gap.last_ns, text: &text, piece: None };
-        encode(&mut self.encoder, &record, batch);
+        self.encoder.encode(&record, out);
     }
 }
 
@@ -120,7 +163,12 @@ fn encode(encoder: &mut Encoder, record: &Record<'_>, batch: &mut Batch) {
     let before = batch.bytes.len();
     encoder.encode(record, &mut batch.bytes);
     if batch.bytes.len() > before {
-        batch.ends.push(u32::try_from(batch.bytes.len()).unwrap_or(u32::MAX));
+        batch.end_frame(record.source());
+    } else if record.piece.is_some() {
+        // The newline of a line that was sent in pieces.
+        batch.account.delivered.add(record.source());
+    } else {
+        batch.account.empty.add(record.source());
     }
 }
 
@@ -153,7 +201,7 @@ mod tests {
     use super::*;
     use crate::driver::{Identity, Settings};
     use crate::launch::Launch;
-    use crate::ring::{DropCause, Mapping, Producer};
+    use crate::ring::{Account, DropCause, Mapping, Producer};
 
     fn pump(consumer: &mut Consumer<'_>) -> Pump {
         let launch = Launch {
@@ -203,13 +251,14 @@ mod tests {
             "after",
         ];
         assert_eq!(texts(&batch), want);
-        assert_eq!(batch.ends.len(), want.len());
+        assert_eq!(batch.frames.len(), want.len());
+        assert_eq!(batch.account.delivered, Amount { lines: 4, bytes: 22 });
         let checkpoint = batch.checkpoint.take().unwrap();
         assert_eq!(checkpoint.carried[1].bytes, b"unfinished");
         assert!(!pump.has_input(&consumer));
 
         // A successor goes on where the checkpoint says.
-        consumer.release(checkpoint.position, &checkpoint.carried);
+        consumer.release(checkpoint.position, &checkpoint.carried, &Account::default());
         let mut successor = self::pump(&mut consumer);
         let mut batch = Batch::default();
         put(&mut producer, Stream::Stderr, b" business\nend");
@@ -233,10 +282,10 @@ mod tests {
             let mut batch = Batch::default();
             assert!(pump.fill(&consumer, &mut batch));
             assert!(batch.bytes.len() < BATCH_BYTES + 100);
-            records += batch.ends.len();
+            records += batch.frames.len();
             batches += 1;
             if let Some(checkpoint) = batch.checkpoint {
-                consumer.release(checkpoint.position, &checkpoint.carried);
+                consumer.release(checkpoint.position, &checkpoint.carried, &Account::default());
                 checkpoints += 1;
             }
         }

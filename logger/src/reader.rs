@@ -23,7 +23,7 @@ use std::time::Duration;
 use crate::driver::Mode;
 use crate::os::{self, Notice};
 use crate::record::Stream;
-use crate::ring::{DropCause, Producer, SinkState, Undelivered};
+use crate::ring::{Amount, DropCause, Producer, SinkState};
 
 pub(crate) use start::Outcome;
 pub(crate) use start::StartError;
@@ -252,7 +252,7 @@ impl Reader<'_> {
             os::drain_pipe(self.supervisor.links().room().as_raw_fd());
         }
         match self.supervisor.stop() {
-            left if left == Undelivered::default() => Outcome::Drained,
+            left if left == Amount::default() => Outcome::Drained,
             left => Outcome::Left(left),
         }
     }

@@ -7,6 +7,7 @@
 //!
 //! * [`mapping`] owns the memory and the two positions; the only `unsafe` part.
 //! * [`layout`] says where the next entry goes: pure arithmetic on positions.
+//! * [`account`] says what became of source bytes, and the causes of loss.
 //! * [`producer`] is the reader's side, [`consumer`] the sender's.
 //!
 //! ```text
@@ -25,6 +26,7 @@
 //! with that `tail`. The store of `tail` is the single commit point: whenever
 //! the sender dies, its successor goes on from `tail` and that slot.
 
+mod account;
 mod consumer;
 mod layout;
 mod mapping;
@@ -32,32 +34,16 @@ mod producer;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use account::Account;
+pub(crate) use account::Amount;
+pub(crate) use account::DropCause;
 pub(crate) use consumer::Consumer;
 pub(crate) use consumer::Payload;
-pub(crate) use consumer::Undelivered;
 pub(crate) use mapping::Carried;
 pub(crate) use mapping::Mapping;
 pub(crate) use mapping::Shared;
 pub(crate) use mapping::SinkState;
 pub(crate) use producer::Producer;
-
-/// Why bytes were not kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum DropCause {
-    /// The sink could not be reached when the ring was full.
-    SinkDown,
-    /// The sink was slower than the container.
-    BufferFull,
-}
-
-impl DropCause {
-    pub(crate) const fn text(self) -> &'static str {
-        match self {
-            Self::SinkDown => "sink down",
-            Self::BufferFull => "buffer full",
-        }
-    }
-}
 
 /// What was dropped of one stream between two entries. Times are nanoseconds
 /// since 1970.

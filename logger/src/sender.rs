@@ -45,7 +45,9 @@ pub(crate) fn run(setup: Setup<'_>, consumer: &mut Consumer<'_>, links: &SenderL
     let resume = consumer.resume();
     let mut pump = Pump::new(encoder, settings.driver.piece_limit(), local_time, resume, seed);
     let mut transport = Transport::new(&settings.driver.sink(), seed);
-    let mut window = Window::new(transport.replay());
+    let account = consumer.account();
+    consumer.shared().show(&account);
+    let mut window = Window::new(transport.replay(), account);
     let mut flushed = false;
     let mut give_up_ns = None;
     let shared = consumer.shared();
@@ -67,7 +69,11 @@ pub(crate) fn run(setup: Setup<'_>, consumer: &mut Consumer<'_>, links: &SenderL
         let hurried = last || shared.producer_waiting.load(Ordering::Relaxed) != 0;
         let haste = if hurried { Haste::Hurried } else { Haste::Unhurried };
         let progress = transport.drive(&mut window, shared, haste, os::mono_ns());
-        release(progress.released, consumer, links);
+        release(progress.released, &window, consumer, links);
+        if progress.too_large {
+            window.replace_next_frame(|lost| pump.oversize_marker(lost));
+            continue;
+        }
         if flushed && !window.has_unreleased() {
             return SenderEnd::Drained;
         }
@@ -105,14 +111,14 @@ fn wants_input(window: &Window) -> bool {
 }
 
 /// Gives ring space back for what the sink has taken.
-fn release(released: Released, consumer: &mut Consumer<'_>, links: &SenderLinks) {
-    let shared = consumer.shared();
-    if released.records > 0 {
-        shared.delivered_records.fetch_add(released.records, Ordering::Relaxed);
-        shared.delivered_bytes.fetch_add(released.bytes, Ordering::Relaxed);
+fn release(released: Released, window: &Window, consumer: &mut Consumer<'_>, links: &SenderLinks) {
+    if !released.any {
+        return;
     }
-    let Some(checkpoint) = released.checkpoint else { return };
-    consumer.release(checkpoint.position, &checkpoint.carried);
+    let shared = consumer.shared();
+    shared.show(window.account());
+    let Some((checkpoint, account)) = released.committed else { return };
+    consumer.release(checkpoint.position, &checkpoint.carried, &account);
     if shared.producer_waiting.swap(0, Ordering::SeqCst) != 0 {
         links.wake_reader();
     }

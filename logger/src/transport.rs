@@ -36,6 +36,14 @@ pub(crate) struct Progress {
     pub(crate) released: Released,
     /// What to wait for.
     pub(crate) wait: Wait,
+    /// The next frame is larger than the sink can be sent: replace it, and go on.
+    pub(crate) too_large: bool,
+}
+
+impl Progress {
+    const fn new(released: Released, wait: Wait) -> Self {
+        Self { released, wait, too_large: false }
+    }
 }
 
 /// What a transport waits for, besides frames.

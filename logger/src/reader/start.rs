@@ -12,7 +12,7 @@ use super::{Reader, Sources};
 use crate::driver::{ConfigError, Identity, Settings};
 use crate::launch::{Launch, LaunchError};
 use crate::os;
-use crate::ring::{Consumer, DropCause, Mapping, Payload, Producer, Undelivered};
+use crate::ring::{Amount, Consumer, DropCause, Mapping, Payload, Producer};
 use crate::sender::Setup;
 
 /// How a run ended that could begin.
@@ -21,7 +21,7 @@ pub(crate) enum Outcome {
     /// Everything that was kept was delivered.
     Drained,
     /// `drain-timeout` passed first.
-    Left(Undelivered),
+    Left(Amount),
 }
 
 /// Why a run could not begin.

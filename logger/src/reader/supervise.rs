@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 use crate::backoff::Backoff;
 use crate::links::Links;
 use crate::os::{self, Child, Ended, Fork};
-use crate::ring::{Consumer, Undelivered};
+use crate::ring::{Amount, Consumer};
 use crate::sender::{self, SenderEnd, Setup};
 
 /// Keeps a sender running.
@@ -121,6 +121,7 @@ impl<'a> Supervisor<'a> {
             self.state = State::Drained;
             return;
         }
+        self.show_committed();
         if now_ns.saturating_sub(since_ns) >= STABLE_NS {
             self.backoff.reset();
         }
@@ -128,11 +129,18 @@ impl<'a> Supervisor<'a> {
     }
 
     /// Ends the sender, whatever it does, and says what is left.
-    pub(super) fn stop(&mut self) -> Undelivered {
+    pub(super) fn stop(&mut self) -> Amount {
         if let State::Running { child, .. } = self.state {
             child.kill();
+            self.show_committed();
         }
         self.consumer.undelivered()
+    }
+
+    /// What the sender showed and had not committed when it died is not done.
+    fn show_committed(&mut self) {
+        let account = self.consumer.account();
+        self.consumer.shared().show(&account);
     }
 
     /// The life of a child, and its exit status.

@@ -6,7 +6,7 @@
 
 use super::layout::{ENTRY_HEADER, EntryHeader, Kind, array, header_at, padded};
 use super::mapping::{Carried, Readable, Shared};
-use super::{DropCause, Gap};
+use super::{Account, Amount, DropCause, Gap};
 use crate::record::Stream;
 
 /// Reads entries, and gives them back once the sink has taken them.
@@ -35,21 +35,6 @@ pub(crate) enum Payload<'a> {
     Gap(Gap),
 }
 
-/// What is left of a container's output when nobody will send it any more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Undelivered {
-    /// Newlines in it.
-    pub(crate) lines: u64,
-    pub(crate) bytes: u64,
-}
-
-impl Undelivered {
-    fn add(&mut self, bytes: &[u8]) {
-        self.lines += memchr::memchr_iter(b'\n', bytes).count() as u64;
-        self.bytes += bytes.len() as u64;
-    }
-}
-
 impl<'a> Consumer<'a> {
     pub(crate) const fn new(area: Readable<'a>) -> Self {
         Self { area }
@@ -66,16 +51,16 @@ impl<'a> Consumer<'a> {
     }
 
     /// What the sink has not taken: for the reader, when there is no sender.
-    pub(crate) fn undelivered(&mut self) -> Undelivered {
+    pub(crate) fn undelivered(&mut self) -> Amount {
         let (mut position, carried) = self.resume();
-        let mut left = Undelivered::default();
+        let mut left = Amount::default();
         for carried in &carried {
-            left.add(&carried.bytes);
+            left.add(Amount::of(&carried.bytes));
         }
         while let Some(entry) = self.entry(position) {
             position = entry.next;
             if let Payload::Bytes(bytes) = entry.payload {
-                left.add(bytes);
+                left.add(Amount::of(bytes));
             }
         }
         left
@@ -106,14 +91,21 @@ impl<'a> Consumer<'a> {
         }
     }
 
-    /// Gives back everything before `position`, over which `carried` is kept.
-    pub(crate) fn release(&mut self, position: u64, carried: &[Carried; 2]) {
-        self.area.release(position, carried);
+    /// What became of everything before the last release.
+    pub(crate) fn account(&mut self) -> Account {
+        self.area.account()
+    }
+
+    /// Gives back everything before `position`, over which `carried` is kept;
+    /// `account` is what became of all of it since the start.
+    pub(crate) fn release(&mut self, position: u64, carried: &[Carried; 2], account: &Account) {
+        self.area.release(position, carried, account);
     }
 }
 
 fn gap(bytes: &[u8]) -> Gap {
     let field = |n: usize| u64::from_le_bytes(array(bytes, 8 * n));
-    let cause = if field(4) == 0 { DropCause::SinkDown } else { DropCause::BufferFull };
+    let cause = usize::try_from(field(4)).ok().and_then(|n| DropCause::ALL.get(n));
+    let cause = cause.copied().unwrap_or(DropCause::BufferFull);
     Gap { lines: field(0), bytes: field(1), first_ns: field(2), last_ns: field(3), cause }
 }

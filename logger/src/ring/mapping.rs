@@ -21,6 +21,7 @@ use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
+use super::account::{Account, DropCause};
 use super::layout::array;
 use crate::record::Stream;
 
@@ -52,20 +53,24 @@ pub(crate) struct Shared {
     sink: AtomicU32,
     /// Everything read from the container, kept or not.
     pub(crate) bytes_read: AtomicU64,
+    /// Newlines in it.
+    pub(crate) lines_read: AtomicU64,
     /// Reads that returned bytes.
     pub(crate) reads: AtomicU64,
-    /// Bytes read but not kept, by [`super::DropCause`].
-    pub(crate) dropped_bytes: [AtomicU64; 2],
-    /// Reads not kept, by [`super::DropCause`].
-    pub(crate) dropped_reads: [AtomicU64; 2],
-    /// Newlines in what was not kept, by [`super::DropCause`].
-    pub(crate) dropped_lines: [AtomicU64; 2],
-    /// Records that the sink has taken.
-    pub(crate) delivered_records: AtomicU64,
-    /// Their bytes as sent.
+    /// Bytes read and not delivered, by [`DropCause`].
+    pub(crate) dropped_bytes: [AtomicU64; DropCause::COUNT],
+    /// Reads not kept, by [`DropCause`]; the sender drops none.
+    pub(crate) dropped_reads: [AtomicU64; DropCause::COUNT],
+    /// Newlines in what was not delivered, by [`DropCause`].
+    pub(crate) dropped_lines: [AtomicU64; DropCause::COUNT],
+    /// Bytes of the container that the sink has taken.
     pub(crate) delivered_bytes: AtomicU64,
-    /// Records larger than the transport can carry.
-    pub(crate) oversize_records: AtomicU64,
+    /// Newlines in them.
+    pub(crate) delivered_lines: AtomicU64,
+    /// Frames that the sink has taken.
+    pub(crate) sent_records: AtomicU64,
+    /// Their bytes.
+    pub(crate) sent_bytes: AtomicU64,
     /// Senders started after the first.
     pub(crate) sender_restarts: AtomicU64,
 }
@@ -84,6 +89,26 @@ impl Shared {
 
     pub(crate) fn set_sink(&self, state: SinkState) {
         self.sink.store(u32::from(state == SinkState::Down), Ordering::Relaxed);
+    }
+
+    /// Shows the sender's whole account. For the sender, which alone stores it.
+    pub(crate) fn show(&self, account: &Account) {
+        for (counter, value) in [
+            (&self.delivered_bytes, account.delivered.bytes),
+            (&self.delivered_lines, account.delivered.lines),
+            (&self.sent_records, account.records),
+            (&self.sent_bytes, account.sent_bytes),
+        ] {
+            counter.store(value, Ordering::Relaxed);
+        }
+        for (cause, amount) in [
+            (DropCause::Empty, account.empty),
+            (DropCause::Oversize, account.oversize),
+            (DropCause::Poison, account.poison),
+        ] {
+            self.dropped_bytes[cause.index()].store(amount.bytes, Ordering::Relaxed);
+            self.dropped_lines[cause.index()].store(amount.lines, Ordering::Relaxed);
+        }
     }
 }
 
@@ -107,6 +132,8 @@ const VERSION: u64 = 1;
 const PAGE: usize = 4096;
 /// A page of description, then the bytes.
 const SLOT: usize = PAGE + CARRY_MAX;
+/// Where the account stands in a slot's description.
+const ACCOUNT_AT: usize = 32;
 const CARRY_AREA: usize = 4 * SLOT;
 const DATA_AT: usize = PAGE + CARRY_AREA;
 
@@ -267,8 +294,9 @@ impl<'a> Readable<'a> {
     }
 
     /// Gives everything before `tail` back, and with it stores what is carried
-    /// over that position. One commit point: the store of `tail`.
-    pub(super) fn release(&mut self, tail: u64, carried: &[Carried; 2]) {
+    /// over that position and what became of everything before it. One commit
+    /// point: the store of `tail`.
+    pub(super) fn release(&mut self, tail: u64, carried: &[Carried; 2], account: &Account) {
         let before = self.tail();
         debug_assert!(tail >= before && tail <= self.head());
         if tail == before {
@@ -277,6 +305,10 @@ impl<'a> Readable<'a> {
         for (stream, carried) in [Stream::Stdout, Stream::Stderr].into_iter().zip(carried) {
             let spare = (0..2).find(|&n| self.slot_position(stream, n) != before).unwrap_or(0);
             self.write_slot(stream, spare, tail, carried);
+            if stream == Stream::Stdout {
+                let slot = self.slot_mut(stream, spare);
+                slot[ACCOUNT_AT..ACCOUNT_AT + Account::ENCODED].copy_from_slice(&account.encode());
+            }
         }
         header(self.base).tail.0.store(tail, Ordering::Release);
         // The next release must not begin to overwrite the slots of this
@@ -293,6 +325,15 @@ impl<'a> Readable<'a> {
                 .map(|n| read_slot(self.slot_mut(stream, n)))
                 .unwrap_or_default()
         })
+    }
+
+    /// What became of everything before `tail`.
+    pub(super) fn account(&mut self) -> Account {
+        let tail = self.tail();
+        (0..2)
+            .find(|&n| tail > 0 && self.slot_position(Stream::Stdout, n) == tail)
+            .map(|n| Account::decode(&self.slot_mut(Stream::Stdout, n)[ACCOUNT_AT..]))
+            .unwrap_or_default()
     }
 
     fn slot_position(&mut self, stream: Stream, n: usize) -> u64 {
@@ -345,21 +386,28 @@ mod tests {
         [carried(text.as_bytes()), carried(b"")]
     }
 
+    fn account(records: u64) -> Account {
+        Account { records, ..Account::default() }
+    }
+
     #[test]
     fn a_sender_that_dies_before_it_commits_changes_nothing() {
         let mut mapping = Mapping::create(PAGE).unwrap();
         let (mut writable, mut readable) = mapping.split();
         writable.publish(64);
         assert_eq!(readable.carried(), carry(""));
-        readable.release(16, &carry("first"));
+        readable.release(16, &carry("first"), &account(1));
+        assert_eq!(readable.account(), account(1));
         assert_eq!(readable.carried(), carry("first"));
         for slot_written in ["dies here", "and its successor here"] {
             let spare = (0..2).find(|&n| readable.slot_position(Stream::Stdout, n) != 16).unwrap();
             let carried = &carry(slot_written)[0];
             readable.write_slot(Stream::Stdout, spare, 32, carried);
             assert_eq!(readable.carried(), carry("first"));
+            assert_eq!(readable.account(), account(1));
         }
-        readable.release(32, &carry("second"));
+        readable.release(32, &carry("second"), &account(2));
+        assert_eq!(readable.account(), account(2));
         assert_eq!(readable.carried(), carry("second"));
     }
 
@@ -376,11 +424,11 @@ mod tests {
         assert!(writable.free_mut(4096, 8).is_none());
         assert_eq!(readable.published(4088, 8), Some([7; 8].as_slice()));
         assert!(readable.published(4088, 16).is_none());
-        readable.release(8, &[Carried::default(), Carried::default()]);
+        readable.release(8, &carry(""), &account(0));
         assert!(readable.published(0, 8).is_none());
         assert!(writable.free_mut(4096, 8).is_some());
         // Free, but not in one piece.
-        readable.release(4096, &[Carried::default(), Carried::default()]);
+        readable.release(4096, &carry(""), &account(0));
         writable.publish(4104);
         assert!(writable.free_mut(8184, 16).is_none());
     }

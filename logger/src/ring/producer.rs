@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::layout::{ENTRY_HEADER, EntryHeader, Kind, Place, padded, place};
 use super::mapping::{Shared, Writable};
-use super::{DropCause, Gap};
+use super::{Amount, DropCause, Gap};
 use crate::record::Stream;
 
 /// The most one read takes, in bytes.
@@ -66,8 +66,8 @@ impl<'a> Producer<'a> {
     pub(crate) fn commit(&mut self, len: usize, stream: Stream, time_ns: u64) {
         let Some(place) = self.reserved.take() else { return };
         let len = (len as u64).min(place.room);
-        count(&self.shared().reads, 1);
-        count(&self.shared().bytes_read, len);
+        let read = self.area.free_mut(place.at + ENTRY_HEADER, len).map(|bytes| Amount::of(bytes));
+        self.count_read(read.unwrap_or_default());
         self.finish_entry(place, Kind::Bytes, len, stream, time_ns);
     }
 
@@ -79,15 +79,12 @@ impl<'a> Producer<'a> {
         time_ns: u64,
         cause: DropCause,
     ) {
-        let len = bytes.len() as u64;
-        let lines = memchr::memchr_iter(b'\n', bytes).count() as u64;
-        let index = usize::from(cause == DropCause::BufferFull);
-        let shared = self.shared();
-        count(&shared.reads, 1);
-        count(&shared.bytes_read, len);
+        let read = Amount::of(bytes);
+        self.count_read(read);
+        let (index, shared) = (cause.index(), self.shared());
         count(&shared.dropped_reads[index], 1);
-        count(&shared.dropped_bytes[index], len);
-        count(&shared.dropped_lines[index], lines);
+        count(&shared.dropped_bytes[index], read.bytes);
+        count(&shared.dropped_lines[index], read.lines);
         let gap = self.gaps[usize::from(stream == Stream::Stderr)].get_or_insert(Gap {
             lines: 0,
             bytes: 0,
@@ -95,9 +92,16 @@ impl<'a> Producer<'a> {
             last_ns: time_ns,
             cause,
         });
-        gap.lines += lines;
-        gap.bytes += len;
+        gap.lines += read.lines;
+        gap.bytes += read.bytes;
         gap.last_ns = time_ns;
+    }
+
+    fn count_read(&self, read: Amount) {
+        let shared = self.shared();
+        count(&shared.reads, 1);
+        count(&shared.bytes_read, read.bytes);
+        count(&shared.lines_read, read.lines);
     }
 
     /// Puts markers in the place of what was dropped, once there is room. True
@@ -119,7 +123,7 @@ impl<'a> Producer<'a> {
             let Some(payload) = self.area.free_mut(place.at + ENTRY_HEADER, GAP_LEN) else {
                 return false;
             };
-            let cause = u64::from(gap.cause == DropCause::BufferFull);
+            let cause = gap.cause.index() as u64;
             let fields = [gap.lines, gap.bytes, gap.first_ns, gap.last_ns, cause];
             for (bytes, field) in payload.chunks_exact_mut(8).zip(fields) {
                 bytes.copy_from_slice(&field.to_le_bytes());

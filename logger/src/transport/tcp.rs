@@ -77,7 +77,7 @@ impl Tcp {
             if window.unsent_bytes() == 0 {
                 // Batches without frames need no sink.
                 let released = window.take(window.cursor(), now_ns);
-                return Progress { released, wait: Wait { socket: None, until_ns: None } };
+                return Progress::new(released, Wait { socket: None, until_ns: None });
             }
             // Who is about to give up does not wait for long.
             let retry_ns = match haste {
@@ -85,16 +85,14 @@ impl Tcp {
                 Haste::Hurried => retry_ns.min(self.failed_ns + RETRY_HURRIED_NS),
             };
             if now_ns < retry_ns {
-                return Progress { released: window.take(0, now_ns), wait: until(retry_ns) };
+                return Progress::new(window.take(0, now_ns), until(retry_ns));
             }
             let connected = connect(&self.address);
             // Connecting takes time.
             let now_ns = os::mono_ns();
             let Some(stream) = connected else {
-                return Progress {
-                    released: window.take(0, now_ns),
-                    wait: self.fail(shared, now_ns),
-                };
+                let wait = self.fail(shared, now_ns);
+                return Progress::new(window.take(0, now_ns), wait);
             };
             shared.set_sink(SinkState::Up);
             self.state = State::Up(Connection {
@@ -108,12 +106,12 @@ impl Tcp {
         }
         let now_ns = os::mono_ns().max(now_ns);
         let State::Up(connection) = &mut self.state else {
-            return Progress { released: window.take(0, now_ns), wait: until(now_ns) };
+            return Progress::new(window.take(0, now_ns), until(now_ns));
         };
         let outcome = connection.advance(window, haste, now_ns);
         let released = window.take(connection.acknowledged, now_ns);
         match outcome {
-            Ok(wait) => Progress { released, wait },
+            Ok(wait) => Progress::new(released, wait),
             Err(lost) => {
                 let lasted = now_ns.saturating_sub(connection.since_ns);
                 window.rewind(lost, now_ns);
@@ -121,12 +119,12 @@ impl Tcp {
                     self.backoff.reset();
                     self.state = State::Down { retry_ns: now_ns };
                     let again = (window.unsent_bytes() > 0).then_some(now_ns);
-                    return Progress { released, wait: Wait { socket: None, until_ns: again } };
+                    return Progress::new(released, Wait { socket: None, until_ns: again });
                 }
                 let wait = self.fail(shared, now_ns);
                 let idle = window.unsent_bytes() == 0;
                 let wait = if idle { Wait { socket: None, until_ns: None } } else { wait };
-                Progress { released, wait }
+                Progress::new(released, wait)
             }
         }
     }

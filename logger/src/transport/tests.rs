@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::os;
-use crate::ring::SinkState;
+use crate::ring::{Account, Amount, SinkState};
 use crate::window::Batch;
 
 /// A transport and what it needs.
@@ -18,7 +18,6 @@ struct Rig {
     transport: Transport,
     window: Window,
     shared: Shared,
-    records: u64,
 }
 
 impl Rig {
@@ -26,15 +25,21 @@ impl Rig {
         let sink = Sink { address: address.parse().unwrap() };
         let transport = Transport::new(&sink, 1);
         // However long a test takes, what it needs is kept.
-        let window = Window::new(Replay { max_age_ns: u64::MAX, ..transport.replay() });
-        Self { transport, window, shared: Shared::default(), records: 0 }
+        let replay = Replay { max_age_ns: u64::MAX, ..transport.replay() };
+        let window = Window::new(replay, Account::default());
+        Self { transport, window, shared: Shared::default() }
+    }
+
+    /// Frames that were taken.
+    fn records(&self) -> u64 {
+        self.window.account().records
     }
 
     fn push(&mut self, frames: &[&[u8]]) {
         let mut batch = Batch::default();
         for frame in frames {
             batch.bytes.extend_from_slice(frame);
-            batch.ends.push(u32::try_from(batch.bytes.len()).unwrap());
+            batch.end_frame(Amount { lines: 1, bytes: frame.len() as u64 });
         }
         self.window.push(batch);
     }
@@ -47,7 +52,9 @@ impl Rig {
             let haste = Haste::Hurried;
             let progress =
                 self.transport.drive(&mut self.window, &self.shared, haste, os::mono_ns());
-            self.records += progress.released.records;
+            if progress.too_large {
+                self.window.replace_next_frame(|lost| format!("lost {lost:?}\n").into_bytes());
+            }
             let (socket, events) = progress.wait.socket.unwrap_or((-1, 0));
             let mut fds = [os::interest(socket, events)];
             os::poll(&mut fds, Some(Duration::from_millis(2))).unwrap();
@@ -71,7 +78,7 @@ fn read(stream: &mut TcpStream, len: usize) -> String {
 fn tcp_releases_what_the_peer_has() {
     let (listener, mut rig) = tcp();
     rig.push(&[b"one\n", b"two\n"]);
-    rig.drive_until("both taken", |rig| rig.records == 2);
+    rig.drive_until("both taken", |rig| rig.records() == 2);
     let (mut peer, _) = listener.accept().unwrap();
     assert_eq!(read(&mut peer, 8), "one\ntwo\n");
     assert_eq!(rig.shared.sink(), SinkState::Up);
@@ -81,12 +88,12 @@ fn tcp_releases_what_the_peer_has() {
 fn tcp_repeats_nothing_after_an_orderly_close() {
     let (listener, mut rig) = tcp();
     rig.push(&[b"one\n"]);
-    rig.drive_until("first taken", |rig| rig.records == 1);
+    rig.drive_until("first taken", |rig| rig.records() == 1);
     let (mut peer, _) = listener.accept().unwrap();
     assert_eq!(read(&mut peer, 4), "one\n");
     drop(peer);
     rig.push(&[b"two\n"]);
-    rig.drive_until("second taken", |rig| rig.records == 2);
+    rig.drive_until("second taken", |rig| rig.records() == 2);
     let (mut peer, _) = listener.accept().unwrap();
     assert_eq!(read(&mut peer, 4), "two\n");
 }
@@ -95,11 +102,11 @@ fn tcp_repeats_nothing_after_an_orderly_close() {
 fn tcp_repeats_the_last_second_after_a_reset() {
     let (listener, mut rig) = tcp();
     rig.push(&[b"one\n"]);
-    rig.drive_until("first taken", |rig| rig.records == 1);
+    rig.drive_until("first taken", |rig| rig.records() == 1);
     // Closed with bytes unread: the peer's kernel resets the connection.
     drop(listener.accept().unwrap());
     rig.push(&[b"two\n"]);
-    rig.drive_until("second taken", |rig| rig.records == 2);
+    rig.drive_until("second taken", |rig| rig.records() == 2);
     let (mut peer, _) = listener.accept().unwrap();
     assert_eq!(read(&mut peer, 8), "one\ntwo\n");
 }
@@ -112,21 +119,24 @@ fn tcp_waits_for_a_sink_that_is_down() {
     rig.push(&[b"one\n"]);
     rig.drive_until("sink down", |rig| rig.shared.sink() == SinkState::Down);
     let listener = TcpListener::bind(address).unwrap();
-    rig.drive_until("taken", |rig| rig.records == 1);
+    rig.drive_until("taken", |rig| rig.records() == 1);
     let (mut peer, _) = listener.accept().unwrap();
     assert_eq!(read(&mut peer, 4), "one\n");
 }
 
 #[test]
-fn udp_sends_a_datagram_a_frame_and_counts_what_is_too_large() {
-    use std::sync::atomic::Ordering::Relaxed;
+fn udp_sends_a_datagram_a_frame_and_a_marker_for_what_is_too_large() {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let mut rig = Rig::new(&format!("udp://{}", socket.local_addr().unwrap()));
     rig.push(&[b"one\n", &[b'x'; 70_000], b"three\n"]);
-    rig.drive_until("two taken", |rig| rig.records == 2);
-    assert_eq!(rig.shared.oversize_records.load(Relaxed), 1);
+    rig.drive_until("three taken", |rig| rig.records() == 3);
+    let lost = Amount { lines: 1, bytes: 70_000 };
+    let account = *rig.window.account();
+    assert_eq!((account.oversize, account.delivered), (lost, Amount { lines: 2, bytes: 10 }));
+    let marker = format!("lost {lost:?}\n");
+    assert_eq!(account.sent_bytes, 10 + marker.len() as u64);
     let mut bytes = [0; 100];
-    for frame in [b"one\n".as_slice(), b"three\n"] {
+    for frame in [b"one\n".as_slice(), marker.as_bytes(), b"three\n"] {
         let n = socket.recv(&mut bytes).unwrap();
         assert_eq!(&bytes[..n], frame);
     }

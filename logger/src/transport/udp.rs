@@ -8,7 +8,6 @@
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
-use std::sync::atomic::Ordering;
 
 use dockerlogger_manifest::value::SyslogAddress;
 
@@ -28,9 +27,11 @@ pub(crate) struct Udp {
     resolve_ns: u64,
     /// A refusal of the frame at this place was answered by sending it again.
     resent_at: Option<u64>,
-    /// Too large to be sent, and not yet left out of what was delivered.
-    oversize: (u64, u64),
 }
+
+/// The next frame does not fit into a datagram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct TooLarge;
 
 impl Udp {
     pub(super) const fn new(address: SyslogAddress, seed: u64) -> Self {
@@ -41,22 +42,27 @@ impl Udp {
             retry_ns: 0,
             resolve_ns: 0,
             resent_at: None,
-            oversize: (0, 0),
         }
     }
 
     pub(super) fn drive(&mut self, window: &mut Window, shared: &Shared, now_ns: u64) -> Progress {
-        let wait = self.send_all(window, shared, now_ns);
-        let mut released = window.take(window.cursor(), now_ns);
-        let (records, bytes) = self.oversize;
-        self.oversize =
-            (records.saturating_sub(released.records), bytes.saturating_sub(released.bytes));
-        released.records = released.records.saturating_sub(records);
-        released.bytes = released.bytes.saturating_sub(bytes);
-        Progress { released, wait }
+        let sent = self.send_all(window, shared, now_ns);
+        let released = window.take(window.cursor(), now_ns);
+        match sent {
+            Ok(wait) => Progress::new(released, wait),
+            Err(TooLarge) => {
+                let wait = Wait { socket: None, until_ns: Some(now_ns) };
+                Progress { released, wait, too_large: true }
+            }
+        }
     }
 
-    fn send_all(&mut self, window: &mut Window, shared: &Shared, now_ns: u64) -> Wait {
+    fn send_all(
+        &mut self,
+        window: &mut Window,
+        shared: &Shared,
+        now_ns: u64,
+    ) -> Result<Wait, TooLarge> {
         while let Some(frame) = window.next_frame() {
             let len = frame.len();
             if self.socket.is_some() && now_ns >= self.resolve_ns {
@@ -64,7 +70,7 @@ impl Udp {
             }
             let Some(socket) = &self.socket else {
                 if now_ns < self.retry_ns || !self.connect(shared, now_ns) {
-                    return Wait { socket: None, until_ns: Some(self.retry_ns) };
+                    return Ok(Wait { socket: None, until_ns: Some(self.retry_ns) });
                 }
                 continue;
             };
@@ -72,14 +78,10 @@ impl Udp {
                 Ok(_) => window.sent(len, now_ns),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     let socket = Some((socket.as_raw_fd(), libc::POLLOUT));
-                    return Wait { socket, until_ns: None };
+                    return Ok(Wait { socket, until_ns: None });
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if is_too_large(&error) => {
-                    shared.oversize_records.fetch_add(1, Ordering::Relaxed);
-                    self.oversize = (self.oversize.0 + 1, self.oversize.1 + len as u64);
-                    window.sent(len, now_ns);
-                }
+                Err(error) if is_too_large(&error) => return Err(TooLarge),
                 Err(error) => {
                     // A refusal speaks of an earlier datagram, not of this one.
                     let again = self.resent_at != Some(window.cursor());
@@ -99,7 +101,7 @@ impl Udp {
                 }
             }
         }
-        Wait { socket: None, until_ns: None }
+        Ok(Wait { socket: None, until_ns: None })
     }
 
     /// Opens the first socket there is.
