@@ -17,7 +17,6 @@ mod start;
 mod supervise;
 
 use std::os::fd::AsRawFd;
-use std::sync::atomic::{Ordering, fence};
 use std::time::Duration;
 
 use crate::driver::Mode;
@@ -142,8 +141,7 @@ impl Reader<'_> {
         if self.producer.reserve().is_some() {
             return true;
         }
-        // Pairs with the sender's fence between giving room back and looking.
-        if self.producer.shared().producer_waiting.swap(1, Ordering::SeqCst) == 0 {
+        if self.producer.handoff().ask_for_room() {
             // It may wait for something else, or hold what has long been taken.
             self.supervisor.links().wake_sender();
         }
@@ -162,9 +160,7 @@ impl Reader<'_> {
     /// than every 2 ms unless the ring is half full. A wake per read would lose
     /// more than it gains: the sender would take the processor from the reader.
     fn published(&mut self) {
-        // Pairs with the sender's fence between saying that it waits and looking.
-        fence(Ordering::SeqCst);
-        if self.producer.shared().consumer_waiting.load(Ordering::Relaxed) == 0 {
+        if !self.producer.handoff().consumer_waits() {
             return;
         }
         let now_ns = os::mono_ns();
@@ -178,8 +174,7 @@ impl Reader<'_> {
 
     fn wake_if_waiting(&mut self) {
         self.wake_due_ns = None;
-        fence(Ordering::SeqCst);
-        if self.producer.shared().consumer_waiting.load(Ordering::Relaxed) != 0 {
+        if self.producer.handoff().consumer_waits() {
             self.wake(os::mono_ns());
         }
     }
@@ -187,8 +182,7 @@ impl Reader<'_> {
     fn wake(&mut self, now_ns: u64) {
         self.wake_due_ns = None;
         self.last_wake_ns = now_ns;
-        // One wake-up is enough until it waits again.
-        self.producer.shared().consumer_waiting.store(0, Ordering::Relaxed);
+        self.producer.handoff().forget_waiting();
         self.supervisor.links().wake_sender();
     }
 
@@ -231,8 +225,7 @@ impl Reader<'_> {
         loop {
             if !announced && (self.producer.flush_gaps() || self.has_room()) {
                 announced = true;
-                self.producer.shared().finished.store(1, Ordering::Release);
-                fence(Ordering::SeqCst);
+                self.producer.handoff().finish();
                 self.supervisor.links().wake_sender();
             }
             let now_ns = os::mono_ns();

@@ -5,7 +5,9 @@
 //! The ring between reader and sender: one shared mapping, one producer, one
 //! consumer, bounded in bytes.
 //!
-//! * [`mapping`] owns the memory and the two positions; the only `unsafe` part.
+//! * [`mapping`] owns the memory; the only `unsafe` part.
+//! * [`handoff`] is the two positions and the wake-up words, over the atomics of
+//!   [`sync`]; [`shared`] what both sides count.
 //! * [`layout`] says where the next entry goes: pure arithmetic on positions.
 //! * [`account`] says what became of source bytes, and the causes of loss.
 //! * [`producer`] is the reader's side, [`consumer`] the sender's.
@@ -28,9 +30,12 @@
 
 mod account;
 mod consumer;
+mod handoff;
 mod layout;
 mod mapping;
 mod producer;
+mod shared;
+mod sync;
 #[cfg(test)]
 mod tests;
 
@@ -39,11 +44,12 @@ pub(crate) use account::Amount;
 pub(crate) use account::DropCause;
 pub(crate) use consumer::Consumer;
 pub(crate) use consumer::Payload;
+pub(crate) use handoff::Handoff;
 pub(crate) use mapping::Carried;
 pub(crate) use mapping::Mapping;
-pub(crate) use mapping::Shared;
-pub(crate) use mapping::SinkState;
 pub(crate) use producer::Producer;
+pub(crate) use shared::Shared;
+pub(crate) use shared::SinkState;
 
 /// What was dropped of one stream between two entries. Times are nanoseconds
 /// since 1970.

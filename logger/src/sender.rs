@@ -7,7 +7,6 @@
 //! has not taken stays in the ring for its successor.
 
 use std::os::fd::RawFd;
-use std::sync::atomic::{Ordering, fence};
 use std::time::Duration;
 
 use crate::driver::{Identity, Settings};
@@ -15,7 +14,7 @@ use crate::links::SenderLinks;
 use crate::local_time::LocalTime;
 use crate::os;
 use crate::pump::{BATCH_BYTES, Pump};
-use crate::ring::Consumer;
+use crate::ring::{Consumer, Handoff};
 use crate::transport::{Haste, Transport, Wait};
 use crate::window::{Released, Window};
 
@@ -50,11 +49,11 @@ pub(crate) fn run(setup: Setup<'_>, consumer: &mut Consumer<'_>, links: &SenderL
     let mut window = Window::new(transport.replay(), account);
     let mut flushed = false;
     let mut give_up_ns = None;
-    let shared = consumer.shared();
+    let (shared, handoff) = (consumer.shared(), consumer.handoff());
     loop {
         // Looked at before the ring: what was there when no more was to come has
         // been seen after this.
-        let last = give_up_ns.is_some() || shared.finished.load(Ordering::Acquire) != 0;
+        let last = give_up_ns.is_some() || handoff.is_finished();
         while wants_input(&window) && pump.has_input(consumer) {
             let mut batch = window.new_batch();
             pump.fill(consumer, &mut batch);
@@ -66,7 +65,7 @@ pub(crate) fn run(setup: Setup<'_>, consumer: &mut Consumer<'_>, links: &SenderL
             window.push(batch);
             flushed = true;
         }
-        let hurried = last || shared.producer_waiting.load(Ordering::Relaxed) != 0;
+        let hurried = last || handoff.room_is_wanted();
         let haste = if hurried { Haste::Hurried } else { Haste::Unhurried };
         let progress = transport.drive(&mut window, shared, haste, os::mono_ns());
         release(progress.released, &window, consumer, links);
@@ -82,18 +81,16 @@ pub(crate) fn run(setup: Setup<'_>, consumer: &mut Consumer<'_>, links: &SenderL
         }
         let waiting = wants_input(&window);
         if waiting {
-            shared.consumer_waiting.store(1, Ordering::Relaxed);
-            // Pairs with the reader's fence between publishing and looking.
-            fence(Ordering::SeqCst);
-            let more = pump.has_input(consumer) || last != is_last(shared, give_up_ns);
+            handoff.start_waiting();
+            let more = pump.has_input(consumer) || last != is_last(handoff, give_up_ns);
             if more {
-                shared.consumer_waiting.store(0, Ordering::Relaxed);
+                handoff.stop_waiting();
                 continue;
             }
         }
         let wake = if give_up_ns.is_some() { -1 } else { links.wake() };
         let reader_gone = wait(wake, progress.wait, give_up_ns, links);
-        shared.consumer_waiting.store(0, Ordering::Relaxed);
+        handoff.stop_waiting();
         if reader_gone && give_up_ns.is_none() {
             let drain = u64::try_from(settings.generic.drain.as_nanos()).unwrap_or(u64::MAX);
             give_up_ns = Some(os::mono_ns().saturating_add(drain));
@@ -101,8 +98,8 @@ pub(crate) fn run(setup: Setup<'_>, consumer: &mut Consumer<'_>, links: &SenderL
     }
 }
 
-fn is_last(shared: &crate::ring::Shared, give_up_ns: Option<u64>) -> bool {
-    give_up_ns.is_some() || shared.finished.load(Ordering::Acquire) != 0
+fn is_last(handoff: &Handoff, give_up_ns: Option<u64>) -> bool {
+    give_up_ns.is_some() || handoff.is_finished()
 }
 
 /// Whether to encode more: little is unsent, and not too much is under way.
@@ -115,11 +112,10 @@ fn release(released: Released, window: &Window, consumer: &mut Consumer<'_>, lin
     if !released.any {
         return;
     }
-    let shared = consumer.shared();
-    shared.show(window.account());
+    consumer.shared().show(window.account());
     let Some((checkpoint, account)) = released.committed else { return };
     consumer.release(checkpoint.position, &checkpoint.carried, &account);
-    if shared.producer_waiting.swap(0, Ordering::SeqCst) != 0 {
+    if consumer.handoff().take_room_request() {
         links.wake_reader();
     }
 }

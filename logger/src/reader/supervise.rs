@@ -89,7 +89,7 @@ impl<'a> Supervisor<'a> {
     /// Starts a sender; when that fails, later.
     pub(super) fn spawn(&mut self, now_ns: u64) {
         // A sender that died waiting does not wait any more.
-        self.consumer.shared().consumer_waiting.store(0, Ordering::Relaxed);
+        self.consumer.handoff().forget_waiting();
         self.state = match os::fork() {
             Ok(Fork::Parent(child)) => State::Running { child, since_ns: now_ns },
             Ok(Fork::Child) => os::exit_now(self.be_sender()),
@@ -116,7 +116,7 @@ impl<'a> Supervisor<'a> {
     pub(super) fn reap(&mut self, now_ns: u64) {
         let State::Running { child, since_ns } = self.state else { return };
         let Some(ended) = child.try_wait() else { return };
-        let finished = self.consumer.shared().finished.load(Ordering::Relaxed) != 0;
+        let finished = self.consumer.handoff().is_finished();
         if finished && ended == Ended::Exited(0) {
             self.state = State::Drained;
             return;

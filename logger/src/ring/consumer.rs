@@ -4,8 +4,10 @@
 
 //! The sender's side of the ring.
 
+use super::handoff::Handoff;
 use super::layout::{ENTRY_HEADER, EntryHeader, Kind, array, header_at, padded};
-use super::mapping::{Carried, Readable, Shared};
+use super::mapping::{Carried, Readable};
+use super::shared::Shared;
 use super::{Account, Amount, DropCause, Gap};
 use crate::record::Stream;
 
@@ -43,6 +45,11 @@ impl<'a> Consumer<'a> {
     /// What both sides count and say.
     pub(crate) fn shared(&self) -> &'a Shared {
         self.area.shared()
+    }
+
+    /// The wake-up words.
+    pub(crate) fn handoff(&self) -> &'a Handoff {
+        self.area.handoff()
     }
 
     /// Where to start, and what was unfinished there.

@@ -19,10 +19,12 @@
 use std::io;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::account::{Account, DropCause};
+use super::account::Account;
+use super::handoff::Handoff;
 use super::layout::array;
+use super::shared::Shared;
 use crate::record::Stream;
 
 /// The first page of the mapping.
@@ -31,85 +33,8 @@ struct Header {
     magic: AtomicU64,
     version: AtomicU64,
     capacity: AtomicU64,
-    head: Line<AtomicU64>,
-    tail: Line<AtomicU64>,
-    shared: Line<Shared>,
-}
-
-/// Keeps what two processes store apart, so that they do not fight for a line.
-#[repr(C, align(64))]
-struct Line<T>(T);
-
-/// What both sides may read and store at any time.
-#[derive(Debug, Default)]
-#[repr(C)]
-pub(crate) struct Shared {
-    /// The sender waits for data: wake it.
-    pub(crate) consumer_waiting: AtomicU32,
-    /// The reader waits for room: wake it.
-    pub(crate) producer_waiting: AtomicU32,
-    /// No further entry will come: drain and exit.
-    pub(crate) finished: AtomicU32,
-    sink: AtomicU32,
-    /// Everything read from the container, kept or not.
-    pub(crate) bytes_read: AtomicU64,
-    /// Newlines in it.
-    pub(crate) lines_read: AtomicU64,
-    /// Reads that returned bytes.
-    pub(crate) reads: AtomicU64,
-    /// Bytes read and not delivered, by [`DropCause`].
-    pub(crate) dropped_bytes: [AtomicU64; DropCause::COUNT],
-    /// Reads not kept, by [`DropCause`]; the sender drops none.
-    pub(crate) dropped_reads: [AtomicU64; DropCause::COUNT],
-    /// Newlines in what was not delivered, by [`DropCause`].
-    pub(crate) dropped_lines: [AtomicU64; DropCause::COUNT],
-    /// Bytes of the container that the sink has taken.
-    pub(crate) delivered_bytes: AtomicU64,
-    /// Newlines in them.
-    pub(crate) delivered_lines: AtomicU64,
-    /// Frames that the sink has taken.
-    pub(crate) sent_records: AtomicU64,
-    /// Their bytes.
-    pub(crate) sent_bytes: AtomicU64,
-    /// Senders started after the first.
-    pub(crate) sender_restarts: AtomicU64,
-}
-
-/// What the sender last saw of the sink.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum SinkState {
-    Up,
-    Down,
-}
-
-impl Shared {
-    pub(crate) fn sink(&self) -> SinkState {
-        if self.sink.load(Ordering::Relaxed) == 0 { SinkState::Up } else { SinkState::Down }
-    }
-
-    pub(crate) fn set_sink(&self, state: SinkState) {
-        self.sink.store(u32::from(state == SinkState::Down), Ordering::Relaxed);
-    }
-
-    /// Shows the sender's whole account. For the sender, which alone stores it.
-    pub(crate) fn show(&self, account: &Account) {
-        for (counter, value) in [
-            (&self.delivered_bytes, account.delivered.bytes),
-            (&self.delivered_lines, account.delivered.lines),
-            (&self.sent_records, account.records),
-            (&self.sent_bytes, account.sent_bytes),
-        ] {
-            counter.store(value, Ordering::Relaxed);
-        }
-        for (cause, amount) in [
-            (DropCause::Empty, account.empty),
-            (DropCause::Oversize, account.oversize),
-            (DropCause::Poison, account.poison),
-        ] {
-            self.dropped_bytes[cause.index()].store(amount.bytes, Ordering::Relaxed);
-            self.dropped_lines[cause.index()].store(amount.lines, Ordering::Relaxed);
-        }
-    }
+    handoff: Handoff,
+    shared: Shared,
 }
 
 /// What the splitter of one stream had not finished at some position.
@@ -216,19 +141,23 @@ pub(crate) struct Writable<'a> {
 
 impl<'a> Writable<'a> {
     pub(super) fn shared(&self) -> &'a Shared {
-        &header(self.base).shared.0
+        &header(self.base).shared
     }
 
     pub(super) const fn capacity(&self) -> u64 {
         self.capacity as u64
     }
 
+    pub(super) fn handoff(&self) -> &'a Handoff {
+        &header(self.base).handoff
+    }
+
     pub(super) fn head(&self) -> u64 {
-        header(self.base).head.0.load(Ordering::Relaxed)
+        self.handoff().own_head()
     }
 
     pub(super) fn tail(&self) -> u64 {
-        header(self.base).tail.0.load(Ordering::Acquire)
+        self.handoff().tail()
     }
 
     /// `len` free bytes from `position`; `None` if they are not all free or not
@@ -250,7 +179,7 @@ impl<'a> Writable<'a> {
     /// Hands everything before `head` to the consumer.
     pub(super) fn publish(&mut self, head: u64) {
         debug_assert!(head >= self.head() && head <= self.tail() + self.capacity());
-        header(self.base).head.0.store(head, Ordering::Release);
+        self.handoff().publish(head);
     }
 }
 
@@ -264,19 +193,23 @@ pub(crate) struct Readable<'a> {
 
 impl<'a> Readable<'a> {
     pub(super) fn shared(&self) -> &'a Shared {
-        &header(self.base).shared.0
+        &header(self.base).shared
     }
 
     pub(super) const fn capacity(&self) -> u64 {
         self.capacity as u64
     }
 
+    pub(super) fn handoff(&self) -> &'a Handoff {
+        &header(self.base).handoff
+    }
+
     pub(super) fn head(&self) -> u64 {
-        header(self.base).head.0.load(Ordering::Acquire)
+        self.handoff().head()
     }
 
     pub(super) fn tail(&self) -> u64 {
-        header(self.base).tail.0.load(Ordering::Relaxed)
+        self.handoff().own_tail()
     }
 
     /// `len` published bytes from `position`; `None` if they are not all
@@ -310,10 +243,9 @@ impl<'a> Readable<'a> {
                 slot[ACCOUNT_AT..ACCOUNT_AT + Account::ENCODED].copy_from_slice(&account.encode());
             }
         }
-        header(self.base).tail.0.store(tail, Ordering::Release);
-        // The next release must not begin to overwrite the slots of this
+        // Fenced: the next release must not begin to overwrite the slots of this
         // position's predecessor before this position is visible.
-        fence(Ordering::SeqCst);
+        self.handoff().release(tail);
     }
 
     /// What the sender before this one carried over `tail`.

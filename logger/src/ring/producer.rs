@@ -6,8 +6,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::handoff::Handoff;
 use super::layout::{ENTRY_HEADER, EntryHeader, Kind, Place, padded, place};
-use super::mapping::{Shared, Writable};
+use super::mapping::Writable;
+use super::shared::Shared;
 use super::{Amount, DropCause, Gap};
 use crate::record::Stream;
 
@@ -37,6 +39,11 @@ impl<'a> Producer<'a> {
     /// What both sides count and say.
     pub(crate) fn shared(&self) -> &'a Shared {
         self.area.shared()
+    }
+
+    /// The wake-up words.
+    pub(crate) fn handoff(&self) -> &'a Handoff {
+        self.area.handoff()
     }
 
     /// Bytes not yet given back by the consumer.
