@@ -25,6 +25,7 @@
 //! * `sender` — the forked child: its loop. `pump` — ring to frames: `lines`
 //!   cuts, [`record`] is what it cuts, `driver` encodes; `tag`, `local_time`
 //!   serve the drivers.
+//! * `suspects` — records that kill senders, and are left out in the end.
 //! * `window` — frames sent and not yet taken; `transport` — sockets; `backoff`.
 //! * `os` — system calls.
 //!
@@ -35,8 +36,8 @@
 //! only `output` prints, `unsafe` is in `os` and `ring/mapping.rs` alone.
 //!
 //! Exit status: 0 everything kept was delivered; 1 lines were left undelivered
-//! when `drain-timeout` had passed; 64 arguments; 71 no memory or descriptors at
-//! the start; 78 a configuration that can never work.
+//! at the end; 64 arguments; 70 the sender died and `on-failure=kill`; 71 no
+//! memory or descriptors at the start; 78 a configuration that can never work.
 
 mod backoff;
 pub mod command;
@@ -53,6 +54,7 @@ pub mod record;
 mod report;
 mod ring;
 mod sender;
+mod suspects;
 mod tag;
 mod transport;
 mod window;

@@ -19,7 +19,7 @@ mod supervise;
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
-use crate::driver::Mode;
+use crate::driver::{Mode, OnFailure};
 use crate::os::{self, Notice};
 use crate::record::Stream;
 use crate::ring::{Amount, DropCause, Producer, SinkState};
@@ -36,6 +36,7 @@ struct Reader<'a> {
     producer: Producer<'a>,
     supervisor: Supervisor<'a>,
     mode: Mode,
+    on_failure: OnFailure,
     drain: Duration,
     /// Where bytes go that the ring has no room for.
     scratch: Box<[u8]>,
@@ -74,16 +75,22 @@ impl Reader<'_> {
         self.supervisor.spawn(os::mono_ns());
         self.wake_if_waiting();
         while self.sources.are_open() {
-            let full = self.mode == Mode::Blocking && !self.has_room();
+            let full = self.waits_for_room() && !self.has_room();
             let mut fds = self.interests(if full { Sources::ended() } else { self.sources.fds() });
             let timeout = self.timeout();
             if os::poll(&mut fds, timeout).is_err() {
                 // Out of memory in the kernel, at worst: not a reason to end.
                 continue;
             }
-            if fds[2].revents != 0 && self.take_notices() {
-                self.sweep();
-                break;
+            if fds[2].revents != 0 {
+                let terminate = self.take_notices();
+                if self.died() {
+                    return Outcome::SenderDied(self.supervisor.stop());
+                }
+                if terminate {
+                    self.sweep();
+                    break;
+                }
             }
             if fds[3].revents != 0 {
                 self.take_room();
@@ -123,8 +130,9 @@ impl Reader<'_> {
     fn take(&mut self, n: usize) {
         match self.sources.take(n, &mut self.producer, usize::MAX) {
             Taken::Some => self.published(),
-            Taken::NoRoom if self.mode == Mode::NonBlocking => {
+            Taken::NoRoom if !self.waits_for_room() => {
                 let cause = match self.producer.shared().sink() {
+                    _ if self.supervisor.has_lost_sender() => DropCause::NoSender,
                     SinkState::Down => DropCause::SinkDown,
                     SinkState::Up => DropCause::BufferFull,
                 };
@@ -134,6 +142,12 @@ impl Reader<'_> {
             }
             Taken::NoRoom => {}
         }
+    }
+
+    /// Whether a full ring makes the container wait; nobody waits for a sender
+    /// that will not be.
+    const fn waits_for_room(&self) -> bool {
+        matches!(self.mode, Mode::Blocking) && !self.supervisor.has_lost_sender()
     }
 
     /// Whether the ring can take a read; if not, asks the sender to say when.
@@ -205,7 +219,7 @@ impl Reader<'_> {
             if !os::poll(&mut fds, Some(Duration::ZERO)).is_ok_and(|ready| ready > 0) {
                 return;
             }
-            if self.mode == Mode::Blocking && !self.has_room() {
+            if self.waits_for_room() && !self.has_room() {
                 return;
             }
             for (n, fd) in fds.iter().enumerate() {
@@ -233,6 +247,9 @@ impl Reader<'_> {
             if self.supervisor.is_drained() {
                 return Outcome::Drained;
             }
+            if self.supervisor.has_lost_sender() {
+                break;
+            }
             self.supervisor.respawn_if_due(now_ns);
             if now_ns >= deadline_ns {
                 break;
@@ -245,9 +262,16 @@ impl Reader<'_> {
             os::drain_pipe(self.supervisor.links().room().as_raw_fd());
         }
         match self.supervisor.stop() {
+            left if self.died() => Outcome::SenderDied(left),
             left if left == Amount::default() => Outcome::Drained,
             left => Outcome::Left(left),
         }
+    }
+
+    /// Whether the end is that of a sender that should have taken the container
+    /// with it.
+    fn died(&self) -> bool {
+        self.on_failure == OnFailure::Kill && self.supervisor.has_lost_sender()
     }
 }
 

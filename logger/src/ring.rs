@@ -43,6 +43,7 @@ pub(crate) use account::Account;
 pub(crate) use account::Amount;
 pub(crate) use account::DropCause;
 pub(crate) use consumer::Consumer;
+pub(crate) use consumer::Entry;
 pub(crate) use consumer::Payload;
 pub(crate) use handoff::Handoff;
 pub(crate) use mapping::Carried;

@@ -15,6 +15,7 @@ use crate::local_time::LocalTime;
 use crate::os;
 use crate::pump::{BATCH_BYTES, Pump};
 use crate::ring::{Consumer, Handoff};
+use crate::suspects::Suspects;
 use crate::transport::{Haste, Transport, Wait};
 use crate::window::{Released, Window};
 
@@ -24,6 +25,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) identity: &'a Identity,
     pub(crate) time_zone: Option<&'a str>,
+    #[cfg(debug_assertions)]
+    pub(crate) test_poison: Option<&'a str>,
 }
 
 /// How a sender ends.
@@ -35,14 +38,25 @@ pub(crate) enum SenderEnd {
     GaveUp,
 }
 
-/// Sends until everything is taken and no more will come.
-pub(crate) fn run(setup: Setup<'_>, consumer: &mut Consumer<'_>, links: &SenderLinks) -> SenderEnd {
-    let Setup { settings, identity, time_zone } = setup;
+/// Sends until everything is taken and no more will come. `suspects` is what
+/// killed the senders before.
+pub(crate) fn run(
+    setup: Setup<'_>,
+    suspects: Suspects,
+    consumer: &mut Consumer<'_>,
+    links: &SenderLinks,
+) -> SenderEnd {
+    let Setup { settings, identity, time_zone, .. } = setup;
     let seed = os::wall_ns() ^ u64::from(identity.pid).rotate_left(32);
     let local_time = LocalTime::load(time_zone);
     let encoder = settings.driver.encoder(identity, local_time.clone());
     let resume = consumer.resume();
-    let mut pump = Pump::new(encoder, settings.driver.piece_limit(), local_time, resume, seed);
+    let shape = (settings.driver.piece_limit(), settings.generic.cut);
+    let mut pump = Pump::new(encoder, shape, local_time, resume, seed);
+    pump.suspects = suspects;
+    #[cfg(debug_assertions)]
+    pump.set_test_poison(setup.test_poison);
+    let flush_ns = settings.generic.flush.map(nanos);
     let mut transport = Transport::new(&settings.driver.sink(), seed);
     let account = consumer.account();
     consumer.shared().show(&account);
@@ -54,14 +68,26 @@ pub(crate) fn run(setup: Setup<'_>, consumer: &mut Consumer<'_>, links: &SenderL
         // Looked at before the ring: what was there when no more was to come has
         // been seen after this.
         let last = give_up_ns.is_some() || handoff.is_finished();
-        while wants_input(&window) && pump.has_input(consumer) {
+        while wants_input(&window) && pump.may_go_on(consumer, window.has_unreleased()) {
             let mut batch = window.new_batch();
             pump.fill(consumer, &mut batch);
             window.push(batch);
         }
+        // A tail whose line goes on in the ring is no tail.
+        let mut tail_due_ns = None;
+        if let Some(flush_ns) = flush_ns.filter(|_| !pump.has_input(consumer)) {
+            let due_in_ns = pump.tail_due_in_ns(os::wall_ns(), flush_ns);
+            if due_in_ns == Some(0) && wants_input(&window) {
+                let mut batch = window.new_batch();
+                pump.flush_tails(consumer.shared(), os::wall_ns(), flush_ns, &mut batch);
+                window.push(batch);
+                continue;
+            }
+            tail_due_ns = due_in_ns.map(|due_in_ns| os::mono_ns().saturating_add(due_in_ns));
+        }
         if last && !flushed && !pump.has_input(consumer) {
             let mut batch = window.new_batch();
-            pump.finish(&mut batch);
+            pump.finish(consumer.shared(), &mut batch);
             window.push(batch);
             flushed = true;
         }
@@ -82,18 +108,20 @@ pub(crate) fn run(setup: Setup<'_>, consumer: &mut Consumer<'_>, links: &SenderL
         let waiting = wants_input(&window);
         if waiting {
             handoff.start_waiting();
-            let more = pump.has_input(consumer) || last != is_last(handoff, give_up_ns);
+            let more = pump.may_go_on(consumer, window.has_unreleased())
+                || last != is_last(handoff, give_up_ns);
             if more {
                 handoff.stop_waiting();
                 continue;
             }
         }
         let wake = if give_up_ns.is_some() { -1 } else { links.wake() };
-        let reader_gone = wait(wake, progress.wait, give_up_ns, links);
+        let until = [progress.wait.until_ns, give_up_ns, tail_due_ns.filter(|_| waiting)];
+        let until_ns = until.into_iter().flatten().min();
+        let reader_gone = wait(wake, Wait { until_ns, ..progress.wait }, links);
         handoff.stop_waiting();
         if reader_gone && give_up_ns.is_none() {
-            let drain = u64::try_from(settings.generic.drain.as_nanos()).unwrap_or(u64::MAX);
-            give_up_ns = Some(os::mono_ns().saturating_add(drain));
+            give_up_ns = Some(os::mono_ns().saturating_add(nanos(settings.generic.drain)));
         }
     }
 }
@@ -120,12 +148,15 @@ fn release(released: Released, window: &Window, consumer: &mut Consumer<'_>, lin
     }
 }
 
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// Waits for data, the socket or a time. True if the reader is gone.
-fn wait(wake: RawFd, wanted: Wait, give_up_ns: Option<u64>, links: &SenderLinks) -> bool {
+fn wait(wake: RawFd, wanted: Wait, links: &SenderLinks) -> bool {
     let (socket, events) = wanted.socket.unwrap_or((-1, 0));
     let mut fds = [os::interest(wake, libc::POLLIN), os::interest(socket, events)];
-    let until = [wanted.until_ns, give_up_ns].into_iter().flatten().min();
-    let timeout = until.map(|at| Duration::from_nanos(at.saturating_sub(os::mono_ns())));
+    let timeout = wanted.until_ns.map(|at| Duration::from_nanos(at.saturating_sub(os::mono_ns())));
     if os::poll(&mut fds, timeout).is_err() {
         return false;
     }

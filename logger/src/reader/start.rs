@@ -20,8 +20,10 @@ use crate::sender::Setup;
 pub(crate) enum Outcome {
     /// Everything that was kept was delivered.
     Drained,
-    /// `drain-timeout` passed first.
+    /// `drain-timeout` passed first, or there was no sender any more.
     Left(Amount),
+    /// The sender died, and `on-failure=kill`; what it left is lost.
+    SenderDied(Amount),
 }
 
 /// Why a run could not begin.
@@ -66,8 +68,13 @@ pub(crate) fn run(
     let mut mapping = resized(mapping, settings.generic.buffer_bytes);
 
     let (writable, readable) = mapping.split();
-    let setup =
-        Setup { settings: &settings, identity: &identity, time_zone: launch.time_zone.as_deref() };
+    let setup = Setup {
+        settings: &settings,
+        identity: &identity,
+        time_zone: launch.time_zone.as_deref(),
+        #[cfg(debug_assertions)]
+        test_poison: launch.test_poison.as_deref(),
+    };
     let supervisor = Supervisor::new(setup, Consumer::new(readable), inherited)
         .map_err(system("open the pipes between reader and sender"))?;
     os::set_nice(NICE);
@@ -76,6 +83,7 @@ pub(crate) fn run(
         producer: Producer::new(writable),
         supervisor,
         mode: settings.generic.mode,
+        on_failure: settings.generic.on_failure,
         drain: settings.generic.drain,
         scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
         last_wake_ns: 0,

@@ -10,10 +10,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 
 use crate::backoff::Backoff;
+use crate::driver::OnFailure;
 use crate::links::Links;
 use crate::os::{self, Child, Ended, Fork};
 use crate::ring::{Amount, Consumer};
 use crate::sender::{self, SenderEnd, Setup};
+use crate::suspects::Suspects;
 
 /// Keeps a sender running.
 #[derive(Debug)]
@@ -27,6 +29,7 @@ pub(super) struct Supervisor<'a> {
     /// The container's streams, which a sender does not keep; -1: none.
     inherited: [i32; 2],
     state: State,
+    suspects: Suspects,
     backoff: Backoff,
 }
 
@@ -40,6 +43,8 @@ enum State {
     Due {
         at_ns: u64,
     },
+    /// It died, and there shall be no other.
+    Lost,
     /// It ended because everything is delivered and no more will come.
     Drained,
 }
@@ -60,6 +65,7 @@ impl<'a> Supervisor<'a> {
             notices,
             inherited,
             state: State::Due { at_ns: 0 },
+            suspects: Suspects::default(),
             backoff: Backoff::new(RESPAWN_FIRST_NS, RESPAWN_CAP_NS, os::wall_ns()),
         })
     }
@@ -77,13 +83,18 @@ impl<'a> Supervisor<'a> {
     pub(super) const fn spawn_due_ns(&self) -> Option<u64> {
         match self.state {
             State::Due { at_ns } => Some(at_ns),
-            State::Running { .. } | State::Drained => None,
+            State::Running { .. } | State::Lost | State::Drained => None,
         }
     }
 
     /// Whether the sender has ended with everything delivered.
     pub(super) const fn is_drained(&self) -> bool {
         matches!(self.state, State::Drained)
+    }
+
+    /// Whether the sender has died and there will be no other.
+    pub(super) const fn has_lost_sender(&self) -> bool {
+        matches!(self.state, State::Lost)
     }
 
     /// Starts a sender; when that fails, later.
@@ -122,10 +133,15 @@ impl<'a> Supervisor<'a> {
             return;
         }
         self.show_committed();
+        self.suspects.note_death(self.consumer.shared().work(), self.consumer.tail());
+        self.consumer.shared().set_work(None);
         if now_ns.saturating_sub(since_ns) >= STABLE_NS {
             self.backoff.reset();
         }
-        self.state = State::Due { at_ns: now_ns + self.backoff.next_ns() };
+        self.state = match self.setup.settings.generic.on_failure {
+            OnFailure::Restart => State::Due { at_ns: now_ns + self.backoff.next_ns() },
+            OnFailure::Kill | OnFailure::Ignore => State::Lost,
+        };
     }
 
     /// Ends the sender, whatever it does, and says what is left.
@@ -152,9 +168,9 @@ impl<'a> Supervisor<'a> {
             os::close_inherited(fd);
         }
         let links = self.links.sender_ends();
-        let (setup, consumer) = (self.setup, &mut self.consumer);
+        let (setup, suspects, consumer) = (self.setup, self.suspects, &mut self.consumer);
         // In a build that unwinds, a panic must not get into the reader's code.
-        match catch_unwind(AssertUnwindSafe(|| sender::run(setup, consumer, &links))) {
+        match catch_unwind(AssertUnwindSafe(|| sender::run(setup, suspects, consumer, &links))) {
             Ok(SenderEnd::Drained) => 0,
             Ok(SenderEnd::GaveUp) => 1,
             Err(_) => 70,

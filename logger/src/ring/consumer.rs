@@ -98,6 +98,11 @@ impl<'a> Consumer<'a> {
         }
     }
 
+    /// The position of the last release.
+    pub(crate) fn tail(&self) -> u64 {
+        self.area.tail()
+    }
+
     /// What became of everything before the last release.
     pub(crate) fn account(&mut self) -> Account {
         self.area.account()

@@ -44,7 +44,8 @@ pub(crate) struct Carried {
     pub(crate) bytes: Vec<u8>,
     /// Ordinal of the last piece sent of the line they belong to; 0: none.
     pub(crate) ordinal: u32,
-    /// Identity and time of that line's first piece.
+    /// Identity and time of that line's first piece; without one, the time of the
+    /// first byte.
     pub(crate) id: u64,
     pub(crate) first_ns: u64,
 }

@@ -7,6 +7,7 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::{Account, DropCause};
+use crate::suspects::Spot;
 
 /// What both sides may read and store at any time.
 #[derive(Debug, Default)]
@@ -35,6 +36,9 @@ pub(crate) struct Shared {
     pub(crate) sent_bytes: AtomicU64,
     /// Senders started after the first.
     pub(crate) sender_restarts: AtomicU64,
+    /// The record that the sender is at work on: its entry's position and one,
+    /// 0 for none, and its offset.
+    work: [AtomicU64; 2],
 }
 
 /// What the sender last saw of the sink.
@@ -51,6 +55,20 @@ impl Shared {
 
     pub(crate) fn set_sink(&self, state: SinkState) {
         self.sink.store(u32::from(state == SinkState::Down), Ordering::Relaxed);
+    }
+
+    /// The sender is at work on this record, or on none.
+    pub(crate) fn set_work(&self, spot: Option<Spot>) {
+        if let Some(spot) = spot {
+            self.work[1].store(spot.offset, Ordering::Relaxed);
+        }
+        self.work[0].store(spot.map_or(0, |spot| spot.position + 1), Ordering::Relaxed);
+    }
+
+    /// What the sender is at work on, or was when it died.
+    pub(crate) fn work(&self) -> Option<Spot> {
+        let position = self.work[0].load(Ordering::Relaxed).checked_sub(1)?;
+        Some(Spot { position, offset: self.work[1].load(Ordering::Relaxed) })
     }
 
     /// Shows the sender's whole account. For the sender, which alone stores it.
