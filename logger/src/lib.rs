@@ -26,7 +26,8 @@
 //!   cuts, [`record`] is what it cuts, `driver` encodes; `tag`, `local_time`
 //!   serve the drivers.
 //! * `suspects` — records that kill senders, and are left out in the end.
-//! * `window` — frames sent and not yet taken; `transport` — sockets; `backoff`.
+//! * `window` — frames sent and not yet taken; `transport` — sockets; [`resolver`]
+//!   — names; `backoff`.
 //! * `os` — system calls.
 //!
 //! Invariants: after its start the reader allocates nothing, formats nothing and
@@ -52,6 +53,7 @@ mod pump;
 mod reader;
 pub mod record;
 mod report;
+pub mod resolver;
 mod ring;
 mod sender;
 mod suspects;

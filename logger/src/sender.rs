@@ -14,6 +14,7 @@ use crate::links::SenderLinks;
 use crate::local_time::LocalTime;
 use crate::os;
 use crate::pump::{BATCH_BYTES, Pump};
+use crate::resolver::{Paths, Resolver};
 use crate::ring::{Consumer, Handoff};
 use crate::suspects::Suspects;
 use crate::transport::{Haste, Transport, Wait};
@@ -57,7 +58,8 @@ pub(crate) fn run(
     #[cfg(debug_assertions)]
     pump.set_test_poison(setup.test_poison);
     let flush_ns = settings.generic.flush.map(nanos);
-    let mut transport = Transport::new(&settings.driver.sink(), seed);
+    let mut transport =
+        Transport::new(&settings.driver.sink(), Resolver::new(Paths::system()), seed);
     let account = consumer.account();
     consumer.shared().show(&account);
     let mut window = Window::new(transport.replay(), account);

@@ -14,9 +14,7 @@ use std::net::TcpStream;
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
-use dockerlogger_manifest::value::SyslogAddress;
-
-use super::{Haste, Progress, Wait, resolve};
+use super::{Haste, Host, Progress, Wait};
 use crate::backoff::Backoff;
 use crate::os;
 use crate::ring::{Shared, SinkState};
@@ -28,7 +26,7 @@ pub(super) const REPLAY: Replay = Replay { max_bytes: 64 << 10, max_age_ns: 1_00
 /// One sink over TCP.
 #[derive(Debug)]
 pub(crate) struct Tcp {
-    address: SyslogAddress,
+    host: Host,
     state: State,
     backoff: Backoff,
     /// When the last attempt failed.
@@ -57,9 +55,9 @@ struct Connection {
 }
 
 impl Tcp {
-    pub(super) const fn new(address: SyslogAddress, seed: u64) -> Self {
+    pub(super) const fn new(host: Host, seed: u64) -> Self {
         Self {
-            address,
+            host,
             state: State::Down { retry_ns: 0 },
             backoff: Backoff::new(RETRY_FIRST_NS, RETRY_CAP_NS, seed),
             failed_ns: 0,
@@ -87,7 +85,7 @@ impl Tcp {
             if now_ns < retry_ns {
                 return Progress::new(window.take(0, now_ns), until(retry_ns));
             }
-            let connected = connect(&self.address);
+            let connected = connect(&self.host);
             // Connecting takes time.
             let now_ns = os::mono_ns();
             let Some(stream) = connected else {
@@ -211,9 +209,9 @@ impl Connection {
     }
 }
 
-/// Tries every address of the sink.
-fn connect(address: &SyslogAddress) -> Option<TcpStream> {
-    let addresses = resolve(address).ok()?;
+/// Looks the name up and tries every address of the sink.
+fn connect(host: &Host) -> Option<TcpStream> {
+    let (addresses, _) = host.resolve(RESOLVE_TIMEOUT)?;
     addresses.iter().find_map(|address| {
         let stream = TcpStream::connect_timeout(address, CONNECT_TIMEOUT).ok()?;
         stream.set_nonblocking(true).ok()?;
@@ -236,6 +234,7 @@ const fn first_look_ns(haste: Haste) -> u64 {
     }
 }
 
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const RETRY_FIRST_NS: u64 = 50_000_000;
 const RETRY_CAP_NS: u64 = 5_000_000_000;

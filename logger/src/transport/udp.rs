@@ -8,18 +8,18 @@
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
+use std::time::Duration;
 
-use dockerlogger_manifest::value::SyslogAddress;
-
-use super::{Progress, Wait, resolve};
+use super::{Host, Progress, Wait};
 use crate::backoff::Backoff;
+use crate::os;
 use crate::ring::{Shared, SinkState};
 use crate::window::Window;
 
 /// A connected datagram socket, so that refusals come back.
 #[derive(Debug)]
 pub(crate) struct Udp {
-    address: SyslogAddress,
+    host: Host,
     socket: Option<UdpSocket>,
     backoff: Backoff,
     retry_ns: u64,
@@ -34,9 +34,9 @@ pub(crate) struct Udp {
 struct TooLarge;
 
 impl Udp {
-    pub(super) const fn new(address: SyslogAddress, seed: u64) -> Self {
+    pub(super) const fn new(host: Host, seed: u64) -> Self {
         Self {
-            address,
+            host,
             socket: None,
             backoff: Backoff::new(RETRY_FIRST_NS, RETRY_CAP_NS, seed),
             retry_ns: 0,
@@ -106,12 +106,12 @@ impl Udp {
 
     /// Opens the first socket there is.
     fn connect(&mut self, shared: &Shared, now_ns: u64) -> bool {
-        self.socket = open(&self.address);
-        if self.socket.is_none() {
-            self.fail(shared, now_ns);
+        let Some((socket, valid_ns)) = open(&self.host, RESOLVE_TIMEOUT) else {
+            self.fail(shared, os::mono_ns().max(now_ns));
             return false;
-        }
-        self.resolve_ns = now_ns + RESOLVE_EVERY_NS;
+        };
+        self.socket = Some(socket);
+        self.resolve_ns = now_ns + valid_ns;
         self.backoff.reset();
         shared.set_sink(SinkState::Up);
         true
@@ -120,8 +120,9 @@ impl Udp {
     /// Looks the name up again; when that fails, the old address has to do.
     fn refresh(&mut self, now_ns: u64) {
         self.resolve_ns = now_ns + RESOLVE_EVERY_NS;
-        if let Some(socket) = open(&self.address) {
+        if let Some((socket, valid_ns)) = open(&self.host, REFRESH_TIMEOUT) {
             self.socket = Some(socket);
+            self.resolve_ns = now_ns + valid_ns;
         }
     }
 
@@ -131,9 +132,12 @@ impl Udp {
     }
 }
 
-/// Looks the name up and takes the first address there is a way to.
-fn open(address: &SyslogAddress) -> Option<UdpSocket> {
-    resolve(address).ok()?.into_iter().find_map(|address| {
+/// Looks the name up and takes the first address there is a way to; with it goes
+/// how long to use it, in nanoseconds.
+fn open(host: &Host, timeout: Duration) -> Option<(UdpSocket, u64)> {
+    let (addresses, valid_for) = host.resolve(timeout)?;
+    let valid_ns = u64::try_from(valid_for.as_nanos()).unwrap_or(u64::MAX).min(RESOLVE_EVERY_NS);
+    addresses.into_iter().find_map(|address| {
         let any: IpAddr = match address {
             SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
             SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
@@ -141,13 +145,18 @@ fn open(address: &SyslogAddress) -> Option<UdpSocket> {
         let socket = UdpSocket::bind((any, 0)).ok()?;
         socket.connect(address).ok()?;
         socket.set_nonblocking(true).ok()?;
-        Some(socket)
+        Some((socket, valid_ns))
     })
 }
 
 fn is_too_large(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::EMSGSIZE)
 }
+
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// While there is an address to send to, a lookup must not take long.
+const REFRESH_TIMEOUT: Duration = Duration::from_secs(2);
 
 const RETRY_FIRST_NS: u64 = 50_000_000;
 const RETRY_CAP_NS: u64 = 5_000_000_000;
