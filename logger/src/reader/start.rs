@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::supervise::Supervisor;
 use super::{Reader, Sources};
-use crate::driver::{ConfigError, Identity, Settings};
+use crate::driver::{ConfigError, Identity, Mode, Settings};
 use crate::launch::{Launch, LaunchError};
 use crate::os;
 use crate::ring::{Amount, Consumer, DropCause, Mapping, Payload, Producer};
@@ -78,6 +78,11 @@ pub(crate) fn run(
     let supervisor = Supervisor::new(setup, Consumer::new(readable), inherited)
         .map_err(system("open the pipes between reader and sender"))?;
     os::set_nice(NICE);
+    if settings.generic.mode == Mode::Blocking {
+        for stream in inherited.into_iter().filter(|&stream| stream >= 0) {
+            os::set_flow_control(stream);
+        }
+    }
     let reader = Reader {
         sources,
         producer: Producer::new(writable),
