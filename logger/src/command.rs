@@ -158,6 +158,11 @@ fn ship(driver: &str, argv0: &str, variable: impl Fn(&'static str) -> Option<Str
             output::complain_to_starter(&text);
             ExitCode::from(EXIT_SENDER)
         }
+        Ok(Outcome::Kept { amount: Amount { lines, bytes }, file }) => {
+            let text = format!("{lines} lines / {bytes} bytes stay in {file} until the next start");
+            output::complain_to_starter(&text);
+            ExitCode::SUCCESS
+        }
         Err(error) => {
             output::complain_to_starter(&report(&error));
             match error {

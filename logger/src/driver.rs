@@ -11,7 +11,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use dockerlogger_manifest::value::{SyslogAddress, parse_bool, parse_duration, parse_size_binary};
-use dockerlogger_manifest::{DriverSpec, Normalized, Problem, Runs, catalog, validate};
+use dockerlogger_manifest::{
+    DriverSpec, Normalized, Problem, ProblemCode, Runs, catalog, validate,
+};
 
 use crate::launch::Launch;
 use crate::local_time::LocalTime;
@@ -23,6 +25,8 @@ use crate::tag::TagError;
 pub(crate) struct Settings {
     pub(crate) driver: Driver,
     pub(crate) generic: Generic,
+    /// The directory of the ring's file; `None`: it is in memory.
+    pub(crate) spool: Option<String>,
 }
 
 /// The options of every driver.
@@ -153,7 +157,14 @@ impl Settings {
             "syslog" => Driver::Syslog(syslog::Options::parse(&options, launch, host)?),
             _ => return Err(ConfigError::Driver { name: name.to_owned() }),
         };
-        Ok(Self { driver, generic: Generic::from_options(&options) })
+        let spool = options.get("spool").map(str::to_owned);
+        if let Some(dir) = spool.as_ref().filter(|dir| !dir.starts_with('/')) {
+            let message =
+                format!("log option \"spool\": \"{dir}\": expected an absolute directory");
+            let (field, code) = ("spool".to_owned(), ProblemCode::Invalid);
+            return Err(ConfigError::Options { problems: vec![Problem { field, code, message }] });
+        }
+        Ok(Self { driver, generic: Generic::from_options(&options), spool })
     }
 }
 

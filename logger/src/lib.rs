@@ -21,7 +21,8 @@
 //! * [`command`] — the command line; `output`, `report` — what it prints.
 //! * [`launch`] — what dockerinit says about the container.
 //! * `reader` — the process that was exec'd: descriptors to ring, supervision.
-//! * `ring` — the shared mapping; `links` — the wake-ups beside it.
+//! * `ring` — the shared mapping; `spool` — the file that it may be; `links` —
+//!   the wake-ups beside it.
 //! * `sender` — the forked child: its loop. `pump` — ring to frames: `lines`
 //!   cuts, [`record`] is what it cuts, `driver` encodes; `tag`, `local_time`
 //!   serve the drivers.
@@ -43,6 +44,9 @@
 mod backoff;
 pub mod command;
 mod driver;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod launch;
 mod lines;
 mod links;
@@ -55,7 +59,10 @@ pub mod record;
 mod report;
 pub mod resolver;
 mod ring;
+#[cfg(test)]
+mod scratch;
 mod sender;
+mod spool;
 mod suspects;
 mod tag;
 mod transport;

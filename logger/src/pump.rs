@@ -97,6 +97,10 @@ impl Pump {
                         self.encode_gap(entry.stream, &gap, batch);
                     }
                 }
+                // Nothing that follows continues a line from before.
+                Payload::Break => {
+                    self.finish(consumer.shared(), batch);
+                }
                 Payload::Bytes(bytes) => {
                     let ended = self.encode_entry(consumer.shared(), &entry, bytes, batch);
                     if !ended {

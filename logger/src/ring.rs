@@ -8,6 +8,7 @@
 //! * [`mapping`] owns the memory; the only `unsafe` part.
 //! * [`handoff`] is the two positions and the wake-up words, over the atomics of
 //!   [`sync`]; [`shared`] what both sides count.
+//! * [`recovery`] says what a ring file still holds; [`slots`] is the carry area.
 //! * [`layout`] says where the next entry goes: pure arithmetic on positions.
 //! * [`account`] says what became of source bytes, and the causes of loss.
 //! * [`producer`] is the reader's side, [`consumer`] the sender's.
@@ -34,7 +35,9 @@ mod handoff;
 mod layout;
 mod mapping;
 mod producer;
+mod recovery;
 mod shared;
+mod slots;
 mod sync;
 #[cfg(test)]
 mod tests;
@@ -46,11 +49,17 @@ pub(crate) use consumer::Consumer;
 pub(crate) use consumer::Entry;
 pub(crate) use consumer::Payload;
 pub(crate) use handoff::Handoff;
-pub(crate) use mapping::Carried;
+pub(crate) use mapping::HANDOVER_AT;
 pub(crate) use mapping::Mapping;
 pub(crate) use producer::Producer;
+pub(crate) use recovery::Damage;
+pub(crate) use recovery::Found;
+#[cfg(any(test, fuzzing))]
+pub(crate) use recovery::check as check_recovery;
+pub(crate) use recovery::recover;
 pub(crate) use shared::Shared;
 pub(crate) use shared::SinkState;
+pub(crate) use slots::Carried;
 
 /// What was dropped of one stream between two entries. Times are nanoseconds
 /// since 1970.

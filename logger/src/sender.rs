@@ -117,8 +117,16 @@ pub(crate) fn run(
                 continue;
             }
         }
+        let mut look_ns = give_up_ns;
+        if give_up_ns.is_some() && consumer.is_file() {
+            // A new logger cannot wake us, and sends what we leave.
+            if consumer.handover_is_wanted() {
+                return SenderEnd::GaveUp;
+            }
+            look_ns = give_up_ns.map(|at_ns| at_ns.min(os::mono_ns() + HANDOVER_LOOK_NS));
+        }
         let wake = if give_up_ns.is_some() { -1 } else { links.wake() };
-        let until = [progress.wait.until_ns, give_up_ns, tail_due_ns.filter(|_| waiting)];
+        let until = [progress.wait.until_ns, look_ns, tail_due_ns.filter(|_| waiting)];
         let until_ns = until.into_iter().flatten().min();
         let reader_gone = wait(wake, Wait { until_ns, ..progress.wait }, links);
         handoff.stop_waiting();
@@ -168,3 +176,6 @@ fn wait(wake: RawFd, wanted: Wait, links: &SenderLinks) -> bool {
 /// Bytes that may be with the sink without its word, in case that the kernel
 /// accepts more than it was told to; bounds the sender's memory.
 const UNDER_WAY_MAX: u64 = 2 << 20;
+
+/// After the reader's death: how often to look whether a new logger waits.
+const HANDOVER_LOOK_NS: u64 = 20_000_000;

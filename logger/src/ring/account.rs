@@ -49,11 +49,13 @@ pub(crate) enum DropCause {
     Oversize,
     /// The record killed the sender again and again.
     Poison,
+    /// It stood in a part of the spool that was damaged.
+    SpoolDamaged,
 }
 
 impl DropCause {
     /// The number of causes.
-    pub(crate) const COUNT: usize = 6;
+    pub(crate) const COUNT: usize = 7;
 
     /// All of them, each at its [`Self::index`].
     pub(crate) const ALL: [Self; Self::COUNT] = [
@@ -63,6 +65,7 @@ impl DropCause {
         Self::Empty,
         Self::Oversize,
         Self::Poison,
+        Self::SpoolDamaged,
     ];
 
     /// Its place in counters, and its number in the ring.
@@ -74,6 +77,7 @@ impl DropCause {
             Self::Empty => 3,
             Self::Oversize => 4,
             Self::Poison => 5,
+            Self::SpoolDamaged => 6,
         }
     }
 
@@ -86,6 +90,7 @@ impl DropCause {
             Self::Empty => "empty",
             Self::Oversize => "too large",
             Self::Poison => "poison",
+            Self::SpoolDamaged => "spool damaged",
         }
     }
 }

@@ -5,9 +5,10 @@
 //! The sender's side of the ring.
 
 use super::handoff::Handoff;
-use super::layout::{ENTRY_HEADER, EntryHeader, Kind, array, header_at, padded};
-use super::mapping::{Carried, Readable};
+use super::layout::{ENTRY_HEADER, EntryHeader, Kind, array, header_at};
+use super::mapping::Readable;
 use super::shared::Shared;
+use super::slots::Carried;
 use super::{Account, Amount, DropCause, Gap};
 use crate::record::Stream;
 
@@ -35,6 +36,8 @@ pub(crate) enum Payload<'a> {
     Bytes(&'a [u8]),
     /// Bytes are missing here.
     Gap(Gap),
+    /// What comes behind it, another run of the container wrote.
+    Break,
 }
 
 impl<'a> Consumer<'a> {
@@ -82,17 +85,16 @@ impl<'a> Consumer<'a> {
             }
             at = header_at(at, self.area.capacity());
             let header = EntryHeader::decode(self.area.published(at, ENTRY_HEADER)?);
-            let len = u64::from(header.len);
-            let next = at + ENTRY_HEADER + padded(len);
+            let next = header.next(at, self.area.capacity());
             if header.kind == Kind::Pad {
                 at = next;
                 continue;
             }
-            let bytes = self.area.published(at + ENTRY_HEADER, len)?;
-            let payload = if header.kind == Kind::Gap {
-                Payload::Gap(gap(bytes))
-            } else {
-                Payload::Bytes(bytes)
+            let bytes = self.area.published(at + ENTRY_HEADER, u64::from(header.len))?;
+            let payload = match header.kind {
+                Kind::Gap => Payload::Gap(gap(bytes)),
+                Kind::Break => Payload::Break,
+                Kind::Bytes | Kind::Pad => Payload::Bytes(bytes),
             };
             return Some(Entry { stream: header.stream, time_ns: header.time_ns, payload, next });
         }
@@ -101,6 +103,16 @@ impl<'a> Consumer<'a> {
     /// The position of the last release.
     pub(crate) fn tail(&self) -> u64 {
         self.area.tail()
+    }
+
+    /// Whether the ring is a file.
+    pub(crate) const fn is_file(&self) -> bool {
+        self.area.is_file()
+    }
+
+    /// Whether the ring is a file that a new logger waits for.
+    pub(crate) fn handover_is_wanted(&self) -> bool {
+        self.area.handover_is_wanted()
     }
 
     /// What became of everything before the last release.

@@ -130,8 +130,21 @@ impl Handoff {
     }
 }
 
-#[cfg(all(test, loom))]
 impl Handoff {
+    /// Where the tail stands in this structure, for who reads it from a file.
+    pub(super) const TAIL_AT: usize = std::mem::offset_of!(Self, tail);
+
+    /// Both positions, before either side exists.
+    pub(super) fn start_at(&self, tail: u64, head: u64) {
+        self.tail.0.store(tail, Ordering::Relaxed);
+        self.head.0.store(head, Ordering::Relaxed);
+        let Words { consumer_waiting, producer_waiting, finished } = &self.words.0;
+        for word in [consumer_waiting, producer_waiting, finished] {
+            word.store(0, Ordering::Relaxed);
+        }
+    }
+
+    #[cfg(all(test, loom))]
     fn new() -> Self {
         Self {
             head: Line(AtomicU64::new(0)),

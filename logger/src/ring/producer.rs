@@ -51,6 +51,12 @@ impl<'a> Producer<'a> {
         self.area.head() - self.area.tail()
     }
 
+    /// Where the next entry goes, or a pad before it.
+    #[cfg(test)]
+    pub(crate) fn position(&self) -> u64 {
+        self.area.head()
+    }
+
     /// Data bytes of the ring.
     pub(crate) const fn capacity(&self) -> u64 {
         self.area.capacity()
@@ -151,23 +157,80 @@ impl<'a> Producer<'a> {
         true
     }
 
+    /// Counts what was found in a spool as if it had been read now.
+    pub(crate) fn count_recovered(&mut self, held: Amount) {
+        let shared = self.shared();
+        count(&shared.recovered_bytes, held.bytes);
+        count(&shared.recovered_lines, held.lines);
+        count(&shared.bytes_read, held.bytes);
+        count(&shared.lines_read, held.lines);
+    }
+
+    /// Counts what was there once and could not be kept.
+    pub(crate) fn note_loss(&mut self, lost: Amount, time_ns: u64, cause: DropCause) {
+        let (index, shared) = (cause.index(), self.shared());
+        count(&shared.bytes_read, lost.bytes);
+        count(&shared.lines_read, lost.lines);
+        count(&shared.dropped_bytes[index], lost.bytes);
+        count(&shared.dropped_lines[index], lost.lines);
+        self.mark_gap(
+            Stream::Stdout,
+            Gap {
+                lines: lost.lines,
+                bytes: lost.bytes,
+                first_ns: time_ns,
+                last_ns: time_ns,
+                cause,
+            },
+        );
+    }
+
+    /// A marker for what was counted elsewhere goes out before the next entry.
+    pub(crate) fn mark_gap(&mut self, stream: Stream, more: Gap) {
+        match &mut self.gaps[usize::from(stream == Stream::Stderr)] {
+            Some(gap) => {
+                gap.lines += more.lines;
+                gap.bytes += more.bytes;
+                gap.last_ns = more.last_ns;
+            }
+            gap => *gap = Some(more),
+        }
+    }
+
+    /// What comes next, another run of the container wrote: whatever line is
+    /// open ends here. False when there is no room for that.
+    pub(crate) fn mark_break(&mut self, time_ns: u64) -> bool {
+        let place = place(self.area.head(), self.area.tail(), self.area.capacity(), 0, 0);
+        let Some(place) = place else { return false };
+        self.finish_entry(place, Kind::Break, 0, Stream::Stdout, time_ns);
+        true
+    }
+
     /// Writes the headers of an entry whose payload is in place, and publishes.
     fn finish_entry(&mut self, place: Place, kind: Kind, len: u64, stream: Stream, time_ns: u64) {
         let head = self.area.head();
-        let skipped = place.at - head;
-        if skipped >= ENTRY_HEADER {
-            let len = u32::try_from(skipped - ENTRY_HEADER).unwrap_or(u32::MAX);
-            let pad = EntryHeader { len, kind: Kind::Pad, stream, time_ns };
-            if let Some(bytes) = self.area.free_mut(head, ENTRY_HEADER) {
-                bytes.copy_from_slice(&pad.encode());
-            }
+        if place.at - head >= ENTRY_HEADER {
+            self.write_header(
+                head,
+                EntryHeader { len: 0, kind: Kind::Pad, stream, time_ns, seal: 0 },
+            );
         }
         let len_field = u32::try_from(len).unwrap_or(u32::MAX);
-        let header = EntryHeader { len: len_field, kind, stream, time_ns };
-        if let Some(bytes) = self.area.free_mut(place.at, ENTRY_HEADER) {
+        self.write_header(place.at, EntryHeader { len: len_field, kind, stream, time_ns, seal: 0 });
+        self.area.publish(place.at + ENTRY_HEADER + padded(len));
+    }
+
+    /// The checksum is for who finds the entry in a file; without one, nobody.
+    fn write_header(&mut self, at: u64, mut header: EntryHeader) {
+        let generation = self.area.generation();
+        if generation != 0
+            && let Some(payload) = self.area.free_mut(at + ENTRY_HEADER, header.len.into())
+        {
+            header = header.sealed(generation, at, payload);
+        }
+        if let Some(bytes) = self.area.free_mut(at, ENTRY_HEADER) {
             bytes.copy_from_slice(&header.encode());
         }
-        self.area.publish(place.at + ENTRY_HEADER + padded(len));
     }
 }
 

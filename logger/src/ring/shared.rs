@@ -34,6 +34,10 @@ pub(crate) struct Shared {
     pub(crate) sent_records: AtomicU64,
     /// Their bytes.
     pub(crate) sent_bytes: AtomicU64,
+    /// Of what was read, the part that was found in the spool at the start.
+    pub(crate) recovered_bytes: AtomicU64,
+    /// Newlines in it.
+    pub(crate) recovered_lines: AtomicU64,
     /// Senders started after the first.
     pub(crate) sender_restarts: AtomicU64,
     /// The record that the sender is at work on: its entry's position and one,
@@ -49,6 +53,44 @@ pub(crate) enum SinkState {
 }
 
 impl Shared {
+    /// Forgets what a former run counted.
+    pub(super) fn clear(&self) {
+        let Self {
+            sink,
+            bytes_read,
+            lines_read,
+            reads,
+            dropped_bytes,
+            dropped_reads,
+            dropped_lines,
+            delivered_bytes,
+            delivered_lines,
+            sent_records,
+            sent_bytes,
+            recovered_bytes,
+            recovered_lines,
+            sender_restarts,
+            work,
+        } = self;
+        sink.store(0, Ordering::Relaxed);
+        let single = [
+            bytes_read,
+            lines_read,
+            reads,
+            delivered_bytes,
+            delivered_lines,
+            sent_records,
+            sent_bytes,
+            recovered_bytes,
+            recovered_lines,
+            sender_restarts,
+        ];
+        let by_cause = [dropped_bytes, dropped_reads, dropped_lines];
+        for counter in single.into_iter().chain(by_cause.into_iter().flatten()).chain(work) {
+            counter.store(0, Ordering::Relaxed);
+        }
+    }
+
     pub(crate) fn sink(&self) -> SinkState {
         if self.sink.load(Ordering::Relaxed) == 0 { SinkState::Up } else { SinkState::Down }
     }

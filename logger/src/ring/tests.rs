@@ -32,6 +32,7 @@ fn found(entry: &consumer::Entry<'_>) -> Expected {
     match &entry.payload {
         Payload::Bytes(bytes) => Expected::Bytes(entry.stream, entry.time_ns, bytes.to_vec()),
         Payload::Gap(gap) => Expected::Gap(entry.stream, *gap),
+        Payload::Break => panic!("nobody marked a break"),
     }
 }
 
