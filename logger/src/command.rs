@@ -14,7 +14,7 @@ use crate::launch::{self, Launch};
 use crate::output;
 use crate::reader::{self, Outcome, StartError};
 use crate::report::report;
-use crate::ring::Undelivered;
+use crate::ring::Amount;
 
 /// What the arguments ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,8 +63,8 @@ usage: logger DRIVER            ship a container's output (started by dockerinit
 
 Descriptors 3 and 4 are the container's output and errors; the DOCKERLOG_*
 variables describe the container. Exit status: 0 drained, 1 lines left
-undelivered, 64 usage, 71 the system lacks memory or descriptors at the start,
-78 configuration.
+undelivered, 64 usage, 70 the sending process died and on-failure=kill, 71 the
+system lacks memory or descriptors at the start, 78 configuration.
 
 example: DOCKERLOG_CONFIG='{\"syslog-address\":\"tcp://localhost:514\"}' \\
          logger syslog 3< <(echo hello) 4</dev/null";
@@ -73,6 +73,9 @@ example: DOCKERLOG_CONFIG='{\"syslog-address\":\"tcp://localhost:514\"}' \\
 const EXIT_LEFT: u8 = 1;
 /// Exit status: the arguments (EX_USAGE).
 const EXIT_USAGE: u8 = 64;
+/// Exit status: the sender died, and the container was to end with it
+/// (EX_SOFTWARE).
+const EXIT_SENDER: u8 = 70;
 /// Exit status: no memory or descriptors at the start (EX_OSERR).
 const EXIT_SYSTEM: u8 = 71;
 /// Exit status: a configuration that can never work (EX_CONFIG).
@@ -142,12 +145,23 @@ pub fn run(
 fn ship(driver: &str, argv0: &str, variable: impl Fn(&'static str) -> Option<String>) -> ExitCode {
     match reader::run(driver, argv0, variable) {
         Ok(Outcome::Drained) => ExitCode::SUCCESS,
-        Ok(Outcome::Left(Undelivered { lines, bytes })) => {
-            let text = format!(
-                "{lines} lines / {bytes} bytes left undelivered when drain-timeout had passed"
-            );
+        Ok(Outcome::Left(Amount { lines, bytes })) => {
+            let text = format!("{lines} lines / {bytes} bytes left undelivered at the end");
             output::complain_to_starter(&text);
             ExitCode::from(EXIT_LEFT)
+        }
+        Ok(Outcome::SenderDied(Amount { lines, bytes })) => {
+            let text = format!(
+                "the sending process died, and on-failure=kill ends the container; \
+                 {lines} lines / {bytes} bytes left undelivered"
+            );
+            output::complain_to_starter(&text);
+            ExitCode::from(EXIT_SENDER)
+        }
+        Ok(Outcome::Kept { amount: Amount { lines, bytes }, file }) => {
+            let text = format!("{lines} lines / {bytes} bytes stay in {file} until the next start");
+            output::complain_to_starter(&text);
+            ExitCode::SUCCESS
         }
         Err(error) => {
             output::complain_to_starter(&report(&error));

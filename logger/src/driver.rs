@@ -10,8 +10,10 @@ pub(crate) mod syslog;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use dockerlogger_manifest::value::{SyslogAddress, parse_duration, parse_size_binary};
-use dockerlogger_manifest::{DriverSpec, Normalized, Problem, Runs, catalog, validate};
+use dockerlogger_manifest::value::{SyslogAddress, parse_bool, parse_duration, parse_size_binary};
+use dockerlogger_manifest::{
+    DriverSpec, Normalized, Problem, ProblemCode, Runs, catalog, validate,
+};
 
 use crate::launch::Launch;
 use crate::local_time::LocalTime;
@@ -23,6 +25,8 @@ use crate::template::TemplateError;
 pub(crate) struct Settings {
     pub(crate) driver: Driver,
     pub(crate) generic: Generic,
+    /// The directory of the ring's file; `None`: it is in memory.
+    pub(crate) spool: Option<String>,
 }
 
 /// The options of every driver.
@@ -33,6 +37,30 @@ pub(crate) struct Generic {
     pub(crate) buffer_bytes: usize,
     /// How long to go on after the container's output has ended.
     pub(crate) drain: Duration,
+    pub(crate) on_failure: OnFailure,
+    /// How long a line may stay unterminated; `None`: until the end.
+    pub(crate) flush: Option<Duration>,
+    pub(crate) cut: Cut,
+}
+
+/// What the reader does when a sender has died.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OnFailure {
+    /// Starts another.
+    Restart,
+    /// Ends, and with that the container.
+    Kill,
+    /// Reads on, and counts.
+    Ignore,
+}
+
+/// Where a line that is too long may be cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cut {
+    /// Anywhere.
+    Bytes,
+    /// Not inside a character of UTF-8.
+    Characters,
 }
 
 /// What happens when the ring is full.
@@ -138,7 +166,14 @@ impl Settings {
             "syslog" => Driver::Syslog(syslog::Options::parse(&options, launch, host)?),
             _ => return Err(ConfigError::Driver { name: name.to_owned() }),
         };
-        Ok(Self { driver, generic: Generic::from_options(&options) })
+        let spool = options.get("spool").map(str::to_owned);
+        if let Some(dir) = spool.as_ref().filter(|dir| !dir.starts_with('/')) {
+            let message =
+                format!("log option \"spool\": \"{dir}\": expected an absolute directory");
+            let (field, code) = ("spool".to_owned(), ProblemCode::Invalid);
+            return Err(ConfigError::Options { problems: vec![Problem { field, code, message }] });
+        }
+        Ok(Self { driver, generic: Generic::from_options(&options), spool })
     }
 }
 
@@ -147,11 +182,20 @@ impl Generic {
     fn from_options(options: &Normalized) -> Self {
         let size = options.get("max-buffer-size").and_then(|size| parse_size_binary(size).ok());
         let drain = options.get("drain-timeout").and_then(|drain| parse_duration(drain).ok());
+        let flush = options.get("flush-interval").and_then(|flush| parse_duration(flush).ok());
+        let characters = options.get("split-utf8").and_then(|split| parse_bool(split).ok());
         let blocking = options.get("mode") == Some("blocking");
         Self {
             mode: if blocking { Mode::Blocking } else { Mode::NonBlocking },
             buffer_bytes: size.and_then(|size| usize::try_from(size).ok()).unwrap_or(1 << 20),
             drain: drain.unwrap_or(Duration::from_secs(5)),
+            on_failure: match options.get("on-failure") {
+                Some("kill") => OnFailure::Kill,
+                Some("ignore") => OnFailure::Ignore,
+                _ => OnFailure::Restart,
+            },
+            flush,
+            cut: if characters == Some(true) { Cut::Characters } else { Cut::Bytes },
         }
     }
 }
@@ -215,15 +259,32 @@ mod tests {
             mode: Mode::NonBlocking,
             buffer_bytes: 1 << 20,
             drain: Duration::from_secs(5),
+            on_failure: OnFailure::Restart,
+            flush: None,
+            cut: Cut::Bytes,
         };
         assert_eq!(settings.generic, default);
         let settings = parse(
             "syslog",
-            &[address, ("mode", "blocking"), ("max-buffer-size", "64k"), ("drain-timeout", "0s")],
+            &[
+                address,
+                ("mode", "blocking"),
+                ("max-buffer-size", "64k"),
+                ("drain-timeout", "0s"),
+                ("on-failure", "ignore"),
+                ("flush-interval", "250ms"),
+                ("split-utf8", "true"),
+            ],
         )
         .unwrap();
-        let chosen =
-            Generic { mode: Mode::Blocking, buffer_bytes: 64 << 10, drain: Duration::ZERO };
+        let chosen = Generic {
+            mode: Mode::Blocking,
+            buffer_bytes: 64 << 10,
+            drain: Duration::ZERO,
+            on_failure: OnFailure::Ignore,
+            flush: Some(Duration::from_millis(250)),
+            cut: Cut::Characters,
+        };
         assert_eq!(settings.generic, chosen);
     }
 

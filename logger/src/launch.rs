@@ -40,6 +40,11 @@ pub struct Launch {
     pub env: Vec<String>,
     /// `TZ`, which dockerinit does not set.
     pub time_zone: Option<String>,
+    /// `DOCKERLOGGER_TEST_POISON`: the sender aborts at this line. Only in builds
+    /// with debug assertions, which a release is not: the tests need a record
+    /// that kills, and none is known.
+    #[cfg(debug_assertions)]
+    pub test_poison: Option<String>,
     /// The base name under which this program was started.
     pub argv0: String,
 }
@@ -106,6 +111,8 @@ impl Launch {
             labels: parse_options("DOCKERLOG_LABELS", &text("DOCKERLOG_LABELS"))?,
             env: parse_list("DOCKERLOG_ENV", &text("DOCKERLOG_ENV"))?,
             time_zone: variable("TZ"),
+            #[cfg(debug_assertions)]
+            test_poison: variable("DOCKERLOGGER_TEST_POISON"),
             argv0: argv0.rsplit('/').next().unwrap_or_default().to_owned(),
         })
     }

@@ -21,12 +21,14 @@
 //! * [`command`] — the command line; `output`, `report` — what it prints.
 //! * [`launch`] — what dockerinit says about the container.
 //! * `reader` — the process that was exec'd: descriptors to ring, supervision.
-//! * `ring` — the shared mapping; `links` — the wake-ups beside it.
+//! * `ring` — the shared mapping; `spool` — the file that it may be; `links` —
+//!   the wake-ups beside it.
 //! * `sender` — the forked child: its loop. `pump` — ring to frames: `lines`
 //!   cuts, [`record`] is what it cuts, `driver` encodes; [`template`]
 //!   (tags), [`attributes`], `local_time` serve the drivers.
-//! * `window` — frames sent and not yet taken; `transport` — sockets; [`resolver`] —
-//!   names to addresses; `backoff`.
+//! * `suspects` — records that kill senders, and are left out in the end.
+//! * `window` — frames sent and not yet taken; `transport` — sockets; [`resolver`]
+//!   — names; `backoff`.
 //! * `os` — system calls.
 //!
 //! Invariants: after its start the reader allocates nothing, formats nothing and
@@ -36,13 +38,16 @@
 //! only `output` prints, `unsafe` is in `os` and `ring/mapping.rs` alone.
 //!
 //! Exit status: 0 everything kept was delivered; 1 lines were left undelivered
-//! when `drain-timeout` had passed; 64 arguments; 71 no memory or descriptors at
-//! the start; 78 a configuration that can never work.
+//! at the end; 64 arguments; 70 the sender died and `on-failure=kill`; 71 no
+//! memory or descriptors at the start; 78 a configuration that can never work.
 
 pub mod attributes;
 mod backoff;
 pub mod command;
 mod driver;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod launch;
 mod lines;
 mod links;
@@ -55,7 +60,11 @@ pub mod record;
 mod report;
 pub mod resolver;
 mod ring;
+#[cfg(test)]
+mod scratch;
 mod sender;
+mod spool;
+mod suspects;
 pub mod template;
 mod transport;
 mod window;

@@ -5,10 +5,12 @@
 //! Bytes to lines: what Docker's copier does, for one stream. Pure.
 //!
 //! Only `\n` ends a line; every other byte is data. A line of `limit` bytes or
-//! more goes out in pieces of exactly `limit` bytes, cut at bytes; the piece
-//! that the newline ends may be empty. What the end of the stream leaves
-//! unterminated is a piece too, and not marked as the last.
+//! more goes out in pieces of exactly `limit` bytes, or up to three bytes less
+//! where no character of UTF-8 may be cut; the piece that the newline ends may be
+//! empty. What the end of the stream leaves unterminated is a piece too, and not
+//! marked as the last; so is a tail that is flushed while its line goes on.
 
+use crate::driver::Cut;
 use crate::record::{Piece, Record, Stream};
 use crate::ring::Carried;
 
@@ -17,10 +19,13 @@ use crate::ring::Carried;
 pub(crate) struct Splitter {
     stream: Stream,
     limit: usize,
+    cut: Cut,
     /// Start of a line whose end has not been read; shorter than `limit`.
     held: Vec<u8>,
-    /// `held` was handed out and is to be emptied.
-    spent: bool,
+    /// So much at the front of `held` was handed out and is to be forgotten.
+    spent: usize,
+    /// When the first byte of `held` was read.
+    held_ns: u64,
     /// The line being sent in pieces.
     line: Option<LongLine>,
     next_id: u64,
@@ -33,15 +38,31 @@ struct LongLine {
     first_ns: u64,
 }
 
+/// What becomes of a line of which a tail is flushed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flush {
+    /// No more will come, or bytes are missing behind it.
+    Ends,
+    /// What comes behind it are further pieces.
+    GoesOn,
+}
+
 impl Splitter {
-    /// A splitter that makes pieces of `limit` bytes and goes on from `carried`.
-    pub(crate) fn new(stream: Stream, limit: usize, carried: Carried, id_seed: u64) -> Self {
+    /// A splitter that makes pieces of `limit` bytes, at least 4, and goes on
+    /// from `carried`.
+    pub(crate) fn new(
+        stream: Stream,
+        (limit, cut): (usize, Cut),
+        carried: Carried,
+        id_seed: u64,
+    ) -> Self {
         let line = (carried.ordinal > 0).then_some(LongLine {
             id: carried.id,
             ordinal: carried.ordinal,
             first_ns: carried.first_ns,
         });
-        Self { stream, limit, held: carried.bytes, spent: false, line, next_id: id_seed }
+        let (held, held_ns) = (carried.bytes, carried.first_ns);
+        Self { stream, limit, cut, held, spent: 0, held_ns, line, next_id: id_seed }
     }
 
     /// The next record of `bytes`, which were read at `time_ns`; moves the front
@@ -61,34 +82,65 @@ impl Splitter {
             return Some(self.record(front, piece, time_ns));
         }
         if window.len() == room {
-            let (front, rest) = bytes.split_at(room);
-            *bytes = rest;
+            let back = self.cut_back(window);
             let piece = self.next_piece(time_ns);
+            if back > room {
+                // The character began in what is held.
+                self.held.extend_from_slice(window);
+                *bytes = &bytes[room..];
+                self.spent = self.limit - back;
+                self.held_ns = time_ns;
+                let (piece, time_ns) = (Some(piece.0), piece.1);
+                let text = &self.held[..self.spent];
+                return Some(Record { stream: self.stream, time_ns, text, piece });
+            }
+            let (front, rest) = bytes.split_at(room - back);
+            *bytes = rest;
             return Some(self.record(front, Some(piece), time_ns));
+        }
+        if self.held.is_empty() {
+            self.held_ns = time_ns;
         }
         self.held.extend_from_slice(bytes);
         *bytes = &[];
         None
     }
 
-    /// What is held without an end, as a piece: the stream has ended, or bytes
-    /// are missing behind it.
-    pub(crate) fn flush(&mut self, time_ns: u64) -> Option<Record<'_>> {
+    /// What is held without an end, as a piece.
+    pub(crate) fn flush(&mut self, time_ns: u64, flush: Flush) -> Option<Record<'_>> {
         self.forget_spent();
-        if self.held.is_empty() {
+        let piece = (!self.held.is_empty()).then(|| self.next_piece(time_ns));
+        if flush == Flush::Ends {
             self.line = None;
-            return None;
         }
-        let piece = self.next_piece(time_ns);
+        Some(self.record(&[], Some(piece?), time_ns))
+    }
+
+    /// When the first byte was read of a line whose end has not been; `None`:
+    /// there is none.
+    pub(crate) fn held_since_ns(&self) -> Option<u64> {
+        (self.held_bytes() > 0).then_some(self.held_ns)
+    }
+
+    /// Forgets what is held, and the line it belongs to; says how much it was.
+    pub(crate) fn abandon(&mut self) -> u64 {
+        self.forget_spent();
+        let bytes = self.held.len() as u64;
+        self.held.clear();
         self.line = None;
-        Some(self.record(&[], Some(piece), time_ns))
+        bytes
+    }
+
+    /// Bytes of a line whose end has not been read.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.held.len() - self.spent
     }
 
     /// What a successor needs to go on here.
     pub(crate) fn carried(&self) -> Carried {
-        let bytes = if self.spent { Vec::new() } else { self.held.clone() };
+        let bytes = self.held[self.spent..].to_vec();
         let (id, ordinal, first_ns) =
-            self.line.map_or((0, 0, 0), |line| (line.id, line.ordinal, line.first_ns));
+            self.line.map_or((0, 0, self.held_ns), |line| (line.id, line.ordinal, line.first_ns));
         Carried { bytes, ordinal, id, first_ns }
     }
 
@@ -106,7 +158,7 @@ impl Splitter {
             front
         } else {
             self.held.extend_from_slice(front);
-            self.spent = true;
+            self.spent = self.held.len();
             &self.held
         };
         Record { stream: self.stream, time_ns, text, piece }
@@ -132,12 +184,32 @@ impl Splitter {
     }
 
     fn forget_spent(&mut self) {
-        if self.spent {
-            self.held.clear();
-            self.spent = false;
+        if self.spent > 0 {
+            self.held.drain(..self.spent);
+            self.spent = 0;
             // A long line must not keep its memory for good.
             self.held.shrink_to(4096);
         }
+    }
+
+    /// How many bytes before the end of a piece that `window` makes full it is to
+    /// be cut.
+    fn cut_back(&self, window: &[u8]) -> usize {
+        if self.cut == Cut::Bytes {
+            return 0;
+        }
+        let piece = self.held.iter().chain(window).rev();
+        for (back, byte) in (1..=3).zip(piece) {
+            let len = match byte {
+                0x80..=0xBF => continue,
+                0xC2..=0xDF => 2,
+                0xE0..=0xEF => 3,
+                0xF0..=0xF4 => 4,
+                _ => return 0,
+            };
+            return if len > back { back } else { 0 };
+        }
+        0
     }
 }
 
@@ -157,7 +229,12 @@ mod tests {
 
     /// The records of `reads`, the n-th of which happened at time n.
     fn split(limit: usize, reads: &[&[u8]]) -> Vec<Seen> {
-        let mut splitter = Splitter::new(Stream::Stdout, limit, Carried::default(), 1);
+        split_at(limit, Cut::Bytes, reads)
+    }
+
+    fn split_at(limit: usize, cut: Cut, reads: &[&[u8]]) -> Vec<Seen> {
+        let shape = (limit, cut);
+        let mut splitter = Splitter::new(Stream::Stdout, shape, Carried::default(), 1);
         let mut all = Vec::new();
         let mut now = 0;
         for read in reads {
@@ -166,12 +243,12 @@ mod tests {
             loop {
                 // Going on from what is carried must make no difference.
                 let carried = splitter.carried();
-                splitter = Splitter::new(Stream::Stdout, limit, carried, 1);
+                splitter = Splitter::new(Stream::Stdout, shape, carried, 1);
                 let Some(record) = splitter.next_record(&mut bytes, now) else { break };
                 all.push(seen(record));
             }
         }
-        all.extend(splitter.flush(now + 1).map(seen));
+        all.extend(splitter.flush(now + 1, Flush::Ends).map(seen));
         all
     }
 
@@ -217,7 +294,7 @@ mod tests {
 
     #[test]
     fn the_pieces_of_a_line_share_identity_and_time() {
-        let mut splitter = Splitter::new(Stream::Stderr, 4, Carried::default(), 9);
+        let mut splitter = Splitter::new(Stream::Stderr, (4, Cut::Bytes), Carried::default(), 9);
         let mut ids = Vec::new();
         for (time, read) in [(1, b"abcdef".as_slice()), (2, b"ghij\nklmnop\n")] {
             let mut bytes = read;
@@ -237,5 +314,50 @@ mod tests {
             (second, 2, true, 2),
         ];
         assert_eq!(ids, want);
+    }
+
+    #[test]
+    fn characters_are_not_cut() {
+        let text = "aé€😀é€😀bcd€€é\n";
+        for limit in 4..12 {
+            for step in 1..10 {
+                let reads: Vec<&[u8]> = text.as_bytes().chunks(step).collect();
+                let got = split_at(limit, Cut::Characters, &reads);
+                let whole: Vec<u8> = got.iter().flat_map(|seen| seen.0.clone()).collect();
+                assert_eq!(whole, text.trim_end().as_bytes(), "limit {limit}, reads of {step}");
+                for (piece, ordinal, ..) in &got {
+                    assert!(std::str::from_utf8(piece).is_ok(), "{piece:?}: {limit}, {step}");
+                    assert!(piece.len() <= limit && *ordinal > 0);
+                }
+                let long = got.iter().rev().skip(1).all(|seen| seen.0.len() + 3 >= limit);
+                assert!(long, "limit {limit}, reads of {step}: {got:?}");
+            }
+        }
+        // What is no text is cut like bytes.
+        for bytes in [[0xFF; 8], [0x80; 8], [b'a'; 8]] {
+            let got = split_at(4, Cut::Characters, &[&bytes, b"\n"]);
+            let lens: Vec<usize> = got.iter().map(|seen| seen.0.len()).collect();
+            assert_eq!(lens, [4, 4, 0]);
+        }
+    }
+
+    #[test]
+    fn a_flushed_tail_goes_on_in_further_pieces() {
+        let mut splitter = Splitter::new(Stream::Stdout, (8, Cut::Bytes), Carried::default(), 1);
+        assert_eq!(splitter.flush(1, Flush::GoesOn), None);
+        let mut feed = |read: &[u8], time_ns: u64| {
+            let mut bytes = read;
+            let mut all = Vec::new();
+            while let Some(record) = splitter.next_record(&mut bytes, time_ns) {
+                all.push(seen(record));
+            }
+            let since = splitter.held_since_ns();
+            all.extend(splitter.flush(time_ns + 1, Flush::GoesOn).map(seen));
+            (all, since)
+        };
+        assert_eq!(feed(b"ask", 10), (vec![(b"ask".to_vec(), 1, false, 11)], Some(10)));
+        assert_eq!(feed(b"? ", 20), (vec![(b"? ".to_vec(), 2, false, 11)], Some(20)));
+        let want = vec![(b"yes".to_vec(), 3, true, 11), whole(b"next", 30)];
+        assert_eq!(feed(b"yes\nnext\n", 30), (want, None));
     }
 }

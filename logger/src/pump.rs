@@ -5,11 +5,12 @@
 //! Ring to frames: entries are split into records, records encoded into batches.
 //! No I/O and no clock.
 
-use crate::driver::Encoder;
-use crate::lines::Splitter;
+use crate::driver::{Cut, Encoder};
+use crate::lines::{Flush, Splitter};
 use crate::local_time::{LocalTime, push_padded};
 use crate::record::{Record, Stream};
-use crate::ring::{Carried, Consumer, Gap, Payload};
+use crate::ring::{Amount, Carried, Consumer, DropCause, Entry, Gap, Payload, Shared};
+use crate::suspects::{Spot, Suspects, Verdict};
 use crate::window::{Batch, Checkpoint};
 
 /// The size in bytes at which a batch is sent.
@@ -19,35 +20,64 @@ pub(crate) const BATCH_BYTES: usize = 64 << 10;
 #[derive(Debug)]
 pub(crate) struct Pump {
     splitters: [Splitter; 2],
-    encoder: Encoder,
-    local_time: LocalTime,
+    writer: Writer,
+    /// Records that killed senders.
+    pub(crate) suspects: Suspects,
     /// The entry to go on with, and how much of it is done.
     position: u64,
     done: usize,
-    /// Read time of the last entry, for what is flushed at the end.
+    /// Read time of the last entry.
     last_ns: u64,
+    /// Bytes of the entries that are done, and what was carried to here: each
+    /// must be in a batch's account or held.
+    entered: u64,
+    accounted: u64,
 }
 
 impl Pump {
-    /// A pump that goes on at `position` with what was carried over it.
+    /// A pump that makes pieces of this `shape` (limit in bytes, where to cut) and
+    /// goes on at `position` with what was carried over it.
     pub(crate) fn new(
         encoder: Encoder,
-        piece_limit: usize,
+        shape: (usize, Cut),
         local_time: LocalTime,
         (position, carried): (u64, [Carried; 2]),
         id_seed: u64,
     ) -> Self {
+        let entered = carried.iter().map(|carried| carried.bytes.len() as u64).sum();
         let [stdout, stderr] = carried;
         let splitters = [
-            Splitter::new(Stream::Stdout, piece_limit, stdout, id_seed),
-            Splitter::new(Stream::Stderr, piece_limit, stderr, !id_seed),
+            Splitter::new(Stream::Stdout, shape, stdout, id_seed),
+            Splitter::new(Stream::Stderr, shape, stderr, !id_seed),
         ];
-        Self { splitters, encoder, local_time, position, done: 0, last_ns: 0 }
+        Self {
+            splitters,
+            writer: Writer::new(encoder, local_time),
+            suspects: Suspects::default(),
+            position,
+            done: 0,
+            last_ns: 0,
+            entered,
+            accounted: 0,
+        }
+    }
+
+    /// Makes the sender die at this line.
+    #[cfg(debug_assertions)]
+    pub(crate) fn set_test_poison(&mut self, line: Option<&str>) {
+        self.writer.test_poison = line.map(|line| line.as_bytes().to_vec());
     }
 
     /// Whether the ring holds more.
     pub(crate) fn has_input(&self, consumer: &Consumer<'_>) -> bool {
         consumer.entry(self.position).is_some()
+    }
+
+    /// Whether the ring holds more that may be encoded while earlier records are
+    /// `under_way`: an entry that may kill is entered when none is.
+    pub(crate) fn may_go_on(&self, consumer: &Consumer<'_>, under_way: bool) -> bool {
+        let gated = under_way && self.suspects.gate() == Some(self.position);
+        !gated && self.has_input(consumer)
     }
 
     /// Fills `batch` until it is full or the ring is empty; true if an entry was
@@ -56,45 +86,145 @@ impl Pump {
     pub(crate) fn fill(&mut self, consumer: &Consumer<'_>, batch: &mut Batch) -> bool {
         let began_inside = self.done > 0;
         let start = self.position;
+        let before = batch.account.source().bytes;
         while let Some(entry) = consumer.entry(self.position) {
             self.last_ns = entry.time_ns;
             match entry.payload {
-                Payload::Gap(gap) => self.encode_gap(entry.stream, &gap, batch),
-                Payload::Bytes(bytes) => {
-                    let mut rest = bytes.get(self.done..).unwrap_or_default();
-                    let splitter = &mut self.splitters[usize::from(entry.stream == Stream::Stderr)];
-                    while let Some(record) = splitter.next_record(&mut rest, entry.time_ns) {
-                        encode(&mut self.encoder, &record, batch);
-                        if batch.bytes.len() >= BATCH_BYTES && !rest.is_empty() {
-                            self.done = bytes.len() - rest.len();
-                            return true;
-                        }
+                Payload::Gap(gap) => {
+                    let spot = Spot { position: self.position, offset: 0 };
+                    consumer.shared().set_work(Some(spot));
+                    if self.suspects.verdict(spot) == Verdict::Send {
+                        self.encode_gap(entry.stream, &gap, batch);
                     }
+                }
+                // Nothing that follows continues a line from before.
+                Payload::Break => {
+                    self.finish(consumer.shared(), batch);
+                }
+                Payload::Bytes(bytes) => {
+                    let ended = self.encode_entry(consumer.shared(), &entry, bytes, batch);
+                    if !ended {
+                        self.accounted += batch.account.source().bytes - before;
+                        consumer.shared().set_work(None);
+                        return true;
+                    }
+                    self.entered += bytes.len() as u64;
                 }
             }
             self.position = entry.next;
             self.done = 0;
-            if batch.bytes.len() >= BATCH_BYTES / 2 || began_inside {
+            let gated = self.suspects.gate() == Some(self.position);
+            if batch.bytes.len() >= BATCH_BYTES / 2 || began_inside || gated {
                 break;
             }
         }
+        consumer.shared().set_work(None);
+        self.accounted += batch.account.source().bytes - before;
+        debug_assert_eq!(self.entered, self.accounted + self.held_bytes());
         if self.position != start {
             batch.checkpoint = Some(self.checkpoint());
         }
         self.position != start
     }
 
-    /// Flushes unterminated lines, when no further entry will come. True if
-    /// there were any.
-    pub(crate) fn finish(&mut self, batch: &mut Batch) -> bool {
-        let mut any = false;
-        for splitter in &mut self.splitters {
-            if let Some(record) = splitter.flush(self.last_ns) {
-                encode(&mut self.encoder, &record, batch);
-                any = true;
+    /// Encodes the rest of an entry; false if the batch was full first.
+    fn encode_entry(
+        &mut self,
+        shared: &Shared,
+        entry: &Entry<'_>,
+        bytes: &[u8],
+        batch: &mut Batch,
+    ) -> bool {
+        let mut rest = bytes.get(self.done..).unwrap_or_default();
+        let splitter = &mut self.splitters[usize::from(entry.stream == Stream::Stderr)];
+        while !rest.is_empty() {
+            let offset = bytes.len() - rest.len();
+            let spot = Spot { position: self.position, offset: offset as u64 };
+            shared.set_work(Some(spot));
+            let verdict = self.suspects.verdict(spot);
+            if verdict == Verdict::Send {
+                let Some(record) = splitter.next_record(&mut rest, entry.time_ns) else { break };
+                self.writer.write(&record, batch);
+            } else {
+                let line = memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
+                let end = if verdict == Verdict::LeaveOut { line } else { rest.len() };
+                let (bad, good) = rest.split_at(end);
+                rest = good;
+                let mut lost = Amount::of(bad);
+                lost.bytes += splitter.abandon();
+                self.writer.leave_out(lost, entry.time_ns, batch);
+            }
+            if batch.bytes.len() >= BATCH_BYTES && !rest.is_empty() {
+                self.done = bytes.len() - rest.len();
+                return false;
             }
         }
-        any
+        true
+    }
+
+    /// Flushes unterminated lines, when no further entry will come. True if
+    /// there were any.
+    pub(crate) fn finish(&mut self, shared: &Shared, batch: &mut Batch) -> bool {
+        self.flush(shared, batch, Flush::Ends, |_| true)
+    }
+
+    /// How long until an unterminated tail has waited for `interval_ns`; 0: one
+    /// has. `now_ns` is of the clock that reads are stamped with.
+    pub(crate) fn tail_due_in_ns(&self, now_ns: u64, interval_ns: u64) -> Option<u64> {
+        let due_in_ns = |since_ns: u64| {
+            // A clock that was set back says nothing: better too early.
+            let waited_ns = now_ns.checked_sub(since_ns).unwrap_or(interval_ns);
+            interval_ns.saturating_sub(waited_ns)
+        };
+        self.splitters.iter().filter_map(Splitter::held_since_ns).map(due_in_ns).min()
+    }
+
+    /// Sends the tails that have waited for `interval_ns`; their lines go on.
+    pub(crate) fn flush_tails(
+        &mut self,
+        shared: &Shared,
+        now_ns: u64,
+        interval_ns: u64,
+        batch: &mut Batch,
+    ) {
+        let due = |since_ns| {
+            now_ns.checked_sub(since_ns).is_none_or(|waited_ns: u64| waited_ns >= interval_ns)
+        };
+        self.flush(shared, batch, Flush::GoesOn, due);
+    }
+
+    fn flush(
+        &mut self,
+        shared: &Shared,
+        batch: &mut Batch,
+        flush: Flush,
+        due: impl Fn(u64) -> bool,
+    ) -> bool {
+        let before = batch.account.source().bytes;
+        for (stream, splitter) in self.splitters.iter_mut().enumerate() {
+            let Some(since_ns) = splitter.held_since_ns().filter(|since_ns| due(*since_ns)) else {
+                continue;
+            };
+            let spot = Spot::tail(self.position, stream);
+            shared.set_work(Some(spot));
+            if self.suspects.verdict(spot) == Verdict::Send {
+                if let Some(record) = splitter.flush(since_ns, flush) {
+                    self.writer.write(&record, batch);
+                }
+            } else {
+                let lost = Amount { lines: 0, bytes: splitter.abandon() };
+                self.writer.leave_out(lost, since_ns, batch);
+            }
+        }
+        shared.set_work(None);
+        let flushed = batch.account.source().bytes - before;
+        self.accounted += flushed;
+        flushed > 0
+    }
+
+    /// Bytes of lines whose end has not been read.
+    fn held_bytes(&self) -> u64 {
+        self.splitters.iter().map(|splitter| splitter.held_bytes() as u64).sum()
     }
 
     fn checkpoint(&self) -> Checkpoint {
@@ -106,22 +236,77 @@ impl Pump {
     /// behind the gap starts another.
     fn encode_gap(&mut self, stream: Stream, gap: &Gap, batch: &mut Batch) {
         let splitter = &mut self.splitters[usize::from(stream == Stream::Stderr)];
-        if let Some(record) = splitter.flush(gap.first_ns) {
-            encode(&mut self.encoder, &record, batch);
+        if let Some(record) = splitter.flush(gap.first_ns, Flush::Ends) {
+            self.writer.write(&record, batch);
         }
-        let text = gap_text(gap, &self.local_time);
-        let record =
-            Record { stream: Stream::Stderr, time_ns: gap.last_ns, text: &text, piece: None };
-        encode(&mut self.encoder, &record, batch);
+        self.writer.write_marker(gap, batch);
+    }
+
+    /// The frame in the place of a record that the transport cannot carry.
+    pub(crate) fn oversize_marker(&mut self, lost: Amount) -> Vec<u8> {
+        let mut frame = Vec::new();
+        self.writer.marker(&gap_of(lost, self.last_ns, DropCause::Oversize), &mut frame);
+        frame
     }
 }
 
-fn encode(encoder: &mut Encoder, record: &Record<'_>, batch: &mut Batch) {
-    let before = batch.bytes.len();
-    encoder.encode(record, &mut batch.bytes);
-    if batch.bytes.len() > before {
-        batch.ends.push(u32::try_from(batch.bytes.len()).unwrap_or(u32::MAX));
+/// Records into frames of a batch, each accounted for.
+#[derive(Debug)]
+struct Writer {
+    encoder: Encoder,
+    local_time: LocalTime,
+    #[cfg(debug_assertions)]
+    test_poison: Option<Vec<u8>>,
+}
+
+impl Writer {
+    const fn new(encoder: Encoder, local_time: LocalTime) -> Self {
+        Self {
+            encoder,
+            local_time,
+            #[cfg(debug_assertions)]
+            test_poison: None,
+        }
     }
+
+    fn write(&mut self, record: &Record<'_>, batch: &mut Batch) {
+        #[cfg(debug_assertions)]
+        if self.test_poison.as_deref() == Some(record.text) {
+            std::process::abort();
+        }
+        let before = batch.bytes.len();
+        self.encoder.encode(record, &mut batch.bytes);
+        if batch.bytes.len() > before {
+            batch.end_frame(record.source());
+        } else if record.piece.is_some() {
+            // The newline of a line that was sent in pieces.
+            batch.account.delivered.add(record.source());
+        } else {
+            batch.account.empty.add(record.source());
+        }
+    }
+
+    /// A record that must not be touched.
+    fn leave_out(&mut self, lost: Amount, time_ns: u64, batch: &mut Batch) {
+        batch.account.poison.add(lost);
+        self.write_marker(&gap_of(lost, time_ns, DropCause::Poison), batch);
+    }
+
+    fn write_marker(&mut self, gap: &Gap, batch: &mut Batch) {
+        self.marker(gap, &mut batch.bytes);
+        batch.end_frame(Amount::default());
+    }
+
+    fn marker(&mut self, gap: &Gap, out: &mut Vec<u8>) {
+        let text = gap_text(gap, &self.local_time);
+        let record =
+            Record { stream: Stream::Stderr, time_ns: gap.last_ns, text: &text, piece: None };
+        self.encoder.encode(&record, out);
+    }
+}
+
+const fn gap_of(lost: Amount, time_ns: u64, cause: DropCause) -> Gap {
+    Gap { lines: lost.lines, bytes: lost.bytes, first_ns: time_ns, last_ns: time_ns, cause }
 }
 
 /// `N lines / M bytes dropped HH:MM:SS–HH:MM:SS: CAUSE`
@@ -149,98 +334,4 @@ fn push_time(text: &mut Vec<u8>, time_ns: u64, local_time: &LocalTime) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::driver::{Identity, Settings};
-    use crate::launch::Launch;
-    use crate::ring::{DropCause, Mapping, Producer};
-
-    fn pump(consumer: &mut Consumer<'_>) -> Pump {
-        let launch = Launch {
-            options: [("syslog-address".to_owned(), "tcp://h".to_owned())].into(),
-            container_id: "c".to_owned(),
-            ..Launch::default()
-        };
-        let settings = Settings::parse("syslog", &launch, b"h").unwrap();
-        let identity = Identity { host: b"h".to_vec(), pid: 1 };
-        let encoder = settings.driver.encoder(&identity, LocalTime::utc());
-        Pump::new(encoder, 16 << 10, LocalTime::utc(), consumer.resume(), 1)
-    }
-
-    fn put(producer: &mut Producer<'_>, stream: Stream, bytes: &[u8]) {
-        assert!(producer.copy_in(bytes, stream, 1_000_000_000));
-    }
-
-    fn texts(batch: &Batch) -> Vec<String> {
-        let all = String::from_utf8(batch.bytes.clone()).unwrap();
-        all.lines().map(|line| line.split_once("[1]: ").unwrap().1.to_owned()).collect()
-    }
-
-    #[test]
-    fn lines_gap_and_tail() {
-        let mut mapping = Mapping::create(64 << 10).unwrap();
-        let (writable, readable) = mapping.split();
-        let (mut producer, mut consumer) = (Producer::new(writable), Consumer::new(readable));
-        put(&mut producer, Stream::Stdout, b"one\ntorn ");
-        put(&mut producer, Stream::Stderr, b"err\nunfinished");
-        producer.note_drop(
-            Stream::Stdout,
-            b"lost\nlost\n",
-            43_200_000_000_000,
-            DropCause::SinkDown,
-        );
-        producer.note_drop(Stream::Stdout, b"lo", 43_201_000_000_000, DropCause::SinkDown);
-        put(&mut producer, Stream::Stdout, b"st\nafter\n");
-        let mut pump = pump(&mut consumer);
-        let mut batch = Batch::default();
-        assert!(pump.fill(&consumer, &mut batch));
-        let want = [
-            "one",
-            "err",
-            "torn ",
-            "2 lines / 12 bytes dropped 12:00:00–12:00:01: sink down",
-            "st",
-            "after",
-        ];
-        assert_eq!(texts(&batch), want);
-        assert_eq!(batch.ends.len(), want.len());
-        let checkpoint = batch.checkpoint.take().unwrap();
-        assert_eq!(checkpoint.carried[1].bytes, b"unfinished");
-        assert!(!pump.has_input(&consumer));
-
-        // A successor goes on where the checkpoint says.
-        consumer.release(checkpoint.position, &checkpoint.carried);
-        let mut successor = self::pump(&mut consumer);
-        let mut batch = Batch::default();
-        put(&mut producer, Stream::Stderr, b" business\nend");
-        assert!(successor.fill(&consumer, &mut batch));
-        assert!(successor.finish(&mut batch));
-        assert!(!successor.finish(&mut batch));
-        assert_eq!(texts(&batch), ["unfinished business", "end"]);
-    }
-
-    #[test]
-    fn a_large_entry_is_cut_into_batches() {
-        let mut mapping = Mapping::create(1 << 20).unwrap();
-        let (writable, readable) = mapping.split();
-        let (mut producer, mut consumer) = (Producer::new(writable), Consumer::new(readable));
-        let lines = "x\n".repeat(30_000);
-        put(&mut producer, Stream::Stdout, lines.as_bytes());
-        put(&mut producer, Stream::Stdout, b"y\n");
-        let mut pump = pump(&mut consumer);
-        let (mut records, mut checkpoints, mut batches) = (0, 0, 0);
-        while pump.has_input(&consumer) {
-            let mut batch = Batch::default();
-            assert!(pump.fill(&consumer, &mut batch));
-            assert!(batch.bytes.len() < BATCH_BYTES + 100);
-            records += batch.ends.len();
-            batches += 1;
-            if let Some(checkpoint) = batch.checkpoint {
-                consumer.release(checkpoint.position, &checkpoint.carried);
-                checkpoints += 1;
-            }
-        }
-        assert_eq!(records, 30_001);
-        assert!(batches > 10 && checkpoints == 2, "{batches} {checkpoints}");
-    }
-}
+mod tests;

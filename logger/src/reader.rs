@@ -17,13 +17,12 @@ mod start;
 mod supervise;
 
 use std::os::fd::AsRawFd;
-use std::sync::atomic::{Ordering, fence};
 use std::time::Duration;
 
-use crate::driver::Mode;
+use crate::driver::{Mode, OnFailure};
 use crate::os::{self, Notice};
 use crate::record::Stream;
-use crate::ring::{DropCause, Producer, SinkState, Undelivered};
+use crate::ring::{Amount, DropCause, Producer, SinkState};
 
 pub(crate) use start::Outcome;
 pub(crate) use start::StartError;
@@ -37,6 +36,7 @@ struct Reader<'a> {
     producer: Producer<'a>,
     supervisor: Supervisor<'a>,
     mode: Mode,
+    on_failure: OnFailure,
     drain: Duration,
     /// Where bytes go that the ring has no room for.
     scratch: Box<[u8]>,
@@ -75,16 +75,22 @@ impl Reader<'_> {
         self.supervisor.spawn(os::mono_ns());
         self.wake_if_waiting();
         while self.sources.are_open() {
-            let full = self.mode == Mode::Blocking && !self.has_room();
+            let full = self.waits_for_room() && !self.has_room();
             let mut fds = self.interests(if full { Sources::ended() } else { self.sources.fds() });
             let timeout = self.timeout();
             if os::poll(&mut fds, timeout).is_err() {
                 // Out of memory in the kernel, at worst: not a reason to end.
                 continue;
             }
-            if fds[2].revents != 0 && self.take_notices() {
-                self.sweep();
-                break;
+            if fds[2].revents != 0 {
+                let terminate = self.take_notices();
+                if self.died() {
+                    return Outcome::SenderDied(self.supervisor.stop());
+                }
+                if terminate {
+                    self.sweep();
+                    break;
+                }
             }
             if fds[3].revents != 0 {
                 self.take_room();
@@ -124,8 +130,9 @@ impl Reader<'_> {
     fn take(&mut self, n: usize) {
         match self.sources.take(n, &mut self.producer, usize::MAX) {
             Taken::Some => self.published(),
-            Taken::NoRoom if self.mode == Mode::NonBlocking => {
+            Taken::NoRoom if !self.waits_for_room() => {
                 let cause = match self.producer.shared().sink() {
+                    _ if self.supervisor.has_lost_sender() => DropCause::NoSender,
                     SinkState::Down => DropCause::SinkDown,
                     SinkState::Up => DropCause::BufferFull,
                 };
@@ -137,13 +144,18 @@ impl Reader<'_> {
         }
     }
 
+    /// Whether a full ring makes the container wait; nobody waits for a sender
+    /// that will not be.
+    const fn waits_for_room(&self) -> bool {
+        matches!(self.mode, Mode::Blocking) && !self.supervisor.has_lost_sender()
+    }
+
     /// Whether the ring can take a read; if not, asks the sender to say when.
     fn has_room(&mut self) -> bool {
         if self.producer.reserve().is_some() {
             return true;
         }
-        // Pairs with the sender's fence between giving room back and looking.
-        if self.producer.shared().producer_waiting.swap(1, Ordering::SeqCst) == 0 {
+        if self.producer.handoff().ask_for_room() {
             // It may wait for something else, or hold what has long been taken.
             self.supervisor.links().wake_sender();
         }
@@ -162,9 +174,7 @@ impl Reader<'_> {
     /// than every 2 ms unless the ring is half full. A wake per read would lose
     /// more than it gains: the sender would take the processor from the reader.
     fn published(&mut self) {
-        // Pairs with the sender's fence between saying that it waits and looking.
-        fence(Ordering::SeqCst);
-        if self.producer.shared().consumer_waiting.load(Ordering::Relaxed) == 0 {
+        if !self.producer.handoff().consumer_waits() {
             return;
         }
         let now_ns = os::mono_ns();
@@ -178,8 +188,7 @@ impl Reader<'_> {
 
     fn wake_if_waiting(&mut self) {
         self.wake_due_ns = None;
-        fence(Ordering::SeqCst);
-        if self.producer.shared().consumer_waiting.load(Ordering::Relaxed) != 0 {
+        if self.producer.handoff().consumer_waits() {
             self.wake(os::mono_ns());
         }
     }
@@ -187,8 +196,7 @@ impl Reader<'_> {
     fn wake(&mut self, now_ns: u64) {
         self.wake_due_ns = None;
         self.last_wake_ns = now_ns;
-        // One wake-up is enough until it waits again.
-        self.producer.shared().consumer_waiting.store(0, Ordering::Relaxed);
+        self.producer.handoff().forget_waiting();
         self.supervisor.links().wake_sender();
     }
 
@@ -211,7 +219,7 @@ impl Reader<'_> {
             if !os::poll(&mut fds, Some(Duration::ZERO)).is_ok_and(|ready| ready > 0) {
                 return;
             }
-            if self.mode == Mode::Blocking && !self.has_room() {
+            if self.waits_for_room() && !self.has_room() {
                 return;
             }
             for (n, fd) in fds.iter().enumerate() {
@@ -231,14 +239,16 @@ impl Reader<'_> {
         loop {
             if !announced && (self.producer.flush_gaps() || self.has_room()) {
                 announced = true;
-                self.producer.shared().finished.store(1, Ordering::Release);
-                fence(Ordering::SeqCst);
+                self.producer.handoff().finish();
                 self.supervisor.links().wake_sender();
             }
             let now_ns = os::mono_ns();
             self.supervisor.reap(now_ns);
             if self.supervisor.is_drained() {
                 return Outcome::Drained;
+            }
+            if self.supervisor.has_lost_sender() {
+                break;
             }
             self.supervisor.respawn_if_due(now_ns);
             if now_ns >= deadline_ns {
@@ -252,9 +262,16 @@ impl Reader<'_> {
             os::drain_pipe(self.supervisor.links().room().as_raw_fd());
         }
         match self.supervisor.stop() {
-            left if left == Undelivered::default() => Outcome::Drained,
+            left if self.died() => Outcome::SenderDied(left),
+            left if left == Amount::default() => Outcome::Drained,
             left => Outcome::Left(left),
         }
+    }
+
+    /// Whether the end is that of a sender that should have taken the container
+    /// with it.
+    fn died(&self) -> bool {
+        self.on_failure == OnFailure::Kill && self.supervisor.has_lost_sender()
     }
 }
 

@@ -4,6 +4,8 @@
 
 //! One line of the container, or a piece of one: what drivers send.
 
+use crate::ring::Amount;
+
 /// Which of the container's streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stream {
@@ -25,6 +27,14 @@ pub struct Record<'a> {
     pub text: &'a [u8],
     /// Present if this is a piece.
     pub piece: Option<Piece>,
+}
+
+impl Record<'_> {
+    /// What it was made from: the text, and the newline if that followed it.
+    pub(crate) fn source(&self) -> Amount {
+        let lines = u64::from(self.piece.is_none_or(|piece| piece.last));
+        Amount { lines, bytes: self.text.len() as u64 + lines }
+    }
 }
 
 /// Which piece of a line.

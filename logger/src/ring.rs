@@ -5,8 +5,12 @@
 //! The ring between reader and sender: one shared mapping, one producer, one
 //! consumer, bounded in bytes.
 //!
-//! * [`mapping`] owns the memory and the two positions; the only `unsafe` part.
+//! * [`mapping`] owns the memory; the only `unsafe` part.
+//! * [`handoff`] is the two positions and the wake-up words, over the atomics of
+//!   [`sync`]; [`shared`] what both sides count.
+//! * [`recovery`] says what a ring file still holds; [`slots`] is the carry area.
 //! * [`layout`] says where the next entry goes: pure arithmetic on positions.
+//! * [`account`] says what became of source bytes, and the causes of loss.
 //! * [`producer`] is the reader's side, [`consumer`] the sender's.
 //!
 //! ```text
@@ -25,39 +29,37 @@
 //! with that `tail`. The store of `tail` is the single commit point: whenever
 //! the sender dies, its successor goes on from `tail` and that slot.
 
+mod account;
 mod consumer;
+mod handoff;
 mod layout;
 mod mapping;
 mod producer;
+mod recovery;
+mod shared;
+mod slots;
+mod sync;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use account::Account;
+pub(crate) use account::Amount;
+pub(crate) use account::DropCause;
 pub(crate) use consumer::Consumer;
+pub(crate) use consumer::Entry;
 pub(crate) use consumer::Payload;
-pub(crate) use consumer::Undelivered;
-pub(crate) use mapping::Carried;
+pub(crate) use handoff::Handoff;
+pub(crate) use mapping::HANDOVER_AT;
 pub(crate) use mapping::Mapping;
-pub(crate) use mapping::Shared;
-pub(crate) use mapping::SinkState;
 pub(crate) use producer::Producer;
-
-/// Why bytes were not kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum DropCause {
-    /// The sink could not be reached when the ring was full.
-    SinkDown,
-    /// The sink was slower than the container.
-    BufferFull,
-}
-
-impl DropCause {
-    pub(crate) const fn text(self) -> &'static str {
-        match self {
-            Self::SinkDown => "sink down",
-            Self::BufferFull => "buffer full",
-        }
-    }
-}
+pub(crate) use recovery::Damage;
+pub(crate) use recovery::Found;
+#[cfg(any(test, fuzzing))]
+pub(crate) use recovery::check as check_recovery;
+pub(crate) use recovery::recover;
+pub(crate) use shared::Shared;
+pub(crate) use shared::SinkState;
+pub(crate) use slots::Carried;
 
 /// What was dropped of one stream between two entries. Times are nanoseconds
 /// since 1970.

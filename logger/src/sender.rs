@@ -7,7 +7,6 @@
 //! has not taken stays in the ring for its successor.
 
 use std::os::fd::RawFd;
-use std::sync::atomic::{Ordering, fence};
 use std::time::Duration;
 
 use crate::driver::{Identity, Settings};
@@ -15,7 +14,9 @@ use crate::links::SenderLinks;
 use crate::local_time::LocalTime;
 use crate::os;
 use crate::pump::{BATCH_BYTES, Pump};
-use crate::ring::Consumer;
+use crate::resolver::{Paths, Resolver};
+use crate::ring::{Consumer, Handoff};
+use crate::suspects::Suspects;
 use crate::transport::{Haste, Transport, Wait};
 use crate::window::{Released, Window};
 
@@ -25,6 +26,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) identity: &'a Identity,
     pub(crate) time_zone: Option<&'a str>,
+    #[cfg(debug_assertions)]
+    pub(crate) test_poison: Option<&'a str>,
 }
 
 /// How a sender ends.
@@ -36,38 +39,68 @@ pub(crate) enum SenderEnd {
     GaveUp,
 }
 
-/// Sends until everything is taken and no more will come.
-pub(crate) fn run(setup: Setup<'_>, consumer: &mut Consumer<'_>, links: &SenderLinks) -> SenderEnd {
-    let Setup { settings, identity, time_zone } = setup;
+/// Sends until everything is taken and no more will come. `suspects` is what
+/// killed the senders before.
+pub(crate) fn run(
+    setup: Setup<'_>,
+    suspects: Suspects,
+    consumer: &mut Consumer<'_>,
+    links: &SenderLinks,
+) -> SenderEnd {
+    let Setup { settings, identity, time_zone, .. } = setup;
     let seed = os::wall_ns() ^ u64::from(identity.pid).rotate_left(32);
     let local_time = LocalTime::load(time_zone);
     let encoder = settings.driver.encoder(identity, local_time.clone());
     let resume = consumer.resume();
-    let mut pump = Pump::new(encoder, settings.driver.piece_limit(), local_time, resume, seed);
-    let mut transport = Transport::new(&settings.driver.sink(), seed);
-    let mut window = Window::new(transport.replay());
+    let shape = (settings.driver.piece_limit(), settings.generic.cut);
+    let mut pump = Pump::new(encoder, shape, local_time, resume, seed);
+    pump.suspects = suspects;
+    #[cfg(debug_assertions)]
+    pump.set_test_poison(setup.test_poison);
+    let flush_ns = settings.generic.flush.map(nanos);
+    let mut transport =
+        Transport::new(&settings.driver.sink(), Resolver::new(Paths::system()), seed);
+    let account = consumer.account();
+    consumer.shared().show(&account);
+    let mut window = Window::new(transport.replay(), account);
     let mut flushed = false;
     let mut give_up_ns = None;
-    let shared = consumer.shared();
+    let (shared, handoff) = (consumer.shared(), consumer.handoff());
     loop {
         // Looked at before the ring: what was there when no more was to come has
         // been seen after this.
-        let last = give_up_ns.is_some() || shared.finished.load(Ordering::Acquire) != 0;
-        while wants_input(&window) && pump.has_input(consumer) {
+        let last = give_up_ns.is_some() || handoff.is_finished();
+        while wants_input(&window) && pump.may_go_on(consumer, window.has_unreleased()) {
             let mut batch = window.new_batch();
             pump.fill(consumer, &mut batch);
             window.push(batch);
         }
+        // A tail whose line goes on in the ring is no tail.
+        let mut tail_due_ns = None;
+        if let Some(flush_ns) = flush_ns.filter(|_| !pump.has_input(consumer)) {
+            let due_in_ns = pump.tail_due_in_ns(os::wall_ns(), flush_ns);
+            if due_in_ns == Some(0) && wants_input(&window) {
+                let mut batch = window.new_batch();
+                pump.flush_tails(consumer.shared(), os::wall_ns(), flush_ns, &mut batch);
+                window.push(batch);
+                continue;
+            }
+            tail_due_ns = due_in_ns.map(|due_in_ns| os::mono_ns().saturating_add(due_in_ns));
+        }
         if last && !flushed && !pump.has_input(consumer) {
             let mut batch = window.new_batch();
-            pump.finish(&mut batch);
+            pump.finish(consumer.shared(), &mut batch);
             window.push(batch);
             flushed = true;
         }
-        let hurried = last || shared.producer_waiting.load(Ordering::Relaxed) != 0;
+        let hurried = last || handoff.room_is_wanted();
         let haste = if hurried { Haste::Hurried } else { Haste::Unhurried };
         let progress = transport.drive(&mut window, shared, haste, os::mono_ns());
-        release(progress.released, consumer, links);
+        release(progress.released, &window, consumer, links);
+        if progress.too_large {
+            window.replace_next_frame(|lost| pump.oversize_marker(lost));
+            continue;
+        }
         if flushed && !window.has_unreleased() {
             return SenderEnd::Drained;
         }
@@ -76,27 +109,35 @@ pub(crate) fn run(setup: Setup<'_>, consumer: &mut Consumer<'_>, links: &SenderL
         }
         let waiting = wants_input(&window);
         if waiting {
-            shared.consumer_waiting.store(1, Ordering::Relaxed);
-            // Pairs with the reader's fence between publishing and looking.
-            fence(Ordering::SeqCst);
-            let more = pump.has_input(consumer) || last != is_last(shared, give_up_ns);
+            handoff.start_waiting();
+            let more = pump.may_go_on(consumer, window.has_unreleased())
+                || last != is_last(handoff, give_up_ns);
             if more {
-                shared.consumer_waiting.store(0, Ordering::Relaxed);
+                handoff.stop_waiting();
                 continue;
             }
         }
+        let mut look_ns = give_up_ns;
+        if give_up_ns.is_some() && consumer.is_file() {
+            // A new logger cannot wake us, and sends what we leave.
+            if consumer.handover_is_wanted() {
+                return SenderEnd::GaveUp;
+            }
+            look_ns = give_up_ns.map(|at_ns| at_ns.min(os::mono_ns() + HANDOVER_LOOK_NS));
+        }
         let wake = if give_up_ns.is_some() { -1 } else { links.wake() };
-        let reader_gone = wait(wake, progress.wait, give_up_ns, links);
-        shared.consumer_waiting.store(0, Ordering::Relaxed);
+        let until = [progress.wait.until_ns, look_ns, tail_due_ns.filter(|_| waiting)];
+        let until_ns = until.into_iter().flatten().min();
+        let reader_gone = wait(wake, Wait { until_ns, ..progress.wait }, links);
+        handoff.stop_waiting();
         if reader_gone && give_up_ns.is_none() {
-            let drain = u64::try_from(settings.generic.drain.as_nanos()).unwrap_or(u64::MAX);
-            give_up_ns = Some(os::mono_ns().saturating_add(drain));
+            give_up_ns = Some(os::mono_ns().saturating_add(nanos(settings.generic.drain)));
         }
     }
 }
 
-fn is_last(shared: &crate::ring::Shared, give_up_ns: Option<u64>) -> bool {
-    give_up_ns.is_some() || shared.finished.load(Ordering::Acquire) != 0
+fn is_last(handoff: &Handoff, give_up_ns: Option<u64>) -> bool {
+    give_up_ns.is_some() || handoff.is_finished()
 }
 
 /// Whether to encode more: little is unsent, and not too much is under way.
@@ -105,25 +146,27 @@ fn wants_input(window: &Window) -> bool {
 }
 
 /// Gives ring space back for what the sink has taken.
-fn release(released: Released, consumer: &mut Consumer<'_>, links: &SenderLinks) {
-    let shared = consumer.shared();
-    if released.records > 0 {
-        shared.delivered_records.fetch_add(released.records, Ordering::Relaxed);
-        shared.delivered_bytes.fetch_add(released.bytes, Ordering::Relaxed);
+fn release(released: Released, window: &Window, consumer: &mut Consumer<'_>, links: &SenderLinks) {
+    if !released.any {
+        return;
     }
-    let Some(checkpoint) = released.checkpoint else { return };
-    consumer.release(checkpoint.position, &checkpoint.carried);
-    if shared.producer_waiting.swap(0, Ordering::SeqCst) != 0 {
+    consumer.shared().show(window.account());
+    let Some((checkpoint, account)) = released.committed else { return };
+    consumer.release(checkpoint.position, &checkpoint.carried, &account);
+    if consumer.handoff().take_room_request() {
         links.wake_reader();
     }
 }
 
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// Waits for data, the socket or a time. True if the reader is gone.
-fn wait(wake: RawFd, wanted: Wait, give_up_ns: Option<u64>, links: &SenderLinks) -> bool {
+fn wait(wake: RawFd, wanted: Wait, links: &SenderLinks) -> bool {
     let (socket, events) = wanted.socket.unwrap_or((-1, 0));
     let mut fds = [os::interest(wake, libc::POLLIN), os::interest(socket, events)];
-    let until = [wanted.until_ns, give_up_ns].into_iter().flatten().min();
-    let timeout = until.map(|at| Duration::from_nanos(at.saturating_sub(os::mono_ns())));
+    let timeout = wanted.until_ns.map(|at| Duration::from_nanos(at.saturating_sub(os::mono_ns())));
     if os::poll(&mut fds, timeout).is_err() {
         return false;
     }
@@ -133,3 +176,6 @@ fn wait(wake: RawFd, wanted: Wait, give_up_ns: Option<u64>, links: &SenderLinks)
 /// Bytes that may be with the sink without its word, in case that the kernel
 /// accepts more than it was told to; bounds the sender's memory.
 const UNDER_WAY_MAX: u64 = 2 << 20;
+
+/// After the reader's death: how often to look whether a new logger waits.
+const HANDOVER_LOOK_NS: u64 = 20_000_000;

@@ -6,19 +6,21 @@
 //!
 //! [`Transport::drive`] does what can be done without waiting and says what to
 //! wait for. It may block in two places, a name lookup and a connect, each with
-//! a deadline of its own or the resolver's; only the sender waits for them.
+//! a deadline; only the sender waits for them.
 
 mod tcp;
 #[cfg(test)]
 mod tests;
 mod udp;
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::os::fd::RawFd;
+use std::time::{Duration, Instant};
 
 use dockerlogger_manifest::value::{SyslogAddress, SyslogTransport};
 
 use crate::driver::Sink;
+use crate::resolver::{Resolved, Resolver};
 use crate::ring::Shared;
 use crate::window::{Released, Replay, Window};
 
@@ -36,6 +38,14 @@ pub(crate) struct Progress {
     pub(crate) released: Released,
     /// What to wait for.
     pub(crate) wait: Wait,
+    /// The next frame is larger than the sink can be sent: replace it, and go on.
+    pub(crate) too_large: bool,
+}
+
+impl Progress {
+    const fn new(released: Released, wait: Wait) -> Self {
+        Self { released, wait, too_large: false }
+    }
 }
 
 /// What a transport waits for, besides frames.
@@ -57,10 +67,11 @@ pub(crate) enum Haste {
 }
 
 impl Transport {
-    pub(crate) fn new(sink: &Sink, seed: u64) -> Self {
+    pub(crate) fn new(sink: &Sink, resolver: Resolver, seed: u64) -> Self {
+        let host = Host { address: sink.address.clone(), resolver };
         match sink.address.transport {
-            SyslogTransport::Udp => Self::Udp(udp::Udp::new(sink.address.clone(), seed)),
-            SyslogTransport::Tcp => Self::Tcp(tcp::Tcp::new(sink.address.clone(), seed)),
+            SyslogTransport::Udp => Self::Udp(udp::Udp::new(host, seed)),
+            SyslogTransport::Tcp => Self::Tcp(tcp::Tcp::new(host, seed)),
         }
     }
 
@@ -87,8 +98,22 @@ impl Transport {
     }
 }
 
-/// Every address of the sink; an empty host is this machine.
-fn resolve(address: &SyslogAddress) -> std::io::Result<Vec<SocketAddr>> {
-    let host = if address.host.is_empty() { "localhost" } else { &address.host };
-    Ok((host, address.port).to_socket_addrs()?.collect())
+/// Where the sink is.
+#[derive(Debug)]
+struct Host {
+    address: SyslogAddress,
+    resolver: Resolver,
+}
+
+impl Host {
+    /// Looks the name up: every address of the sink, in the order to try them,
+    /// and how long that holds. An empty name is this machine.
+    fn resolve(&self, timeout: Duration) -> Option<(Vec<SocketAddr>, Duration)> {
+        let SyslogAddress { host, port, .. } = &self.address;
+        let name = if host.is_empty() { "localhost" } else { host };
+        let Resolved { addresses, valid_for } =
+            self.resolver.resolve(name, Instant::now() + timeout).ok()?;
+        let addresses = addresses.into_iter().map(|address| SocketAddr::new(address, *port));
+        Some((addresses.collect(), valid_for))
+    }
 }

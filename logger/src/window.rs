@@ -13,16 +13,28 @@
 
 use std::collections::VecDeque;
 
-use crate::ring::Carried;
+use crate::ring::{Account, Amount, Carried};
 
 /// Frames made from one stretch of the ring.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     pub(crate) bytes: Vec<u8>,
-    /// Where each frame ends in `bytes`.
-    pub(crate) ends: Vec<u32>,
+    pub(crate) frames: Vec<Frame>,
+    /// What became of the stretch, once all frames are taken; what the window
+    /// counts itself is not in it.
+    pub(crate) account: Account,
     /// Present if the batch ends where an entry of the ring does.
     pub(crate) checkpoint: Option<Checkpoint>,
+}
+
+/// A frame of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Frame {
+    /// Where it ends in the batch.
+    end: u32,
+    /// The bytes of the container that it stands for; with the highest bit, a
+    /// newline is among them. 0: a marker.
+    source: u32,
 }
 
 /// A position of the ring to go on from.
@@ -53,9 +65,10 @@ pub(crate) enum Lost {
 /// What the sink has newly taken.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Released {
-    pub(crate) checkpoint: Option<Checkpoint>,
-    pub(crate) records: u64,
-    pub(crate) bytes: u64,
+    /// The last checkpoint passed, and what became of everything before it.
+    pub(crate) committed: Option<(Checkpoint, Account)>,
+    /// Whether a batch was released, with or without a checkpoint.
+    pub(crate) any: bool,
 }
 
 /// The batches between ring and sink.
@@ -68,6 +81,8 @@ pub(crate) struct Window {
     taken: u64,
     cursor: u64,
     end: u64,
+    /// What became of everything released.
+    account: Account,
     replay: Replay,
     spare: Option<Batch>,
 }
@@ -80,14 +95,53 @@ struct Held {
     sent_ns: u64,
 }
 
+impl Frame {
+    const NEWLINE: u32 = 1 << 31;
+
+    fn end(self) -> u64 {
+        self.end.into()
+    }
+
+    /// What it was made from.
+    const fn source(self) -> Amount {
+        Amount { lines: (self.source >> 31) as u64, bytes: (self.source & !Self::NEWLINE) as u64 }
+    }
+}
+
+impl Batch {
+    /// What was appended to `bytes` is one more frame, made from `source`.
+    pub(crate) fn end_frame(&mut self, source: Amount) {
+        let newline = if source.lines > 0 { Frame::NEWLINE } else { 0 };
+        let bytes = u32::try_from(source.bytes).unwrap_or(u32::MAX) & !Frame::NEWLINE;
+        let end = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX);
+        self.frames.push(Frame { end, source: bytes | newline });
+        self.account.delivered.add(source);
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.frames.clear();
+        self.account = Account::default();
+        self.checkpoint = None;
+    }
+}
+
 impl Held {
     fn end(&self) -> u64 {
         self.start + self.batch.bytes.len() as u64
     }
+
+    /// The frame that holds the byte at `at`: its index, and where it ends.
+    fn frame_at(&self, at: usize) -> Option<(usize, usize)> {
+        let frames = &self.batch.frames;
+        let index = frames.partition_point(|frame| to_usize(frame.end()) <= at);
+        frames.get(index).map(|frame| (index, to_usize(frame.end())))
+    }
 }
 
 impl Window {
-    pub(crate) const fn new(replay: Replay) -> Self {
+    /// An empty window; `account` is what became of everything before it.
+    pub(crate) const fn new(replay: Replay, account: Account) -> Self {
         Self {
             batches: VecDeque::new(),
             released: 0,
@@ -95,6 +149,7 @@ impl Window {
             taken: 0,
             cursor: 0,
             end: 0,
+            account,
             replay,
             spare: None,
         }
@@ -122,6 +177,11 @@ impl Window {
         self.end - self.taken
     }
 
+    /// What became of everything released.
+    pub(crate) const fn account(&self) -> &Account {
+        &self.account
+    }
+
     /// Whether a batch waits to be released.
     pub(crate) fn has_unreleased(&self) -> bool {
         self.released < self.batches.len()
@@ -141,18 +201,48 @@ impl Window {
     /// The frame to send next.
     pub(crate) fn next_frame(&self) -> Option<&[u8]> {
         let (held, at) = self.at_cursor()?;
-        let ends = &held.batch.ends;
-        let index = ends.partition_point(|&end| to_usize(u64::from(end)) <= at);
-        let end = ends.get(index).map_or(held.batch.bytes.len(), |&end| to_usize(end.into()));
+        let end = held.frame_at(at).map_or(held.batch.bytes.len(), |(_, end)| end);
         Some(&held.batch.bytes[at..end])
     }
 
+    /// The transport cannot carry the next frame: `marker` takes its place, or
+    /// nothing if it is a marker itself. `marker` is told what is lost.
+    pub(crate) fn replace_next_frame(&mut self, marker: impl FnOnce(Amount) -> Vec<u8>) {
+        let Some((n, at)) = self.position_at_cursor() else { return };
+        let held = &mut self.batches[n];
+        let Some((index, end)) = held.frame_at(at) else { return };
+        let source = held.batch.frames[index].source();
+        let bytes = if source == Amount::default() { Vec::new() } else { marker(source) };
+        let (old, new) = ((end - at) as u64, bytes.len() as u64);
+        held.batch.bytes.splice(at..end, bytes);
+        for frame in &mut held.batch.frames[index..] {
+            let moved = frame.end() + new - old;
+            frame.end = u32::try_from(moved).unwrap_or(u32::MAX);
+        }
+        held.batch.frames[index].source = 0;
+        if new == 0 {
+            held.batch.frames.remove(index);
+        }
+        held.batch.account.delivered.lines -= source.lines;
+        held.batch.account.delivered.bytes -= source.bytes;
+        held.batch.account.oversize.add(source);
+        for held in self.batches.range_mut(n + 1..) {
+            held.start = held.start + new - old;
+        }
+        self.end = self.end + new - old;
+    }
+
     fn at_cursor(&self) -> Option<(&Held, usize)> {
+        let (n, at) = self.position_at_cursor()?;
+        Some((self.batches.get(n)?, at))
+    }
+
+    fn position_at_cursor(&self) -> Option<(usize, usize)> {
         if self.cursor == self.end {
             return None;
         }
-        let held = self.batches.iter().rev().find(|held| held.start <= self.cursor)?;
-        Some((held, to_usize(self.cursor - held.start)))
+        let n = self.batches.iter().rposition(|held| held.start <= self.cursor)?;
+        Some((n, to_usize(self.cursor - self.batches[n].start)))
     }
 
     /// `n` more bytes were sent.
@@ -181,10 +271,12 @@ impl Window {
             if held.end() > self.taken {
                 break;
             }
-            released.records += held.batch.ends.len() as u64;
-            released.bytes += held.batch.bytes.len() as u64;
+            released.any = true;
+            self.account.add(&held.batch.account);
+            self.account.records += held.batch.frames.len() as u64;
+            self.account.sent_bytes += held.batch.bytes.len() as u64;
             if let Some(checkpoint) = held.batch.checkpoint.take() {
-                released.checkpoint = Some(checkpoint);
+                released.committed = Some((checkpoint, self.account));
             }
             self.released += 1;
             self.kept_bytes += held.batch.bytes.len() as u64;
@@ -206,9 +298,9 @@ impl Window {
                     let inside = to_usize(self.taken - held.start);
                     let boundary = held
                         .batch
-                        .ends
+                        .frames
                         .iter()
-                        .map(|&end| u64::from(end))
+                        .map(|frame| frame.end())
                         .take_while(|&end| to_usize(end) <= inside)
                         .last();
                     held.start + boundary.unwrap_or(0)
@@ -243,9 +335,7 @@ impl Window {
     }
 
     fn keep_spare(&mut self, mut batch: Batch) {
-        batch.bytes.clear();
-        batch.ends.clear();
-        batch.checkpoint = None;
+        batch.clear();
         self.spare = Some(batch);
     }
 }

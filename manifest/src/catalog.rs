@@ -19,6 +19,10 @@ pub const BUFFER_SIZE_DEFAULT_BYTES: u64 = 1 << 20;
 /// than its own grace period anyway.
 pub const DRAIN_TIMEOUT_MAX_MS: u64 = 60_000;
 
+/// Bounds of `flush-interval` in milliseconds: below, a line that is written in
+/// two steps would be cut for nothing; above, nobody waits.
+pub const FLUSH_INTERVAL_MS: (u64, u64) = (100, 60_000);
+
 /// Every driver, those of the platform included, in the order of their names.
 pub fn drivers() -> Vec<DriverSpec> {
     vec![json_file(), none(), syslog()]
@@ -109,6 +113,7 @@ fn attributes() -> Vec<OptionSpec> {
 /// The options of every driver that runs in the zone.
 fn generic() -> Vec<OptionSpec> {
     let (size_min, size_max) = BUFFER_SIZE_BYTES;
+    let (flush_min, flush_max) = FLUSH_INTERVAL_MS;
     vec![
         option("mode", OptionKind::Enum, "What happens when the buffer is full: non-blocking drops and counts, blocking stops reading.")
             .default("non-blocking")
@@ -121,6 +126,25 @@ fn generic() -> Vec<OptionSpec> {
             .default("5s")
             .bounds(0, DRAIN_TIMEOUT_MAX_MS)
             .accepted(&["0s to 1m"])
+            .extension(),
+        // `restart` because the lines are safe meanwhile: they stay in the buffer. `kill` is for those who would
+        // rather have no container than one without logs, `ignore` for those who want no second attempt.
+        option("on-failure", OptionKind::Enum, "What happens when the sending process dies: restart starts another, which goes on with what was not yet taken; kill ends the container; ignore goes on reading and counting, and sends no more.")
+            .default("restart")
+            .accepted(&["restart", "kill", "ignore"])
+            .extension(),
+        // Off by default: Docker waits for the newline, and a line sent in two pieces looks different.
+        option("flush-interval", OptionKind::Duration, "How long a line may stay without its newline before what is there of it is sent as a piece; without it, until the newline comes or the output ends.")
+            .bounds(flush_min, flush_max)
+            .accepted(&["100ms to 1m"])
+            .extension(),
+        // Off by default: Docker cuts at bytes.
+        option("split-utf8", OptionKind::Boolean, "Whether a long line is cut between characters of UTF-8 and never inside one.")
+            .default("false")
+            .accepted(&["true", "false"])
+            .extension(),
+        option("spool", OptionKind::Text, "The directory of a file that keeps lines which were read but not yet taken by the server over a restart.")
+            .accepted(&["an absolute directory"])
             .extension(),
     ]
 }

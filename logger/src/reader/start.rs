@@ -9,19 +9,31 @@ use std::time::Duration;
 
 use super::supervise::Supervisor;
 use super::{Reader, Sources};
-use crate::driver::{ConfigError, Identity, Settings};
+use crate::driver::{ConfigError, Identity, Mode, Settings};
 use crate::launch::{Launch, LaunchError};
 use crate::os;
-use crate::ring::{Consumer, DropCause, Mapping, Payload, Producer, Undelivered};
+use crate::output;
+use crate::report::report;
+use crate::ring::{Amount, Consumer, DropCause, Mapping, Producer};
 use crate::sender::Setup;
+use crate::spool::{self, Spool};
 
 /// How a run ended that could begin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// Everything that was kept was delivered.
     Drained,
-    /// `drain-timeout` passed first.
-    Left(Undelivered),
+    /// `drain-timeout` passed first, or there was no sender any more.
+    Left(Amount),
+    /// The sender died, and `on-failure=kill`; what it left is lost.
+    SenderDied(Amount),
+    /// `drain-timeout` passed first, and the rest is in the spool.
+    Kept {
+        /// What will be sent at the next start.
+        amount: Amount,
+        /// The spool file's name.
+        file: String,
+    },
 }
 
 /// Why a run could not begin.
@@ -58,39 +70,86 @@ pub(crate) fn run(
     let mut sources = Sources::of_contract();
     let inherited = sources.fds();
     let mut mapping = Mapping::create(FIRST_RING_BYTES).map_err(system("map the ring"))?;
-    look_once(&mut sources, &mut mapping);
+    look_once(&mut sources, &mut mapping, Duration::ZERO);
 
     let launch = Launch::read(argv0, variable).map_err(StartError::Launch)?;
     let identity = Identity { host: os::hostname(), pid: std::process::id() };
     let settings = Settings::parse(driver, &launch, &identity.host).map_err(StartError::Config)?;
-    let mut mapping = resized(mapping, settings.generic.buffer_bytes);
+    let (mut mapping, spool) = settled(mapping, &settings, &launch, &mut sources);
 
     let (writable, readable) = mapping.split();
-    let setup =
-        Setup { settings: &settings, identity: &identity, time_zone: launch.time_zone.as_deref() };
+    let setup = Setup {
+        settings: &settings,
+        identity: &identity,
+        time_zone: launch.time_zone.as_deref(),
+        #[cfg(debug_assertions)]
+        test_poison: launch.test_poison.as_deref(),
+    };
     let supervisor = Supervisor::new(setup, Consumer::new(readable), inherited)
         .map_err(system("open the pipes between reader and sender"))?;
     os::set_nice(NICE);
+    if settings.generic.mode == Mode::Blocking {
+        for stream in inherited.into_iter().filter(|&stream| stream >= 0) {
+            os::set_flow_control(stream);
+        }
+    }
     let reader = Reader {
         sources,
         producer: Producer::new(writable),
         supervisor,
         mode: settings.generic.mode,
+        on_failure: settings.generic.on_failure,
         drain: settings.generic.drain,
         scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
         last_wake_ns: 0,
         wake_due_ns: None,
     };
-    Ok(reader.run())
+    Ok(match (reader.run(), spool) {
+        (Outcome::Drained, Some(spool)) => {
+            spool.remove();
+            Outcome::Drained
+        }
+        (Outcome::Left(amount), Some(spool)) => {
+            Outcome::Kept { amount, file: spool.name().to_owned() }
+        }
+        (outcome, _) => outcome,
+    })
 }
 
-/// Takes what is there already, without waiting: a zfd queue holds little.
-fn look_once(sources: &mut Sources, mapping: &mut Mapping) {
+/// The ring to work with: the spool's file, or memory of the size asked for.
+fn settled(
+    mut first: Mapping,
+    settings: &Settings,
+    launch: &Launch,
+    sources: &mut Sources,
+) -> (Mapping, Option<Spool>) {
+    let bytes = settings.generic.buffer_bytes;
+    let Some(dir) = &settings.spool else { return (resized(first, bytes), None) };
+    // Reading goes on while the file is being made.
+    let mut meanwhile = |pause| look_once(sources, &mut first, pause);
+    match spool::open(dir, &launch.container_id, bytes, &mut meanwhile) {
+        Ok(mut opened) => {
+            if let Some(problem) = &opened.problem {
+                output::complain_to_starter(problem);
+            }
+            append(&mut first, &mut opened.ring);
+            (opened.ring, Some(opened.spool))
+        }
+        Err(error) => {
+            output::complain_to_starter(&format!("{}; lines are kept in memory", report(&error)));
+            (resized(first, bytes), None)
+        }
+    }
+}
+
+/// Takes what is there already, or comes within `pause`: a zfd queue holds
+/// little.
+fn look_once(sources: &mut Sources, mapping: &mut Mapping, pause: Duration) {
     let (writable, _) = mapping.split();
     let mut producer = Producer::new(writable);
     let [stdout, stderr] = sources.fds();
     let mut fds = [os::interest(stdout, libc::POLLIN), os::interest(stderr, libc::POLLIN)];
-    if os::poll(&mut fds, Some(Duration::ZERO)).is_ok() {
+    if os::poll(&mut fds, Some(pause)).is_ok() {
         for (n, fd) in fds.iter().enumerate() {
             if fd.revents != 0 {
                 sources.take(n, &mut producer, FIRST_READ_BYTES);
@@ -106,23 +165,19 @@ fn resized(mut mapping: Mapping, bytes: usize) -> Mapping {
         return mapping;
     }
     let Ok(mut other) = Mapping::create(bytes) else { return mapping };
-    let (_, readable) = mapping.split();
-    let mut consumer = Consumer::new(readable);
-    let (writable, _) = other.split();
-    let mut producer = Producer::new(writable);
-    let (mut position, _) = consumer.resume();
-    while let Some(entry) = consumer.entry(position) {
-        if let Payload::Bytes(bytes) = entry.payload {
-            // Fits, because the smallest ring holds both first reads.
-            for part in bytes.chunks(COPY_BYTES) {
-                if !producer.copy_in(part, entry.stream, entry.time_ns) {
-                    producer.note_drop(entry.stream, part, entry.time_ns, DropCause::BufferFull);
-                }
-            }
-        }
-        position = entry.next;
-    }
+    append(&mut mapping, &mut other);
     other
+}
+
+/// Puts what was read first behind what is in the ring already.
+fn append(first: &mut Mapping, ring: &mut Mapping) {
+    let dropped = spool::copy(first, ring);
+    if dropped.bytes > 0 {
+        let (writable, _) = ring.split();
+        let mut producer = Producer::new(writable);
+        producer.note_loss(dropped, os::wall_ns(), DropCause::BufferFull);
+        producer.flush_gaps();
+    }
 }
 
 /// The ring that the first look goes into, and the default of `max-buffer-size`.
@@ -131,9 +186,6 @@ const FIRST_RING_BYTES: usize = 1 << 20;
 /// The most that the first look takes of a stream, in bytes: more than a zfd
 /// queue holds, and little enough for the smallest ring.
 const FIRST_READ_BYTES: usize = 16 << 10;
-
-/// The largest part of an entry that is copied in one piece.
-const COPY_BYTES: usize = 4096;
 
 /// What one read that is dropped may take.
 const SCRATCH_BYTES: usize = 64 << 10;
@@ -146,6 +198,7 @@ const NICE: i32 = -15;
 mod tests {
     use super::*;
     use crate::record::Stream;
+    use crate::ring::Payload;
 
     #[test]
     fn what_was_read_first_survives_a_ring_of_another_size() {

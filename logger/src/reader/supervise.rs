@@ -10,10 +10,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 
 use crate::backoff::Backoff;
+use crate::driver::OnFailure;
 use crate::links::Links;
 use crate::os::{self, Child, Ended, Fork};
-use crate::ring::{Consumer, Undelivered};
+use crate::ring::{Amount, Consumer};
 use crate::sender::{self, SenderEnd, Setup};
+use crate::suspects::Suspects;
 
 /// Keeps a sender running.
 #[derive(Debug)]
@@ -27,6 +29,7 @@ pub(super) struct Supervisor<'a> {
     /// The container's streams, which a sender does not keep; -1: none.
     inherited: [i32; 2],
     state: State,
+    suspects: Suspects,
     backoff: Backoff,
 }
 
@@ -40,6 +43,8 @@ enum State {
     Due {
         at_ns: u64,
     },
+    /// It died, and there shall be no other.
+    Lost,
     /// It ended because everything is delivered and no more will come.
     Drained,
 }
@@ -60,6 +65,7 @@ impl<'a> Supervisor<'a> {
             notices,
             inherited,
             state: State::Due { at_ns: 0 },
+            suspects: Suspects::default(),
             backoff: Backoff::new(RESPAWN_FIRST_NS, RESPAWN_CAP_NS, os::wall_ns()),
         })
     }
@@ -77,7 +83,7 @@ impl<'a> Supervisor<'a> {
     pub(super) const fn spawn_due_ns(&self) -> Option<u64> {
         match self.state {
             State::Due { at_ns } => Some(at_ns),
-            State::Running { .. } | State::Drained => None,
+            State::Running { .. } | State::Lost | State::Drained => None,
         }
     }
 
@@ -86,10 +92,15 @@ impl<'a> Supervisor<'a> {
         matches!(self.state, State::Drained)
     }
 
+    /// Whether the sender has died and there will be no other.
+    pub(super) const fn has_lost_sender(&self) -> bool {
+        matches!(self.state, State::Lost)
+    }
+
     /// Starts a sender; when that fails, later.
     pub(super) fn spawn(&mut self, now_ns: u64) {
         // A sender that died waiting does not wait any more.
-        self.consumer.shared().consumer_waiting.store(0, Ordering::Relaxed);
+        self.consumer.handoff().forget_waiting();
         self.state = match os::fork() {
             Ok(Fork::Parent(child)) => State::Running { child, since_ns: now_ns },
             Ok(Fork::Child) => os::exit_now(self.be_sender()),
@@ -116,23 +127,36 @@ impl<'a> Supervisor<'a> {
     pub(super) fn reap(&mut self, now_ns: u64) {
         let State::Running { child, since_ns } = self.state else { return };
         let Some(ended) = child.try_wait() else { return };
-        let finished = self.consumer.shared().finished.load(Ordering::Relaxed) != 0;
+        let finished = self.consumer.handoff().is_finished();
         if finished && ended == Ended::Exited(0) {
             self.state = State::Drained;
             return;
         }
+        self.show_committed();
+        self.suspects.note_death(self.consumer.shared().work(), self.consumer.tail());
+        self.consumer.shared().set_work(None);
         if now_ns.saturating_sub(since_ns) >= STABLE_NS {
             self.backoff.reset();
         }
-        self.state = State::Due { at_ns: now_ns + self.backoff.next_ns() };
+        self.state = match self.setup.settings.generic.on_failure {
+            OnFailure::Restart => State::Due { at_ns: now_ns + self.backoff.next_ns() },
+            OnFailure::Kill | OnFailure::Ignore => State::Lost,
+        };
     }
 
     /// Ends the sender, whatever it does, and says what is left.
-    pub(super) fn stop(&mut self) -> Undelivered {
+    pub(super) fn stop(&mut self) -> Amount {
         if let State::Running { child, .. } = self.state {
             child.kill();
+            self.show_committed();
         }
         self.consumer.undelivered()
+    }
+
+    /// What the sender showed and had not committed when it died is not done.
+    fn show_committed(&mut self) {
+        let account = self.consumer.account();
+        self.consumer.shared().show(&account);
     }
 
     /// The life of a child, and its exit status.
@@ -144,9 +168,9 @@ impl<'a> Supervisor<'a> {
             os::close_inherited(fd);
         }
         let links = self.links.sender_ends();
-        let (setup, consumer) = (self.setup, &mut self.consumer);
+        let (setup, suspects, consumer) = (self.setup, self.suspects, &mut self.consumer);
         // In a build that unwinds, a panic must not get into the reader's code.
-        match catch_unwind(AssertUnwindSafe(|| sender::run(setup, consumer, &links))) {
+        match catch_unwind(AssertUnwindSafe(|| sender::run(setup, suspects, consumer, &links))) {
             Ok(SenderEnd::Drained) => 0,
             Ok(SenderEnd::GaveUp) => 1,
             Err(_) => 70,

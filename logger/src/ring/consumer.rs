@@ -4,9 +4,12 @@
 
 //! The sender's side of the ring.
 
-use super::layout::{ENTRY_HEADER, EntryHeader, Kind, array, header_at, padded};
-use super::mapping::{Carried, Readable, Shared};
-use super::{DropCause, Gap};
+use super::handoff::Handoff;
+use super::layout::{ENTRY_HEADER, EntryHeader, Kind, array, header_at};
+use super::mapping::Readable;
+use super::shared::Shared;
+use super::slots::Carried;
+use super::{Account, Amount, DropCause, Gap};
 use crate::record::Stream;
 
 /// Reads entries, and gives them back once the sink has taken them.
@@ -33,21 +36,8 @@ pub(crate) enum Payload<'a> {
     Bytes(&'a [u8]),
     /// Bytes are missing here.
     Gap(Gap),
-}
-
-/// What is left of a container's output when nobody will send it any more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Undelivered {
-    /// Newlines in it.
-    pub(crate) lines: u64,
-    pub(crate) bytes: u64,
-}
-
-impl Undelivered {
-    fn add(&mut self, bytes: &[u8]) {
-        self.lines += memchr::memchr_iter(b'\n', bytes).count() as u64;
-        self.bytes += bytes.len() as u64;
-    }
+    /// What comes behind it, another run of the container wrote.
+    Break,
 }
 
 impl<'a> Consumer<'a> {
@@ -60,22 +50,27 @@ impl<'a> Consumer<'a> {
         self.area.shared()
     }
 
+    /// The wake-up words.
+    pub(crate) fn handoff(&self) -> &'a Handoff {
+        self.area.handoff()
+    }
+
     /// Where to start, and what was unfinished there.
     pub(crate) fn resume(&mut self) -> (u64, [Carried; 2]) {
         (self.area.tail(), self.area.carried())
     }
 
     /// What the sink has not taken: for the reader, when there is no sender.
-    pub(crate) fn undelivered(&mut self) -> Undelivered {
+    pub(crate) fn undelivered(&mut self) -> Amount {
         let (mut position, carried) = self.resume();
-        let mut left = Undelivered::default();
+        let mut left = Amount::default();
         for carried in &carried {
-            left.add(&carried.bytes);
+            left.add(Amount::of(&carried.bytes));
         }
         while let Some(entry) = self.entry(position) {
             position = entry.next;
             if let Payload::Bytes(bytes) = entry.payload {
-                left.add(bytes);
+                left.add(Amount::of(bytes));
             }
         }
         left
@@ -90,30 +85,51 @@ impl<'a> Consumer<'a> {
             }
             at = header_at(at, self.area.capacity());
             let header = EntryHeader::decode(self.area.published(at, ENTRY_HEADER)?);
-            let len = u64::from(header.len);
-            let next = at + ENTRY_HEADER + padded(len);
+            let next = header.next(at, self.area.capacity());
             if header.kind == Kind::Pad {
                 at = next;
                 continue;
             }
-            let bytes = self.area.published(at + ENTRY_HEADER, len)?;
-            let payload = if header.kind == Kind::Gap {
-                Payload::Gap(gap(bytes))
-            } else {
-                Payload::Bytes(bytes)
+            let bytes = self.area.published(at + ENTRY_HEADER, u64::from(header.len))?;
+            let payload = match header.kind {
+                Kind::Gap => Payload::Gap(gap(bytes)),
+                Kind::Break => Payload::Break,
+                Kind::Bytes | Kind::Pad => Payload::Bytes(bytes),
             };
             return Some(Entry { stream: header.stream, time_ns: header.time_ns, payload, next });
         }
     }
 
-    /// Gives back everything before `position`, over which `carried` is kept.
-    pub(crate) fn release(&mut self, position: u64, carried: &[Carried; 2]) {
-        self.area.release(position, carried);
+    /// The position of the last release.
+    pub(crate) fn tail(&self) -> u64 {
+        self.area.tail()
+    }
+
+    /// Whether the ring is a file.
+    pub(crate) const fn is_file(&self) -> bool {
+        self.area.is_file()
+    }
+
+    /// Whether the ring is a file that a new logger waits for.
+    pub(crate) fn handover_is_wanted(&self) -> bool {
+        self.area.handover_is_wanted()
+    }
+
+    /// What became of everything before the last release.
+    pub(crate) fn account(&mut self) -> Account {
+        self.area.account()
+    }
+
+    /// Gives back everything before `position`, over which `carried` is kept;
+    /// `account` is what became of all of it since the start.
+    pub(crate) fn release(&mut self, position: u64, carried: &[Carried; 2], account: &Account) {
+        self.area.release(position, carried, account);
     }
 }
 
 fn gap(bytes: &[u8]) -> Gap {
     let field = |n: usize| u64::from_le_bytes(array(bytes, 8 * n));
-    let cause = if field(4) == 0 { DropCause::SinkDown } else { DropCause::BufferFull };
+    let cause = usize::try_from(field(4)).ok().and_then(|n| DropCause::ALL.get(n));
+    let cause = cause.copied().unwrap_or(DropCause::BufferFull);
     Gap { lines: field(0), bytes: field(1), first_ns: field(2), last_ns: field(3), cause }
 }

@@ -6,9 +6,12 @@
 
 use crate::record::Stream;
 
-/// Bytes before an entry's payload: length (4), kind (1), stream (1), zero (2),
+/// Bytes before an entry's payload: length (3), kind and stream (1), seal (4),
 /// time (8); little endian.
 pub(super) const ENTRY_HEADER: u64 = 16;
+
+/// The longest payload, in bytes.
+pub(super) const PAYLOAD_MAX: u64 = 64 << 10;
 
 /// What an entry holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +22,8 @@ pub(super) enum Kind {
     Gap,
     /// Nothing; the next entry starts at the beginning of the area.
     Pad,
+    /// Nothing; what comes behind it, another run of the container wrote.
+    Break,
 }
 
 /// The header of an entry.
@@ -28,6 +33,8 @@ pub(super) struct EntryHeader {
     pub(super) kind: Kind,
     pub(super) stream: Stream,
     pub(super) time_ns: u64,
+    /// See [`EntryHeader::sealed`].
+    pub(super) seal: u32,
 }
 
 /// A place for one entry.
@@ -69,31 +76,64 @@ pub(super) const fn padded(len: u64) -> u64 {
 impl EntryHeader {
     pub(super) fn encode(&self) -> [u8; 16] {
         let mut bytes = [0; 16];
-        bytes[..4].copy_from_slice(&self.len.to_le_bytes());
-        bytes[4] = match self.kind {
-            Kind::Bytes => 0,
-            Kind::Gap => 1,
-            Kind::Pad => 2,
-        };
-        bytes[5] = u8::from(self.stream == Stream::Stderr);
+        bytes[..4].copy_from_slice(&self.word().to_le_bytes());
+        bytes[4..8].copy_from_slice(&self.seal.to_le_bytes());
         bytes[8..].copy_from_slice(&self.time_ns.to_le_bytes());
         bytes
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Self {
-        let kind = match bytes[4] {
+        let word = u32::from_le_bytes(array(bytes, 0));
+        let kind = match word >> 24 & 3 {
             0 => Kind::Bytes,
             1 => Kind::Gap,
-            _ => Kind::Pad,
+            2 => Kind::Pad,
+            _ => Kind::Break,
         };
         Self {
-            len: u32::from_le_bytes(array(bytes, 0)),
+            len: word & LEN_MASK,
             kind,
-            stream: if bytes[5] == 0 { Stream::Stdout } else { Stream::Stderr },
+            stream: if word >> 26 & 1 == 0 { Stream::Stdout } else { Stream::Stderr },
+            seal: u32::from_le_bytes(array(bytes, 4)),
             time_ns: u64::from_le_bytes(array(bytes, 8)),
         }
     }
+
+    /// The same header with the checksum of an entry of a file: over what it
+    /// says, its payload, its position and the file's generation, so that what
+    /// an earlier lap or an earlier file left behind does not pass for an entry.
+    pub(super) fn sealed(self, generation: u64, position: u64, payload: &[u8]) -> Self {
+        let mut sum = crc32fast::Hasher::new();
+        for field in [generation, position, u64::from(self.word()), self.time_ns] {
+            sum.update(&field.to_le_bytes());
+        }
+        sum.update(payload);
+        Self { seal: sum.finalize(), ..self }
+    }
+
+    fn word(&self) -> u32 {
+        let kind = match self.kind {
+            Kind::Bytes => 0,
+            Kind::Gap => 1,
+            Kind::Pad => 2,
+            Kind::Break => 3,
+        };
+        let stream = u32::from(self.stream == Stream::Stderr);
+        self.len & LEN_MASK | kind << 24 | stream << 26
+    }
+
+    /// The position behind an entry with this header at `at`.
+    pub(super) fn next(&self, at: u64, capacity: u64) -> u64 {
+        match self.kind {
+            Kind::Pad => at + (capacity - at % capacity),
+            Kind::Bytes | Kind::Gap | Kind::Break => {
+                at + ENTRY_HEADER + padded(u64::from(self.len))
+            }
+        }
+    }
 }
+
+const LEN_MASK: u32 = 0xff_ffff;
 
 /// `N` bytes at `at`; zeros where the slice is shorter.
 pub(super) fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
@@ -124,8 +164,16 @@ mod tests {
 
     #[test]
     fn headers_round_trip() {
-        let header =
-            EntryHeader { len: 77, kind: Kind::Gap, stream: Stream::Stderr, time_ns: u64::MAX - 5 };
+        let header = EntryHeader {
+            len: 65_536,
+            kind: Kind::Break,
+            stream: Stream::Stderr,
+            time_ns: u64::MAX - 5,
+            seal: 0,
+        };
+        let header = header.sealed(1, 2, b"payload");
+        assert_ne!(header.seal, header.sealed(1, 10, b"payload").seal);
+        assert_ne!(header.seal, header.sealed(2, 2, b"payload").seal);
         assert_eq!(EntryHeader::decode(&header.encode()), header);
     }
 }

@@ -2,7 +2,7 @@
 // License, v. 2.0. If a copy of the MPL was not distributed with this
 // file, You can obtain one at https://mozilla.org/MPL/2.0/.
 
-//! The shared memory itself: header, carry slots, data area.
+//! The shared memory itself: header, carry slots, data area; anonymous, or a file.
 //!
 //! Why this is sound: the data area is only reached through [`Writable`] and
 //! [`Readable`], of which [`Mapping::split`] makes one each per process. The
@@ -12,137 +12,155 @@
 //! reference that was handed out ends before its bytes change sides. Between
 //! processes the same holds as long as one process writes and one reads, which
 //! the reader sees to: it forks a sender only after the last one has ended, and
-//! uses no `Readable` of its own meanwhile. Everything else is atomic.
+//! uses no `Readable` of its own meanwhile; a file is locked against other
+//! loggers. Everything else is atomic.
 
 #![expect(unsafe_code, reason = "owns the shared mapping; the argument is in the module's text")]
 
+use std::fs::File;
 use std::io;
 use std::marker::PhantomData;
+use std::mem::offset_of;
+use std::os::fd::AsRawFd;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use super::layout::array;
+use super::account::Account;
+use super::handoff::Handoff;
+use super::recovery::{self, Found};
+use super::shared::Shared;
+use super::slots::{self, Carried, SLOT, SLOTS};
 use crate::record::Stream;
 
-/// The first page of the mapping.
+/// The first page of the mapping. What stands before `shared` is the file's
+/// format; the rest means something to this run only.
 #[repr(C)]
 struct Header {
-    magic: AtomicU64,
-    version: AtomicU64,
-    capacity: AtomicU64,
-    head: Line<AtomicU64>,
-    tail: Line<AtomicU64>,
-    shared: Line<Shared>,
+    /// [`MAGIC`], [`VERSION`], capacity, generation; 0 in a ring without a file.
+    constants: [AtomicU64; 4],
+    /// Their checksum.
+    seal: AtomicU64,
+    handoff: Handoff,
+    /// A new logger waits for this one's sender to let go of the file.
+    handover: AtomicU32,
+    shared: Shared,
 }
 
-/// Keeps what two processes store apart, so that they do not fight for a line.
-#[repr(C, align(64))]
-struct Line<T>(T);
-
-/// What both sides may read and store at any time.
-#[derive(Debug, Default)]
-#[repr(C)]
-pub(crate) struct Shared {
-    /// The sender waits for data: wake it.
-    pub(crate) consumer_waiting: AtomicU32,
-    /// The reader waits for room: wake it.
-    pub(crate) producer_waiting: AtomicU32,
-    /// No further entry will come: drain and exit.
-    pub(crate) finished: AtomicU32,
-    sink: AtomicU32,
-    /// Everything read from the container, kept or not.
-    pub(crate) bytes_read: AtomicU64,
-    /// Reads that returned bytes.
-    pub(crate) reads: AtomicU64,
-    /// Bytes read but not kept, by [`super::DropCause`].
-    pub(crate) dropped_bytes: [AtomicU64; 2],
-    /// Reads not kept, by [`super::DropCause`].
-    pub(crate) dropped_reads: [AtomicU64; 2],
-    /// Newlines in what was not kept, by [`super::DropCause`].
-    pub(crate) dropped_lines: [AtomicU64; 2],
-    /// Records that the sink has taken.
-    pub(crate) delivered_records: AtomicU64,
-    /// Their bytes as sent.
-    pub(crate) delivered_bytes: AtomicU64,
-    /// Records larger than the transport can carry.
-    pub(crate) oversize_records: AtomicU64,
-    /// Senders started after the first.
-    pub(crate) sender_restarts: AtomicU64,
-}
-
-/// What the sender last saw of the sink.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum SinkState {
-    Up,
-    Down,
-}
-
-impl Shared {
-    pub(crate) fn sink(&self) -> SinkState {
-        if self.sink.load(Ordering::Relaxed) == 0 { SinkState::Up } else { SinkState::Down }
-    }
-
-    pub(crate) fn set_sink(&self, state: SinkState) {
-        self.sink.store(u32::from(state == SinkState::Down), Ordering::Relaxed);
-    }
-}
-
-/// What the splitter of one stream had not finished at some position.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Carried {
-    /// Bytes after the last record, at most [`CARRY_MAX`].
-    pub(crate) bytes: Vec<u8>,
-    /// Ordinal of the last piece sent of the line they belong to; 0: none.
-    pub(crate) ordinal: u32,
-    /// Identity and time of that line's first piece.
-    pub(crate) id: u64,
-    pub(crate) first_ns: u64,
-}
-
-/// The longest unfinished piece of a line, in bytes.
-pub(crate) const CARRY_MAX: usize = 64 << 10;
-
-const MAGIC: u64 = u64::from_le_bytes(*b"dklogrng");
-const VERSION: u64 = 1;
-const PAGE: usize = 4096;
-/// A page of description, then the bytes.
-const SLOT: usize = PAGE + CARRY_MAX;
-const CARRY_AREA: usize = 4 * SLOT;
-const DATA_AT: usize = PAGE + CARRY_AREA;
+pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"dklogrng");
+/// To be raised with every change of entries, slots or the header before
+/// `shared`.
+pub(super) const VERSION: u64 = 1;
+pub(super) const PAGE: usize = 4096;
+/// Where the data area begins, behind the header's page and the carry slots.
+pub(super) const DATA_AT: usize = PAGE + SLOTS * SLOT;
+/// The largest data area, in bytes; the largest `max-buffer-size`.
+pub(super) const CAPACITY_MAX: u64 = 1 << 30;
+/// Where the positions and the word stand in a file.
+pub(super) const HEAD_AT: usize = 64;
+pub(super) const TAIL_AT: usize = 128;
+pub(crate) const HANDOVER_AT: usize = 256;
 
 /// The mapping. Pages that are never touched cost nothing.
 #[derive(Debug)]
 pub(crate) struct Mapping {
     base: NonNull<u8>,
     capacity: usize,
+    /// Of the file; 0: there is none.
+    generation: u64,
 }
 
 impl Mapping {
     /// Maps a ring of `capacity` data bytes, rounded up to whole pages. The
     /// mapping is shared with every child forked later.
     pub(crate) fn create(capacity: usize) -> io::Result<Self> {
-        let capacity = capacity.max(PAGE).next_multiple_of(PAGE);
-        // SAFETY: a new anonymous mapping at an address of the kernel's choice.
-        let base = unsafe {
-            libc::mmap(
-                std::ptr::null_mut(),
-                DATA_AT + capacity,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_SHARED | libc::MAP_ANON,
-                -1,
-                0,
-            )
-        };
-        if base == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
-        }
-        let base = NonNull::new(base.cast::<u8>()).ok_or(io::ErrorKind::OutOfMemory)?;
-        let mapping = Self { base, capacity };
+        let capacity = rounded(capacity);
+        let base = map(DATA_AT + capacity, None)?;
+        Ok(Self { base, capacity, generation: 0 })
+    }
+
+    /// `capacity` as a ring has it: whole pages, at least one.
+    pub(crate) fn rounded(capacity: usize) -> usize {
+        rounded(capacity)
+    }
+
+    /// Counts from zero.
+    pub(crate) fn forget_counts(&mut self) {
+        self.header().shared.clear();
+    }
+
+    /// Bytes of a file for a ring of `capacity` data bytes.
+    pub(crate) fn file_len(capacity: usize) -> usize {
+        DATA_AT + rounded(capacity)
+    }
+
+    /// Begins a ring in a file of zeros, [`Self::file_len`] bytes long, at
+    /// `position`, with what is carried over it. The magic number comes last:
+    /// without it, the file is an empty one.
+    pub(crate) fn begin(
+        file: &File,
+        capacity: usize,
+        generation: u64,
+        position: u64,
+        carried: &[Carried; 2],
+    ) -> io::Result<Self> {
+        let capacity = rounded(capacity);
+        let generation = generation.max(1);
+        let base = map(DATA_AT + capacity, Some(file))?;
+        let mut mapping = Self { base, capacity, generation };
+        let (_, mut readable) = mapping.split();
+        readable.handoff().start_at(position, position);
+        readable.carry_over(position, carried);
+        let constants = [MAGIC, VERSION, capacity as u64, generation];
         let header = mapping.header();
-        header.magic.store(MAGIC, Ordering::Relaxed);
-        header.version.store(VERSION, Ordering::Relaxed);
-        header.capacity.store(capacity as u64, Ordering::Relaxed);
+        header.seal.store(recovery::seal(constants).into(), Ordering::Relaxed);
+        for (place, value) in header.constants.iter().zip(constants).rev() {
+            place.store(value, Ordering::Release);
+        }
         Ok(mapping)
+    }
+
+    /// Maps a file to look at: the bytes are whatever somebody left there.
+    pub(crate) fn of_file(file: &File) -> io::Result<Self> {
+        let len = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+        let limit = DATA_AT + usize::try_from(CAPACITY_MAX).unwrap_or(usize::MAX - DATA_AT);
+        if !(DATA_AT..=limit).contains(&len) {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        Ok(Self { base: map(len, Some(file))?, capacity: len - DATA_AT, generation: 0 })
+    }
+
+    /// All of it, for [`super::recover`].
+    pub(crate) fn image(&mut self) -> &[u8] {
+        // SAFETY: the mapping is this long, and `&mut self` says that neither
+        // side of the ring exists in this process; in others, the lock on the
+        // file sees to it.
+        unsafe { std::slice::from_raw_parts(self.base.as_ptr(), DATA_AT + self.capacity) }
+    }
+
+    /// Goes on with what [`super::recover`] found: forgets what a former run
+    /// counted, and what stands where entries will be written, because a torn
+    /// entry may have whole ones behind it.
+    pub(crate) fn go_on(&mut self, found: &Found) {
+        self.generation = found.generation;
+        let header = self.header();
+        header.handoff.start_at(found.tail, found.head);
+        header.handover.store(0, Ordering::Relaxed);
+        header.shared.clear();
+        let capacity = self.capacity as u64;
+        let (mut writable, mut readable) = self.split();
+        readable.forget_account(found.bad_slots > 0);
+        let (mut at, end) = (found.head, found.tail + capacity);
+        while at < end {
+            let to_page = PAGE as u64 - at % PAGE as u64;
+            let len = to_page.min(end - at);
+            if let Some(page) = writable.free_mut(at, len)
+                // A page that is not written to stays clean.
+                && page.iter().any(|&byte| byte != 0)
+            {
+                page.fill(0);
+            }
+            at += len;
+        }
     }
 
     /// Data bytes.
@@ -152,16 +170,40 @@ impl Mapping {
 
     /// The two sides of the ring, of which a process uses one.
     pub(crate) fn split(&mut self) -> (Writable<'_>, Readable<'_>) {
-        let (base, capacity) = (self.base, self.capacity);
+        let Self { base, capacity, generation } = *self;
         (
-            Writable { base, capacity, mapping: PhantomData },
-            Readable { base, capacity, mapping: PhantomData },
+            Writable { base, capacity, generation, mapping: PhantomData },
+            Readable { base, capacity, generation, mapping: PhantomData },
         )
     }
 
     fn header(&self) -> &Header {
         header(self.base)
     }
+}
+
+fn rounded(capacity: usize) -> usize {
+    capacity.max(PAGE).next_multiple_of(PAGE)
+}
+
+/// Maps `len` bytes of a file, or of memory.
+fn map(len: usize, file: Option<&File>) -> io::Result<NonNull<u8>> {
+    let kind = if file.is_some() { 0 } else { libc::MAP_ANON };
+    // SAFETY: a new mapping at an address of the kernel's choice.
+    let base = unsafe {
+        libc::mmap(
+            std::ptr::null_mut(),
+            len,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_SHARED | kind,
+            file.map_or(-1, AsRawFd::as_raw_fd),
+            0,
+        )
+    };
+    if base == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    NonNull::new(base.cast::<u8>()).ok_or_else(|| io::ErrorKind::OutOfMemory.into())
 }
 
 impl Drop for Mapping {
@@ -172,7 +214,12 @@ impl Drop for Mapping {
 }
 
 fn header<'a>(base: NonNull<u8>) -> &'a Header {
-    const { assert!(size_of::<Header>() <= PAGE) };
+    const {
+        assert!(size_of::<Header>() <= PAGE);
+        assert!(offset_of!(Header, handoff) == HEAD_AT);
+        assert!(offset_of!(Header, handoff) + Handoff::TAIL_AT == TAIL_AT);
+        assert!(offset_of!(Header, handover) == HANDOVER_AT);
+    };
     // SAFETY: `base` is page-aligned and starts a mapping of more than a page,
     // zeroed when made; every field is atomic and valid for any bits. Callers
     // bind the lifetime to the mapping.
@@ -184,24 +231,34 @@ fn header<'a>(base: NonNull<u8>) -> &'a Header {
 pub(crate) struct Writable<'a> {
     base: NonNull<u8>,
     capacity: usize,
+    generation: u64,
     mapping: PhantomData<&'a Mapping>,
 }
 
 impl<'a> Writable<'a> {
     pub(super) fn shared(&self) -> &'a Shared {
-        &header(self.base).shared.0
+        &header(self.base).shared
     }
 
     pub(super) const fn capacity(&self) -> u64 {
         self.capacity as u64
     }
 
+    /// 0: the ring is not a file, and its entries need no seal.
+    pub(super) const fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    pub(super) fn handoff(&self) -> &'a Handoff {
+        &header(self.base).handoff
+    }
+
     pub(super) fn head(&self) -> u64 {
-        header(self.base).head.0.load(Ordering::Relaxed)
+        self.handoff().own_head()
     }
 
     pub(super) fn tail(&self) -> u64 {
-        header(self.base).tail.0.load(Ordering::Acquire)
+        self.handoff().tail()
     }
 
     /// `len` free bytes from `position`; `None` if they are not all free or not
@@ -223,7 +280,7 @@ impl<'a> Writable<'a> {
     /// Hands everything before `head` to the consumer.
     pub(super) fn publish(&mut self, head: u64) {
         debug_assert!(head >= self.head() && head <= self.tail() + self.capacity());
-        header(self.base).head.0.store(head, Ordering::Release);
+        self.handoff().publish(head);
     }
 }
 
@@ -232,24 +289,39 @@ impl<'a> Writable<'a> {
 pub(crate) struct Readable<'a> {
     base: NonNull<u8>,
     capacity: usize,
+    generation: u64,
     mapping: PhantomData<&'a Mapping>,
 }
 
 impl<'a> Readable<'a> {
     pub(super) fn shared(&self) -> &'a Shared {
-        &header(self.base).shared.0
+        &header(self.base).shared
     }
 
     pub(super) const fn capacity(&self) -> u64 {
         self.capacity as u64
     }
 
+    /// Whether the ring is a file that a new logger wants.
+    pub(super) fn handover_is_wanted(&self) -> bool {
+        header(self.base).handover.load(Ordering::Relaxed) != 0
+    }
+
+    /// Whether the ring is a file.
+    pub(super) const fn is_file(&self) -> bool {
+        self.generation != 0
+    }
+
+    pub(super) fn handoff(&self) -> &'a Handoff {
+        &header(self.base).handoff
+    }
+
     pub(super) fn head(&self) -> u64 {
-        header(self.base).head.0.load(Ordering::Acquire)
+        self.handoff().head()
     }
 
     pub(super) fn tail(&self) -> u64 {
-        header(self.base).tail.0.load(Ordering::Relaxed)
+        self.handoff().own_tail()
     }
 
     /// `len` published bytes from `position`; `None` if they are not all
@@ -267,67 +339,82 @@ impl<'a> Readable<'a> {
     }
 
     /// Gives everything before `tail` back, and with it stores what is carried
-    /// over that position. One commit point: the store of `tail`.
-    pub(super) fn release(&mut self, tail: u64, carried: &[Carried; 2]) {
+    /// over that position and what became of everything before it. One commit
+    /// point: the store of `tail`.
+    pub(super) fn release(&mut self, tail: u64, carried: &[Carried; 2], account: &Account) {
         let before = self.tail();
         debug_assert!(tail >= before && tail <= self.head());
         if tail == before {
             return;
         }
-        for (stream, carried) in [Stream::Stdout, Stream::Stderr].into_iter().zip(carried) {
+        for (stream, carried) in STREAMS.into_iter().zip(carried) {
             let spare = (0..2).find(|&n| self.slot_position(stream, n) != before).unwrap_or(0);
-            self.write_slot(stream, spare, tail, carried);
+            let generation = self.generation;
+            let slot = self.slot_mut(stream, spare);
+            slots::write(slot, generation, tail, carried);
+            if stream == Stream::Stdout {
+                slots::write_account(slot, account);
+            }
         }
-        header(self.base).tail.0.store(tail, Ordering::Release);
-        // The next release must not begin to overwrite the slots of this
+        // Fenced: the next release must not begin to overwrite the slots of this
         // position's predecessor before this position is visible.
-        fence(Ordering::SeqCst);
+        self.handoff().release(tail);
     }
 
     /// What the sender before this one carried over `tail`.
     pub(super) fn carried(&mut self) -> [Carried; 2] {
-        let tail = self.tail();
-        [Stream::Stdout, Stream::Stderr].map(|stream| {
-            (0..2)
-                .find(|&n| tail > 0 && self.slot_position(stream, n) == tail)
-                .map(|n| read_slot(self.slot_mut(stream, n)))
-                .unwrap_or_default()
+        STREAMS.map(|stream| {
+            let slot = self.slot_of_tail(stream);
+            slot.map_or_else(Carried::default, |n| slots::read(self.slot_mut(stream, n)))
         })
     }
 
-    fn slot_position(&mut self, stream: Stream, n: usize) -> u64 {
-        u64::from_le_bytes(array(self.slot_mut(stream, n), 0))
+    /// What became of everything before `tail`.
+    pub(super) fn account(&mut self) -> Account {
+        let slot = self.slot_of_tail(Stream::Stdout);
+        slot.map_or_else(Account::default, |n| slots::account(self.slot_mut(Stream::Stdout, n)))
     }
 
-    fn write_slot(&mut self, stream: Stream, n: usize, position: u64, carried: &Carried) {
-        let slot = self.slot_mut(stream, n);
-        let len = carried.bytes.len().min(CARRY_MAX);
-        let len_field = u32::try_from(len).unwrap_or(0);
-        slot[..8].copy_from_slice(&position.to_le_bytes());
-        slot[8..12].copy_from_slice(&len_field.to_le_bytes());
-        slot[12..16].copy_from_slice(&carried.ordinal.to_le_bytes());
-        slot[16..24].copy_from_slice(&carried.id.to_le_bytes());
-        slot[24..32].copy_from_slice(&carried.first_ns.to_le_bytes());
-        slot[PAGE..PAGE + len].copy_from_slice(&carried.bytes[..len]);
+    /// At the start of a file: what is carried over its first position.
+    fn carry_over(&mut self, position: u64, carried: &[Carried; 2]) {
+        let generation = self.generation;
+        for (stream, carried) in STREAMS.into_iter().zip(carried) {
+            slots::write(self.slot_mut(stream, 0), generation, position, carried);
+        }
+    }
+
+    /// A new run counts from zero. Slots that do not verify are emptied.
+    fn forget_account(&mut self, check: bool) {
+        for stream in STREAMS {
+            let generation = self.generation;
+            let Some(n) = self.slot_of_tail(stream) else { continue };
+            let slot = self.slot_mut(stream, n);
+            slots::write_account(slot, &Account::default());
+            if check && !slots::verifies(slot, generation) {
+                let position = slots::position(slot);
+                slots::write(slot, generation, position, &Carried::default());
+            }
+        }
+    }
+
+    fn slot_of_tail(&mut self, stream: Stream) -> Option<usize> {
+        let tail = self.tail();
+        (0..2).find(|&n| tail > 0 && self.slot_position(stream, n) == tail)
+    }
+
+    fn slot_position(&mut self, stream: Stream, n: usize) -> u64 {
+        slots::position(self.slot_mut(stream, n))
     }
 
     fn slot_mut(&mut self, stream: Stream, n: usize) -> &mut [u8] {
-        let index = 2 * usize::from(stream == Stream::Stderr) + n.min(1);
+        let index = slots::index(stream == Stream::Stderr, n);
         // SAFETY: one of the four slots between header and data; only this side
         // touches them, and `&mut self` keeps it to one reference.
         unsafe { std::slice::from_raw_parts_mut(self.base.as_ptr().add(PAGE + index * SLOT), SLOT) }
     }
 }
 
-fn read_slot(slot: &[u8]) -> Carried {
-    let len = usize::try_from(u32::from_le_bytes(array(slot, 8))).unwrap_or(0).min(CARRY_MAX);
-    Carried {
-        bytes: slot[PAGE..PAGE + len].to_vec(),
-        ordinal: u32::from_le_bytes(array(slot, 12)),
-        id: u64::from_le_bytes(array(slot, 16)),
-        first_ns: u64::from_le_bytes(array(slot, 24)),
-    }
-}
+const STREAMS: [Stream; 2] = [Stream::Stdout, Stream::Stderr];
 
 /// Offset and length in the data area, if they lie there in one piece.
 fn within(position: u64, len: u64, capacity: usize) -> Option<(usize, usize)> {
@@ -345,21 +432,28 @@ mod tests {
         [carried(text.as_bytes()), carried(b"")]
     }
 
+    fn account(records: u64) -> Account {
+        Account { records, ..Account::default() }
+    }
+
     #[test]
     fn a_sender_that_dies_before_it_commits_changes_nothing() {
         let mut mapping = Mapping::create(PAGE).unwrap();
         let (mut writable, mut readable) = mapping.split();
         writable.publish(64);
         assert_eq!(readable.carried(), carry(""));
-        readable.release(16, &carry("first"));
+        readable.release(16, &carry("first"), &account(1));
+        assert_eq!(readable.account(), account(1));
         assert_eq!(readable.carried(), carry("first"));
         for slot_written in ["dies here", "and its successor here"] {
             let spare = (0..2).find(|&n| readable.slot_position(Stream::Stdout, n) != 16).unwrap();
             let carried = &carry(slot_written)[0];
-            readable.write_slot(Stream::Stdout, spare, 32, carried);
+            slots::write(readable.slot_mut(Stream::Stdout, spare), 0, 32, carried);
             assert_eq!(readable.carried(), carry("first"));
+            assert_eq!(readable.account(), account(1));
         }
-        readable.release(32, &carry("second"));
+        readable.release(32, &carry("second"), &account(2));
+        assert_eq!(readable.account(), account(2));
         assert_eq!(readable.carried(), carry("second"));
     }
 
@@ -376,11 +470,11 @@ mod tests {
         assert!(writable.free_mut(4096, 8).is_none());
         assert_eq!(readable.published(4088, 8), Some([7; 8].as_slice()));
         assert!(readable.published(4088, 16).is_none());
-        readable.release(8, &[Carried::default(), Carried::default()]);
+        readable.release(8, &carry(""), &account(0));
         assert!(readable.published(0, 8).is_none());
         assert!(writable.free_mut(4096, 8).is_some());
         // Free, but not in one piece.
-        readable.release(4096, &[Carried::default(), Carried::default()]);
+        readable.release(4096, &carry(""), &account(0));
         writable.publish(4104);
         assert!(writable.free_mut(8184, 16).is_none());
     }

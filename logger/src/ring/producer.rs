@@ -6,9 +6,11 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::handoff::Handoff;
 use super::layout::{ENTRY_HEADER, EntryHeader, Kind, Place, padded, place};
-use super::mapping::{Shared, Writable};
-use super::{DropCause, Gap};
+use super::mapping::Writable;
+use super::shared::Shared;
+use super::{Amount, DropCause, Gap};
 use crate::record::Stream;
 
 /// The most one read takes, in bytes.
@@ -39,9 +41,20 @@ impl<'a> Producer<'a> {
         self.area.shared()
     }
 
+    /// The wake-up words.
+    pub(crate) fn handoff(&self) -> &'a Handoff {
+        self.area.handoff()
+    }
+
     /// Bytes not yet given back by the consumer.
     pub(crate) fn held(&self) -> u64 {
         self.area.head() - self.area.tail()
+    }
+
+    /// Where the next entry goes, or a pad before it.
+    #[cfg(test)]
+    pub(crate) fn position(&self) -> u64 {
+        self.area.head()
     }
 
     /// Data bytes of the ring.
@@ -66,8 +79,8 @@ impl<'a> Producer<'a> {
     pub(crate) fn commit(&mut self, len: usize, stream: Stream, time_ns: u64) {
         let Some(place) = self.reserved.take() else { return };
         let len = (len as u64).min(place.room);
-        count(&self.shared().reads, 1);
-        count(&self.shared().bytes_read, len);
+        let read = self.area.free_mut(place.at + ENTRY_HEADER, len).map(|bytes| Amount::of(bytes));
+        self.count_read(read.unwrap_or_default());
         self.finish_entry(place, Kind::Bytes, len, stream, time_ns);
     }
 
@@ -79,15 +92,12 @@ impl<'a> Producer<'a> {
         time_ns: u64,
         cause: DropCause,
     ) {
-        let len = bytes.len() as u64;
-        let lines = memchr::memchr_iter(b'\n', bytes).count() as u64;
-        let index = usize::from(cause == DropCause::BufferFull);
-        let shared = self.shared();
-        count(&shared.reads, 1);
-        count(&shared.bytes_read, len);
+        let read = Amount::of(bytes);
+        self.count_read(read);
+        let (index, shared) = (cause.index(), self.shared());
         count(&shared.dropped_reads[index], 1);
-        count(&shared.dropped_bytes[index], len);
-        count(&shared.dropped_lines[index], lines);
+        count(&shared.dropped_bytes[index], read.bytes);
+        count(&shared.dropped_lines[index], read.lines);
         let gap = self.gaps[usize::from(stream == Stream::Stderr)].get_or_insert(Gap {
             lines: 0,
             bytes: 0,
@@ -95,9 +105,16 @@ impl<'a> Producer<'a> {
             last_ns: time_ns,
             cause,
         });
-        gap.lines += lines;
-        gap.bytes += len;
+        gap.lines += read.lines;
+        gap.bytes += read.bytes;
         gap.last_ns = time_ns;
+    }
+
+    fn count_read(&self, read: Amount) {
+        let shared = self.shared();
+        count(&shared.reads, 1);
+        count(&shared.bytes_read, read.bytes);
+        count(&shared.lines_read, read.lines);
     }
 
     /// Puts markers in the place of what was dropped, once there is room. True
@@ -119,7 +136,7 @@ impl<'a> Producer<'a> {
             let Some(payload) = self.area.free_mut(place.at + ENTRY_HEADER, GAP_LEN) else {
                 return false;
             };
-            let cause = u64::from(gap.cause == DropCause::BufferFull);
+            let cause = gap.cause.index() as u64;
             let fields = [gap.lines, gap.bytes, gap.first_ns, gap.last_ns, cause];
             for (bytes, field) in payload.chunks_exact_mut(8).zip(fields) {
                 bytes.copy_from_slice(&field.to_le_bytes());
@@ -140,23 +157,80 @@ impl<'a> Producer<'a> {
         true
     }
 
+    /// Counts what was found in a spool as if it had been read now.
+    pub(crate) fn count_recovered(&mut self, held: Amount) {
+        let shared = self.shared();
+        count(&shared.recovered_bytes, held.bytes);
+        count(&shared.recovered_lines, held.lines);
+        count(&shared.bytes_read, held.bytes);
+        count(&shared.lines_read, held.lines);
+    }
+
+    /// Counts what was there once and could not be kept.
+    pub(crate) fn note_loss(&mut self, lost: Amount, time_ns: u64, cause: DropCause) {
+        let (index, shared) = (cause.index(), self.shared());
+        count(&shared.bytes_read, lost.bytes);
+        count(&shared.lines_read, lost.lines);
+        count(&shared.dropped_bytes[index], lost.bytes);
+        count(&shared.dropped_lines[index], lost.lines);
+        self.mark_gap(
+            Stream::Stdout,
+            Gap {
+                lines: lost.lines,
+                bytes: lost.bytes,
+                first_ns: time_ns,
+                last_ns: time_ns,
+                cause,
+            },
+        );
+    }
+
+    /// A marker for what was counted elsewhere goes out before the next entry.
+    pub(crate) fn mark_gap(&mut self, stream: Stream, more: Gap) {
+        match &mut self.gaps[usize::from(stream == Stream::Stderr)] {
+            Some(gap) => {
+                gap.lines += more.lines;
+                gap.bytes += more.bytes;
+                gap.last_ns = more.last_ns;
+            }
+            gap => *gap = Some(more),
+        }
+    }
+
+    /// What comes next, another run of the container wrote: whatever line is
+    /// open ends here. False when there is no room for that.
+    pub(crate) fn mark_break(&mut self, time_ns: u64) -> bool {
+        let place = place(self.area.head(), self.area.tail(), self.area.capacity(), 0, 0);
+        let Some(place) = place else { return false };
+        self.finish_entry(place, Kind::Break, 0, Stream::Stdout, time_ns);
+        true
+    }
+
     /// Writes the headers of an entry whose payload is in place, and publishes.
     fn finish_entry(&mut self, place: Place, kind: Kind, len: u64, stream: Stream, time_ns: u64) {
         let head = self.area.head();
-        let skipped = place.at - head;
-        if skipped >= ENTRY_HEADER {
-            let len = u32::try_from(skipped - ENTRY_HEADER).unwrap_or(u32::MAX);
-            let pad = EntryHeader { len, kind: Kind::Pad, stream, time_ns };
-            if let Some(bytes) = self.area.free_mut(head, ENTRY_HEADER) {
-                bytes.copy_from_slice(&pad.encode());
-            }
+        if place.at - head >= ENTRY_HEADER {
+            self.write_header(
+                head,
+                EntryHeader { len: 0, kind: Kind::Pad, stream, time_ns, seal: 0 },
+            );
         }
         let len_field = u32::try_from(len).unwrap_or(u32::MAX);
-        let header = EntryHeader { len: len_field, kind, stream, time_ns };
-        if let Some(bytes) = self.area.free_mut(place.at, ENTRY_HEADER) {
+        self.write_header(place.at, EntryHeader { len: len_field, kind, stream, time_ns, seal: 0 });
+        self.area.publish(place.at + ENTRY_HEADER + padded(len));
+    }
+
+    /// The checksum is for who finds the entry in a file; without one, nobody.
+    fn write_header(&mut self, at: u64, mut header: EntryHeader) {
+        let generation = self.area.generation();
+        if generation != 0
+            && let Some(payload) = self.area.free_mut(at + ENTRY_HEADER, header.len.into())
+        {
+            header = header.sealed(generation, at, payload);
+        }
+        if let Some(bytes) = self.area.free_mut(at, ENTRY_HEADER) {
             bytes.copy_from_slice(&header.encode());
         }
-        self.area.publish(place.at + ENTRY_HEADER + padded(len));
     }
 }
 

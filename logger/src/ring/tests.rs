@@ -32,6 +32,7 @@ fn found(entry: &consumer::Entry<'_>) -> Expected {
     match &entry.payload {
         Payload::Bytes(bytes) => Expected::Bytes(entry.stream, entry.time_ns, bytes.to_vec()),
         Payload::Gap(gap) => Expected::Gap(entry.stream, *gap),
+        Payload::Break => panic!("nobody marked a break"),
     }
 }
 
@@ -93,12 +94,12 @@ fn run(seed: u64, capacity: usize) {
             taken += 1;
             if random.below(4) == 0 {
                 let carried = [Carried::default(), Carried::default()];
-                consumer.release(position, &carried);
+                consumer.release(position, &carried, &Account::default());
                 released = position;
             }
         } else {
             assert_eq!(queue.len(), 0, "seed {seed}, step {time_ns}");
-            consumer.release(position, &[Carried::default(), Carried::default()]);
+            consumer.release(position, &Default::default(), &Account::default());
             released = position;
             // A successor starts where the last release was.
             assert_eq!(consumer.resume().0, released);
@@ -135,6 +136,7 @@ fn counters_add_up() {
     assert!(!producer.flush_gaps());
     let shared = producer.shared();
     assert_eq!(shared.bytes_read.load(Relaxed), kept + 10);
+    assert_eq!(shared.lines_read.load(Relaxed), kept + 4);
     for n in 0..2 {
         assert_eq!(shared.dropped_bytes[n].load(Relaxed), 5);
         assert_eq!(shared.dropped_lines[n].load(Relaxed), 2);

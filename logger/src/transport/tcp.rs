@@ -14,9 +14,7 @@ use std::net::TcpStream;
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
-use dockerlogger_manifest::value::SyslogAddress;
-
-use super::{Haste, Progress, Wait, resolve};
+use super::{Haste, Host, Progress, Wait};
 use crate::backoff::Backoff;
 use crate::os;
 use crate::ring::{Shared, SinkState};
@@ -28,7 +26,7 @@ pub(super) const REPLAY: Replay = Replay { max_bytes: 64 << 10, max_age_ns: 1_00
 /// One sink over TCP.
 #[derive(Debug)]
 pub(crate) struct Tcp {
-    address: SyslogAddress,
+    host: Host,
     state: State,
     backoff: Backoff,
     /// When the last attempt failed.
@@ -57,9 +55,9 @@ struct Connection {
 }
 
 impl Tcp {
-    pub(super) const fn new(address: SyslogAddress, seed: u64) -> Self {
+    pub(super) const fn new(host: Host, seed: u64) -> Self {
         Self {
-            address,
+            host,
             state: State::Down { retry_ns: 0 },
             backoff: Backoff::new(RETRY_FIRST_NS, RETRY_CAP_NS, seed),
             failed_ns: 0,
@@ -77,7 +75,7 @@ impl Tcp {
             if window.unsent_bytes() == 0 {
                 // Batches without frames need no sink.
                 let released = window.take(window.cursor(), now_ns);
-                return Progress { released, wait: Wait { socket: None, until_ns: None } };
+                return Progress::new(released, Wait { socket: None, until_ns: None });
             }
             // Who is about to give up does not wait for long.
             let retry_ns = match haste {
@@ -85,16 +83,14 @@ impl Tcp {
                 Haste::Hurried => retry_ns.min(self.failed_ns + RETRY_HURRIED_NS),
             };
             if now_ns < retry_ns {
-                return Progress { released: window.take(0, now_ns), wait: until(retry_ns) };
+                return Progress::new(window.take(0, now_ns), until(retry_ns));
             }
-            let connected = connect(&self.address);
+            let connected = connect(&self.host);
             // Connecting takes time.
             let now_ns = os::mono_ns();
             let Some(stream) = connected else {
-                return Progress {
-                    released: window.take(0, now_ns),
-                    wait: self.fail(shared, now_ns),
-                };
+                let wait = self.fail(shared, now_ns);
+                return Progress::new(window.take(0, now_ns), wait);
             };
             shared.set_sink(SinkState::Up);
             self.state = State::Up(Connection {
@@ -108,12 +104,12 @@ impl Tcp {
         }
         let now_ns = os::mono_ns().max(now_ns);
         let State::Up(connection) = &mut self.state else {
-            return Progress { released: window.take(0, now_ns), wait: until(now_ns) };
+            return Progress::new(window.take(0, now_ns), until(now_ns));
         };
         let outcome = connection.advance(window, haste, now_ns);
         let released = window.take(connection.acknowledged, now_ns);
         match outcome {
-            Ok(wait) => Progress { released, wait },
+            Ok(wait) => Progress::new(released, wait),
             Err(lost) => {
                 let lasted = now_ns.saturating_sub(connection.since_ns);
                 window.rewind(lost, now_ns);
@@ -121,12 +117,12 @@ impl Tcp {
                     self.backoff.reset();
                     self.state = State::Down { retry_ns: now_ns };
                     let again = (window.unsent_bytes() > 0).then_some(now_ns);
-                    return Progress { released, wait: Wait { socket: None, until_ns: again } };
+                    return Progress::new(released, Wait { socket: None, until_ns: again });
                 }
                 let wait = self.fail(shared, now_ns);
                 let idle = window.unsent_bytes() == 0;
                 let wait = if idle { Wait { socket: None, until_ns: None } } else { wait };
-                Progress { released, wait }
+                Progress::new(released, wait)
             }
         }
     }
@@ -213,9 +209,9 @@ impl Connection {
     }
 }
 
-/// Tries every address of the sink.
-fn connect(address: &SyslogAddress) -> Option<TcpStream> {
-    let addresses = resolve(address).ok()?;
+/// Looks the name up and tries every address of the sink.
+fn connect(host: &Host) -> Option<TcpStream> {
+    let (addresses, _) = host.resolve(RESOLVE_TIMEOUT)?;
     addresses.iter().find_map(|address| {
         let stream = TcpStream::connect_timeout(address, CONNECT_TIMEOUT).ok()?;
         stream.set_nonblocking(true).ok()?;
@@ -238,6 +234,7 @@ const fn first_look_ns(haste: Haste) -> u64 {
     }
 }
 
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const RETRY_FIRST_NS: u64 = 50_000_000;
 const RETRY_CAP_NS: u64 = 5_000_000_000;

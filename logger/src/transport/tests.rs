@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::os;
-use crate::ring::SinkState;
+use crate::resolver::Paths;
+use crate::ring::{Account, Amount, SinkState};
 use crate::window::Batch;
 
 /// A transport and what it needs.
@@ -18,23 +19,32 @@ struct Rig {
     transport: Transport,
     window: Window,
     shared: Shared,
-    records: u64,
 }
 
 impl Rig {
     fn new(address: &str) -> Self {
+        Self::with_names(address, Paths::system())
+    }
+
+    fn with_names(address: &str, names: Paths) -> Self {
         let sink = Sink { address: address.parse().unwrap() };
-        let transport = Transport::new(&sink, 1);
+        let transport = Transport::new(&sink, Resolver::new(names), 1);
         // However long a test takes, what it needs is kept.
-        let window = Window::new(Replay { max_age_ns: u64::MAX, ..transport.replay() });
-        Self { transport, window, shared: Shared::default(), records: 0 }
+        let replay = Replay { max_age_ns: u64::MAX, ..transport.replay() };
+        let window = Window::new(replay, Account::default());
+        Self { transport, window, shared: Shared::default() }
+    }
+
+    /// Frames that were taken.
+    fn records(&self) -> u64 {
+        self.window.account().records
     }
 
     fn push(&mut self, frames: &[&[u8]]) {
         let mut batch = Batch::default();
         for frame in frames {
             batch.bytes.extend_from_slice(frame);
-            batch.ends.push(u32::try_from(batch.bytes.len()).unwrap());
+            batch.end_frame(Amount { lines: 1, bytes: frame.len() as u64 });
         }
         self.window.push(batch);
     }
@@ -47,7 +57,9 @@ impl Rig {
             let haste = Haste::Hurried;
             let progress =
                 self.transport.drive(&mut self.window, &self.shared, haste, os::mono_ns());
-            self.records += progress.released.records;
+            if progress.too_large {
+                self.window.replace_next_frame(|lost| format!("lost {lost:?}\n").into_bytes());
+            }
             let (socket, events) = progress.wait.socket.unwrap_or((-1, 0));
             let mut fds = [os::interest(socket, events)];
             os::poll(&mut fds, Some(Duration::from_millis(2))).unwrap();
@@ -71,7 +83,7 @@ fn read(stream: &mut TcpStream, len: usize) -> String {
 fn tcp_releases_what_the_peer_has() {
     let (listener, mut rig) = tcp();
     rig.push(&[b"one\n", b"two\n"]);
-    rig.drive_until("both taken", |rig| rig.records == 2);
+    rig.drive_until("both taken", |rig| rig.records() == 2);
     let (mut peer, _) = listener.accept().unwrap();
     assert_eq!(read(&mut peer, 8), "one\ntwo\n");
     assert_eq!(rig.shared.sink(), SinkState::Up);
@@ -81,12 +93,12 @@ fn tcp_releases_what_the_peer_has() {
 fn tcp_repeats_nothing_after_an_orderly_close() {
     let (listener, mut rig) = tcp();
     rig.push(&[b"one\n"]);
-    rig.drive_until("first taken", |rig| rig.records == 1);
+    rig.drive_until("first taken", |rig| rig.records() == 1);
     let (mut peer, _) = listener.accept().unwrap();
     assert_eq!(read(&mut peer, 4), "one\n");
     drop(peer);
     rig.push(&[b"two\n"]);
-    rig.drive_until("second taken", |rig| rig.records == 2);
+    rig.drive_until("second taken", |rig| rig.records() == 2);
     let (mut peer, _) = listener.accept().unwrap();
     assert_eq!(read(&mut peer, 4), "two\n");
 }
@@ -95,11 +107,11 @@ fn tcp_repeats_nothing_after_an_orderly_close() {
 fn tcp_repeats_the_last_second_after_a_reset() {
     let (listener, mut rig) = tcp();
     rig.push(&[b"one\n"]);
-    rig.drive_until("first taken", |rig| rig.records == 1);
+    rig.drive_until("first taken", |rig| rig.records() == 1);
     // Closed with bytes unread: the peer's kernel resets the connection.
     drop(listener.accept().unwrap());
     rig.push(&[b"two\n"]);
-    rig.drive_until("second taken", |rig| rig.records == 2);
+    rig.drive_until("second taken", |rig| rig.records() == 2);
     let (mut peer, _) = listener.accept().unwrap();
     assert_eq!(read(&mut peer, 8), "one\ntwo\n");
 }
@@ -112,21 +124,106 @@ fn tcp_waits_for_a_sink_that_is_down() {
     rig.push(&[b"one\n"]);
     rig.drive_until("sink down", |rig| rig.shared.sink() == SinkState::Down);
     let listener = TcpListener::bind(address).unwrap();
-    rig.drive_until("taken", |rig| rig.records == 1);
+    rig.drive_until("taken", |rig| rig.records() == 1);
     let (mut peer, _) = listener.accept().unwrap();
     assert_eq!(read(&mut peer, 4), "one\n");
 }
 
 #[test]
-fn udp_sends_a_datagram_a_frame_and_counts_what_is_too_large() {
-    use std::sync::atomic::Ordering::Relaxed;
+fn udp_sends_a_datagram_a_frame_and_a_marker_for_what_is_too_large() {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let mut rig = Rig::new(&format!("udp://{}", socket.local_addr().unwrap()));
     rig.push(&[b"one\n", &[b'x'; 70_000], b"three\n"]);
-    rig.drive_until("two taken", |rig| rig.records == 2);
-    assert_eq!(rig.shared.oversize_records.load(Relaxed), 1);
+    rig.drive_until("three taken", |rig| rig.records() == 3);
+    let lost = Amount { lines: 1, bytes: 70_000 };
+    let account = *rig.window.account();
+    assert_eq!((account.oversize, account.delivered), (lost, Amount { lines: 2, bytes: 10 }));
+    let marker = format!("lost {lost:?}\n");
+    assert_eq!(account.sent_bytes, 10 + marker.len() as u64);
     let mut bytes = [0; 100];
-    for frame in [b"one\n".as_slice(), b"three\n"] {
+    for frame in [b"one\n".as_slice(), marker.as_bytes(), b"three\n"] {
+        let n = socket.recv(&mut bytes).unwrap();
+        assert_eq!(&bytes[..n], frame);
+    }
+}
+
+/// Files in which `sink` has the addresses it is given.
+struct Names(std::path::PathBuf);
+
+impl Names {
+    fn new(test: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("names-{test}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        // Nobody answers for names that are not in the hosts file.
+        std::fs::write(folder.join("resolv.conf"), "nameserver 127.0.0.1\noptions timeout:1\n")
+            .unwrap();
+        Self(folder)
+    }
+
+    fn set(&self, addresses: &[&str]) {
+        let lines: String = addresses.iter().map(|address| format!("{address} sink\n")).collect();
+        std::fs::write(self.0.join("new"), lines).unwrap();
+        std::fs::rename(self.0.join("new"), self.0.join("hosts")).unwrap();
+    }
+
+    fn paths(&self) -> Paths {
+        Paths { resolv_conf: self.0.join("resolv.conf"), hosts: self.0.join("hosts") }
+    }
+}
+
+impl Drop for Names {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn tcp_follows_a_name_that_goes_away_and_comes_back_elsewhere() {
+    let names = Names::new("tcp");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    // The first address has nobody: every address is tried.
+    names.set(&["127.0.0.9", "127.0.0.1"]);
+    let mut rig = Rig::with_names(&format!("tcp://sink:{port}"), names.paths());
+    rig.push(&[b"one\n"]);
+    rig.drive_until("first taken", |rig| rig.records() == 1);
+    let (mut peer, _) = listener.accept().unwrap();
+    assert_eq!(read(&mut peer, 4), "one\n");
+
+    names.set(&[]);
+    drop((peer, listener));
+    rig.push(&[b"two\n"]);
+    rig.drive_until("sink down", |rig| rig.shared.sink() == SinkState::Down);
+    let elsewhere = TcpListener::bind(("127.0.0.2", port)).unwrap();
+    names.set(&["127.0.0.2"]);
+    rig.drive_until("second taken", |rig| rig.records() == 2);
+    let (mut peer, _) = elsewhere.accept().unwrap();
+    assert_eq!(read(&mut peer, 4), "two\n");
+}
+
+#[test]
+fn udp_waits_for_a_name_and_asks_again_when_it_has_held_long_enough() {
+    let names = Names::new("udp");
+    let here = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = here.local_addr().unwrap().port();
+    let there = UdpSocket::bind(("127.0.0.2", port)).unwrap();
+    names.set(&[]);
+    let mut rig = Rig::with_names(&format!("udp://sink:{port}"), names.paths());
+    rig.push(&[b"one\n"]);
+    rig.drive_until("sink down", |rig| rig.shared.sink() == SinkState::Down);
+    names.set(&["127.0.0.1"]);
+    rig.drive_until("first taken", |rig| rig.records() == 1);
+    names.set(&["127.0.0.2"]);
+    rig.push(&[b"two\n"]);
+    // What the hosts file says holds for a minute, which passes at once here.
+    let soon_ns = os::mono_ns();
+    for (now_ns, taken) in [(soon_ns, 2), (soon_ns + 61_000_000_000, 3)] {
+        rig.transport.drive(&mut rig.window, &rig.shared, Haste::Unhurried, now_ns);
+        assert_eq!(rig.records(), taken);
+        rig.push(&[b"three\n"]);
+    }
+    let mut bytes = [0; 100];
+    for (socket, frame) in [(&here, b"one\n".as_slice()), (&here, b"two\n"), (&there, b"three\n")] {
         let n = socket.recv(&mut bytes).unwrap();
         assert_eq!(&bytes[..n], frame);
     }

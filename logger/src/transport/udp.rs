@@ -8,19 +8,18 @@
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
-use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use dockerlogger_manifest::value::SyslogAddress;
-
-use super::{Progress, Wait, resolve};
+use super::{Host, Progress, Wait};
 use crate::backoff::Backoff;
+use crate::os;
 use crate::ring::{Shared, SinkState};
 use crate::window::Window;
 
 /// A connected datagram socket, so that refusals come back.
 #[derive(Debug)]
 pub(crate) struct Udp {
-    address: SyslogAddress,
+    host: Host,
     socket: Option<UdpSocket>,
     backoff: Backoff,
     retry_ns: u64,
@@ -28,35 +27,42 @@ pub(crate) struct Udp {
     resolve_ns: u64,
     /// A refusal of the frame at this place was answered by sending it again.
     resent_at: Option<u64>,
-    /// Too large to be sent, and not yet left out of what was delivered.
-    oversize: (u64, u64),
 }
 
+/// The next frame does not fit into a datagram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct TooLarge;
+
 impl Udp {
-    pub(super) const fn new(address: SyslogAddress, seed: u64) -> Self {
+    pub(super) const fn new(host: Host, seed: u64) -> Self {
         Self {
-            address,
+            host,
             socket: None,
             backoff: Backoff::new(RETRY_FIRST_NS, RETRY_CAP_NS, seed),
             retry_ns: 0,
             resolve_ns: 0,
             resent_at: None,
-            oversize: (0, 0),
         }
     }
 
     pub(super) fn drive(&mut self, window: &mut Window, shared: &Shared, now_ns: u64) -> Progress {
-        let wait = self.send_all(window, shared, now_ns);
-        let mut released = window.take(window.cursor(), now_ns);
-        let (records, bytes) = self.oversize;
-        self.oversize =
-            (records.saturating_sub(released.records), bytes.saturating_sub(released.bytes));
-        released.records = released.records.saturating_sub(records);
-        released.bytes = released.bytes.saturating_sub(bytes);
-        Progress { released, wait }
+        let sent = self.send_all(window, shared, now_ns);
+        let released = window.take(window.cursor(), now_ns);
+        match sent {
+            Ok(wait) => Progress::new(released, wait),
+            Err(TooLarge) => {
+                let wait = Wait { socket: None, until_ns: Some(now_ns) };
+                Progress { released, wait, too_large: true }
+            }
+        }
     }
 
-    fn send_all(&mut self, window: &mut Window, shared: &Shared, now_ns: u64) -> Wait {
+    fn send_all(
+        &mut self,
+        window: &mut Window,
+        shared: &Shared,
+        now_ns: u64,
+    ) -> Result<Wait, TooLarge> {
         while let Some(frame) = window.next_frame() {
             let len = frame.len();
             if self.socket.is_some() && now_ns >= self.resolve_ns {
@@ -64,7 +70,7 @@ impl Udp {
             }
             let Some(socket) = &self.socket else {
                 if now_ns < self.retry_ns || !self.connect(shared, now_ns) {
-                    return Wait { socket: None, until_ns: Some(self.retry_ns) };
+                    return Ok(Wait { socket: None, until_ns: Some(self.retry_ns) });
                 }
                 continue;
             };
@@ -72,14 +78,10 @@ impl Udp {
                 Ok(_) => window.sent(len, now_ns),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     let socket = Some((socket.as_raw_fd(), libc::POLLOUT));
-                    return Wait { socket, until_ns: None };
+                    return Ok(Wait { socket, until_ns: None });
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if is_too_large(&error) => {
-                    shared.oversize_records.fetch_add(1, Ordering::Relaxed);
-                    self.oversize = (self.oversize.0 + 1, self.oversize.1 + len as u64);
-                    window.sent(len, now_ns);
-                }
+                Err(error) if is_too_large(&error) => return Err(TooLarge),
                 Err(error) => {
                     // A refusal speaks of an earlier datagram, not of this one.
                     let again = self.resent_at != Some(window.cursor());
@@ -99,17 +101,17 @@ impl Udp {
                 }
             }
         }
-        Wait { socket: None, until_ns: None }
+        Ok(Wait { socket: None, until_ns: None })
     }
 
     /// Opens the first socket there is.
     fn connect(&mut self, shared: &Shared, now_ns: u64) -> bool {
-        self.socket = open(&self.address);
-        if self.socket.is_none() {
-            self.fail(shared, now_ns);
+        let Some((socket, valid_ns)) = open(&self.host, RESOLVE_TIMEOUT) else {
+            self.fail(shared, os::mono_ns().max(now_ns));
             return false;
-        }
-        self.resolve_ns = now_ns + RESOLVE_EVERY_NS;
+        };
+        self.socket = Some(socket);
+        self.resolve_ns = now_ns + valid_ns;
         self.backoff.reset();
         shared.set_sink(SinkState::Up);
         true
@@ -118,8 +120,9 @@ impl Udp {
     /// Looks the name up again; when that fails, the old address has to do.
     fn refresh(&mut self, now_ns: u64) {
         self.resolve_ns = now_ns + RESOLVE_EVERY_NS;
-        if let Some(socket) = open(&self.address) {
+        if let Some((socket, valid_ns)) = open(&self.host, REFRESH_TIMEOUT) {
             self.socket = Some(socket);
+            self.resolve_ns = now_ns + valid_ns;
         }
     }
 
@@ -129,9 +132,12 @@ impl Udp {
     }
 }
 
-/// Looks the name up and takes the first address there is a way to.
-fn open(address: &SyslogAddress) -> Option<UdpSocket> {
-    resolve(address).ok()?.into_iter().find_map(|address| {
+/// Looks the name up and takes the first address there is a way to; with it goes
+/// how long to use it, in nanoseconds.
+fn open(host: &Host, timeout: Duration) -> Option<(UdpSocket, u64)> {
+    let (addresses, valid_for) = host.resolve(timeout)?;
+    let valid_ns = u64::try_from(valid_for.as_nanos()).unwrap_or(u64::MAX).min(RESOLVE_EVERY_NS);
+    addresses.into_iter().find_map(|address| {
         let any: IpAddr = match address {
             SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
             SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
@@ -139,13 +145,18 @@ fn open(address: &SyslogAddress) -> Option<UdpSocket> {
         let socket = UdpSocket::bind((any, 0)).ok()?;
         socket.connect(address).ok()?;
         socket.set_nonblocking(true).ok()?;
-        Some(socket)
+        Some((socket, valid_ns))
     })
 }
 
 fn is_too_large(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::EMSGSIZE)
 }
+
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// While there is an address to send to, a lookup must not take long.
+const REFRESH_TIMEOUT: Duration = Duration::from_secs(2);
 
 const RETRY_FIRST_NS: u64 = 50_000_000;
 const RETRY_CAP_NS: u64 = 5_000_000_000;

@@ -12,7 +12,7 @@ fn batch(frames: &[&str], position: Option<u64>) -> Batch {
     let mut batch = Batch::default();
     for frame in frames {
         batch.bytes.extend_from_slice(frame.as_bytes());
-        batch.ends.push(u32::try_from(batch.bytes.len()).unwrap());
+        batch.end_frame(Amount { lines: 1, bytes: frame.len() as u64 });
     }
     let checkpoint = |position| Checkpoint { position, carried: Default::default() };
     batch.checkpoint = position.map(checkpoint);
@@ -20,7 +20,7 @@ fn batch(frames: &[&str], position: Option<u64>) -> Batch {
 }
 
 fn position(released: &Released) -> Option<u64> {
-    released.checkpoint.as_ref().map(|checkpoint| checkpoint.position)
+    released.committed.as_ref().map(|(checkpoint, _)| checkpoint.position)
 }
 
 fn unsent(window: &Window) -> &str {
@@ -29,7 +29,7 @@ fn unsent(window: &Window) -> &str {
 
 #[test]
 fn batches_are_released_whole_and_in_order() {
-    let mut window = Window::new(REPLAY);
+    let mut window = Window::new(REPLAY, Account::default());
     window.push(batch(&["aa\n", "bb\n"], Some(1)));
     window.push(batch(&["cc\n"], Some(2)));
     assert_eq!(unsent(&window), "aa\nbb\n");
@@ -37,7 +37,10 @@ fn batches_are_released_whole_and_in_order() {
     assert_eq!(unsent(&window), "cc\n");
     assert_eq!(window.take(5, 5), Released::default());
     let released = window.take(6, 6);
-    assert_eq!((position(&released), released.records, released.bytes), (Some(1), 2, 6));
+    assert_eq!(position(&released), Some(1));
+    let account = released.committed.unwrap().1;
+    assert_eq!((account.records, account.sent_bytes), (2, 6));
+    assert_eq!(account.delivered, Amount { lines: 2, bytes: 6 });
     // Nothing is taken that was not sent.
     assert_eq!(window.take(9, 6), Released::default());
     window.sent(3, 7);
@@ -47,7 +50,7 @@ fn batches_are_released_whole_and_in_order() {
 
 #[test]
 fn a_batch_without_frames_is_released_at_once() {
-    let mut window = Window::new(REPLAY);
+    let mut window = Window::new(REPLAY, Account::default());
     window.push(batch(&[], Some(4)));
     assert!(window.has_unreleased() && window.unsent().is_none());
     assert_eq!(position(&window.take(0, 1)), Some(4));
@@ -55,7 +58,7 @@ fn a_batch_without_frames_is_released_at_once() {
 
 #[test]
 fn a_closed_connection_goes_on_at_a_frame() {
-    let mut window = Window::new(REPLAY);
+    let mut window = Window::new(REPLAY, Account::default());
     window.push(batch(&["aa\n", "bbbb\n", "cc\n"], Some(1)));
     window.sent(9, 1);
     window.take(5, 1);
@@ -67,7 +70,7 @@ fn a_closed_connection_goes_on_at_a_frame() {
 
 #[test]
 fn a_broken_connection_repeats_what_is_kept() {
-    let mut window = Window::new(REPLAY);
+    let mut window = Window::new(REPLAY, Account::default());
     window.push(batch(&["aa\n"], Some(1)));
     window.push(batch(&["bb\n"], Some(2)));
     window.sent(6, 10);
@@ -84,7 +87,7 @@ fn a_broken_connection_repeats_what_is_kept() {
 
 #[test]
 fn little_is_kept() {
-    let mut window = Window::new(REPLAY);
+    let mut window = Window::new(REPLAY, Account::default());
     for n in 0..100 {
         window.push(batch(&["aaaa\n"], Some(n)));
         window.sent(5, n);
@@ -95,7 +98,7 @@ fn little_is_kept() {
 
 #[test]
 fn frames_one_by_one() {
-    let mut window = Window::new(REPLAY);
+    let mut window = Window::new(REPLAY, Account::default());
     window.push(batch(&["aa\n", "b\n"], None));
     window.push(batch(&["c\n"], None));
     let mut frames = Vec::new();
@@ -105,6 +108,35 @@ fn frames_one_by_one() {
         window.sent(n, 1);
     }
     assert_eq!(frames, ["aa\n", "b\n", "c\n"]);
+}
+
+#[test]
+fn a_frame_that_is_too_large_is_replaced() {
+    let mut window = Window::new(REPLAY, Account::default());
+    window.push(batch(&["aa\n", "large\n", "b\n"], Some(1)));
+    window.push(batch(&["c\n", "also large\n"], Some(2)));
+    window.sent(3, 1);
+    window.replace_next_frame(|lost| {
+        assert_eq!(lost, Amount { lines: 1, bytes: 6 });
+        b"lost\n".to_vec()
+    });
+    let mut frames = Vec::new();
+    while let Some(frame) = window.next_frame() {
+        if frame == b"also large\n" {
+            window.replace_next_frame(|_| b"lost as well\n".to_vec());
+            // A marker that is itself too large goes without a word.
+            window.replace_next_frame(|_| panic!("a marker for a marker"));
+            continue;
+        }
+        frames.push(String::from_utf8(frame.to_vec()).unwrap());
+        let n = frame.len();
+        window.sent(n, 2);
+    }
+    assert_eq!(frames, ["lost\n", "b\n", "c\n"]);
+    let (checkpoint, account) = window.take(window.cursor(), 3).committed.unwrap();
+    assert_eq!((checkpoint.position, account.records, account.sent_bytes), (2, 4, 12));
+    assert_eq!(account.delivered, Amount { lines: 3, bytes: 7 });
+    assert_eq!(account.oversize, Amount { lines: 2, bytes: 17 });
 }
 
 /// xorshift64: the same runs every time.
@@ -123,11 +155,12 @@ impl Random {
 /// no more than what is kept for it.
 fn flapping_peers(seed: u64) {
     let mut random = Random(seed);
-    let mut window = Window::new(Replay { max_bytes: 40, max_age_ns: u64::MAX });
+    let replay = Replay { max_bytes: 40, max_age_ns: u64::MAX };
+    let mut window = Window::new(replay, Account::default());
     let mut frames = 0_u64;
     let mut seen = std::collections::BTreeSet::new();
     let mut connection: Vec<u8> = Vec::new();
-    let (mut base, mut acknowledged, mut released) = (0, 0, 0);
+    let (mut base, mut acknowledged) = (0, 0);
     let mut note = |bytes: &[u8]| {
         let text = String::from_utf8(bytes.to_vec()).unwrap();
         for frame in text.split_inclusive('\n').filter(|frame| frame.ends_with('\n')) {
@@ -153,12 +186,12 @@ fn flapping_peers(seed: u64) {
             7..=8 => {
                 let reached = base + random.below(connection.len() as u64 + 1);
                 acknowledged = reached.max(acknowledged);
-                released += window.take(acknowledged, step).records;
+                window.take(acknowledged, step);
             }
             _ if step < 2500 => {
                 let reached = base + random.below(connection.len() as u64 + 1);
                 acknowledged = reached.max(acknowledged);
-                released += window.take(acknowledged, step).records;
+                window.take(acknowledged, step);
                 let read = usize::try_from(acknowledged - base).unwrap();
                 if random.below(2) == 0 {
                     note(&connection[..read]);
@@ -180,9 +213,10 @@ fn flapping_peers(seed: u64) {
         connection.extend_from_slice(bytes);
         window.sent(n, 9999);
     }
-    released += window.take(window.cursor(), 9999).records;
+    window.take(window.cursor(), 9999);
     note(&connection);
-    assert_eq!(released, frames, "seed {seed}");
+    assert_eq!(window.account().records, frames, "seed {seed}");
+    assert_eq!(window.account().delivered.lines, frames, "seed {seed}");
     assert!(seen.into_iter().eq(0..frames), "seed {seed}: a frame is missing");
 }
 

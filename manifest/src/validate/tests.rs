@@ -52,7 +52,7 @@ fn every_problem_is_told_at_once() {
         [
             "log option \"max-size\": unknown for log driver \"syslog\", which accepts syslog-address, \
              syslog-facility, syslog-format, syslog-tag, tag, labels, labels-regex, env, env-regex, mode, \
-             max-buffer-size, drain-timeout",
+             max-buffer-size, drain-timeout, on-failure, flush-interval, split-utf8, spool",
             "log option \"syslog-address\": \"http://h\": scheme \"http\" is not one of udp, tcp",
             "log option \"syslog-facility\": \"local9\": not a facility: expected 0-23 or one of kern, user, \
              mail, daemon, auth, syslog, lpr, news, uucp, cron, authpriv, ftp, local0, local1, local2, local3, \

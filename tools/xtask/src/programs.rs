@@ -24,14 +24,26 @@ pub(crate) fn demo(arguments: &[String]) -> Result<()> {
     run(demo.args(arguments).env(BIN_DIR, &bin))
 }
 
-/// Runs every test whose name holds one of the filters, or every test.
+/// Runs every test whose name holds one of the filters, or every test and the
+/// model of the hand-off.
 pub(crate) fn test(filters: &[String]) -> Result<()> {
     let bin = build()?;
     let mut tests = cargo(&["test", "--workspace"]);
     if !filters.is_empty() {
         tests.arg("--").args(filters);
     }
-    run(tests.env(BIN_DIR, bin))
+    run(tests.env(BIN_DIR, bin))?;
+    if filters.is_empty() { model() } else { Ok(()) }
+}
+
+/// Runs the hand-off between reader and sender through every interleaving: the
+/// tests whose names begin with `loom_`, in a build of their own.
+fn model() -> Result<()> {
+    let mut model = cargo(&["test", "--package", "dockerlogger", "--lib", "--release"]);
+    model.arg("--target-dir").arg(target_dir().join("loom")).arg("loom_");
+    // Optimized, because there are many interleavings; not more than that.
+    model.env("CARGO_PROFILE_RELEASE_LTO", "off").env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
+    run(model.env("RUSTFLAGS", "--cfg loom"))
 }
 
 /// Builds every program, and the logger a second time as the next release.

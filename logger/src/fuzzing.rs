@@ -1,0 +1,116 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! Properties that hold for any bytes, for the fuzzer and for the tests.
+//!
+//! Each takes what a stranger may send and panics if a promise is broken.
+
+use std::collections::BTreeMap;
+
+use crate::driver::{Cut, Settings};
+use crate::launch::{Launch, parse_options};
+use crate::lines::{Flush, Splitter};
+use crate::record::Stream;
+use crate::ring::{self, Carried};
+
+/// A ring file: recovery never panics, never leaves the ring's bounds, and finds
+/// the same when it looks again. The first half of `bytes` is taken as a file;
+/// then all of it as the entries of a file whose header is right.
+pub fn ring_recovery(bytes: &[u8]) {
+    let _ = ring::recover(bytes);
+    ring::check_recovery(bytes);
+}
+
+/// A stream cut into reads at places that `bytes` chooses: its lines and pieces
+/// are its bytes again, however it was cut and wherever a successor took over.
+pub fn splitter(bytes: &[u8]) {
+    let Some((&[limit, step, hand_over], text)) = bytes.split_first_chunk() else { return };
+    let cut = if limit % 2 == 0 { Cut::Bytes } else { Cut::Characters };
+    let limit = (16 + usize::from(limit), cut);
+    let mut splitter = Splitter::new(Stream::Stdout, limit, Carried::default(), 1);
+    let mut out = Vec::new();
+    for (n, read) in text.chunks(1 + usize::from(step)).enumerate() {
+        if n % (1 + usize::from(hand_over)) == 0 {
+            splitter = Splitter::new(Stream::Stdout, limit, splitter.carried(), 1);
+        }
+        let mut rest = read;
+        while let Some(record) = splitter.next_record(&mut rest, 1) {
+            assert!(record.text.len() <= limit.0);
+            out.extend_from_slice(record.text);
+            if record.piece.is_none_or(|piece| piece.last) {
+                out.push(b'\n');
+            }
+        }
+        assert!(rest.is_empty());
+    }
+    if let Some(record) = splitter.flush(1, Flush::Ends) {
+        out.extend_from_slice(record.text);
+    }
+    assert!(out == text, "{} bytes became {}", text.len(), out.len());
+}
+
+/// Log options as dockerinit passes them: refused or understood.
+pub fn config(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let Ok(mut options) = parse_options("the test", &text) else { return };
+    options.entry("syslog-address".to_owned()).or_insert_with(|| "udp://h".to_owned());
+    let launch = Launch { options, ..Launch::default() };
+    match Settings::parse("syslog", &launch, b"host") {
+        Ok(settings) => assert!(settings.generic.buffer_bytes >= 64 << 10),
+        Err(error) => assert!(!error.to_string().contains('\n')),
+    }
+}
+
+/// A tag template: refused or rendered.
+pub fn tag(bytes: &[u8]) {
+    let template = String::from_utf8_lossy(bytes).into_owned();
+    let options = BTreeMap::from([
+        ("syslog-address".to_owned(), "udp://h".to_owned()),
+        ("tag".to_owned(), template),
+    ]);
+    let launch = Launch { options, container_id: "4f1c0e8f5a5d".to_owned(), ..Launch::default() };
+    let _ = Settings::parse("syslog", &launch, b"host").map_err(|error| error.to_string());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scratch::Random;
+
+    /// Bytes that a property is likely to care about, mixed with any.
+    fn inputs(words: &'static [&'static str], runs: u64) -> impl Iterator<Item = Vec<u8>> {
+        (1..runs).map(move |seed| {
+            let mut random = Random::new(seed);
+            let mut bytes = Vec::new();
+            for _ in 0..random.below(40) {
+                match random.below(words.len() as u64 + 2) {
+                    n if n < words.len() as u64 => {
+                        bytes.extend_from_slice(words[usize::try_from(n).unwrap()].as_bytes());
+                    }
+                    _ => bytes.push(random.byte()),
+                }
+            }
+            bytes
+        })
+    }
+
+    #[test]
+    fn any_stream() {
+        inputs(&["\n", "\r\n", "some text", "\n\n", "a line that is rather long"], 3000)
+            .for_each(|bytes| splitter(&bytes));
+    }
+
+    #[test]
+    fn any_options() {
+        let words =
+            &["{", "}", "\"", ":", ",", "\"tag\":\"", "\"mode\":\"blocking\"", "null", "\\u"];
+        inputs(words, 1500).for_each(|bytes| config(&bytes));
+    }
+
+    #[test]
+    fn any_tag() {
+        let words = &["{{", "}}", ".ID", ".Name", " ", "|", "\"", "printf", "{{.FullID}}"];
+        inputs(words, 1500).for_each(|bytes| tag(&bytes));
+    }
+}

@@ -1,0 +1,166 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! Rings that were cut, torn and scribbled over, against what had been put in.
+
+use super::*;
+use crate::record::Stream;
+use crate::ring::{Account, Carried, Consumer, Mapping, Payload, Producer};
+use crate::scratch::{Random, Scratch};
+
+const CAPACITY: usize = 64 << 10;
+
+/// What was published: where it begins, and its bytes.
+type Published = Vec<(u64, Vec<u8>)>;
+
+/// A ring file as a busy run leaves it: its bytes, the entries from `tail` on,
+/// and what is carried over `tail`.
+fn busy(random: &mut Random, scratch: &Scratch) -> (Vec<u8>, Published, Vec<u8>) {
+    let path = scratch.path("ring");
+    let file = scratch.file("ring", Mapping::file_len(CAPACITY) as u64);
+    let none = [Carried::default(), Carried::default()];
+    let mut ring = Mapping::begin(&file, CAPACITY, 7, 4096, &none).unwrap();
+    let mut entries: Published = Vec::new();
+    let mut carried = Vec::new();
+    {
+        let (writable, readable) = ring.split();
+        let (mut producer, mut consumer) = (Producer::new(writable), Consumer::new(readable));
+        let mut position = consumer.resume().0;
+        for time_ns in 1..20 + random.below(300) {
+            let len = usize::try_from(1 + random.below(4096)).unwrap();
+            let bytes: Vec<u8> = (0..len).map(|_| random.byte()).collect();
+            let at = producer.position();
+            if random.below(5) < 4 && producer.copy_in(&bytes, Stream::Stdout, time_ns) {
+                entries.push((at, bytes));
+            } else if let Some(entry) = consumer.entry(position) {
+                position = entry.next;
+                carried = vec![random.byte(); usize::try_from(random.below(300)).unwrap()];
+                let slots =
+                    [Carried { bytes: carried.clone(), ..Carried::default() }, Carried::default()];
+                consumer.release(position, &slots, &Account::default());
+                entries.remove(0);
+            }
+        }
+    }
+    drop(ring);
+    (std::fs::read(path).unwrap(), entries, carried)
+}
+
+/// What a logger that starts on this image would send.
+fn reread(image: &[u8], scratch: &Scratch) -> Option<(Found, Vec<Vec<u8>>, Vec<u8>)> {
+    let found = recover(image).ok()?;
+    let file = scratch.file("copy", 0);
+    std::fs::write(scratch.path("copy"), image).unwrap();
+    let mut ring = Mapping::of_file(&file).unwrap();
+    ring.go_on(&found);
+    let (_, readable) = ring.split();
+    let mut consumer = Consumer::new(readable);
+    let (mut position, carried) = consumer.resume();
+    assert_eq!(position, found.tail);
+    let mut texts = Vec::new();
+    while let Some(entry) = consumer.entry(position) {
+        assert!(entry.next > position && entry.next <= found.head);
+        position = entry.next;
+        if let Payload::Bytes(bytes) = entry.payload {
+            texts.push(bytes.to_vec());
+        }
+    }
+    let [stdout, _] = carried;
+    drop(ring);
+    // A second death before anything happened changes nothing.
+    let again = recover(&std::fs::read(scratch.path("copy")).unwrap()).unwrap();
+    assert_eq!((again.tail, again.head, again.lost_bytes), (found.tail, found.head, 0));
+    Some((found, texts, stdout.bytes))
+}
+
+#[test]
+fn a_ring_that_nobody_touched_comes_back_whole() {
+    let scratch = Scratch::new();
+    for seed in 1..40 {
+        let (image, entries, carried) = busy(&mut Random::new(seed), &scratch);
+        let (found, texts, carry) = reread(&image, &scratch).unwrap();
+        assert_eq!((found.lost_bytes, found.bad_slots), (0, 0));
+        let want: Vec<_> = entries.into_iter().map(|(_, bytes)| bytes).collect();
+        assert!(texts == want, "seed {seed}: {} of {} entries", texts.len(), want.len());
+        assert_eq!(carry, carried);
+    }
+}
+
+/// Where a stretch of positions lies in the image, in one piece or two.
+fn places(at: u64, len: u64) -> impl Iterator<Item = usize> {
+    (at..at + len).map(|position| DATA_AT + usize::try_from(position).unwrap() % CAPACITY)
+}
+
+#[test]
+fn what_a_crash_leaves_is_a_beginning_of_what_was_there() {
+    let scratch = Scratch::new();
+    let (mut shortened, mut whole) = (0, 0);
+    for seed in 1..160 {
+        let mut random = Random::new(seed * 31);
+        let (mut image, entries, _) = busy(&mut random, &scratch);
+        let field = |image: &[u8], at| u64::from_le_bytes(array(image, at));
+        let (head, tail) = (field(&image, HEAD_AT), field(&image, TAIL_AT));
+        // From here on, what the file holds was not written: a page of the disk,
+        // a part of an entry, or all that the header says is newer.
+        let torn = tail + random.below((head - tail).max(1));
+        match random.below(4) {
+            // The entries' pages were not written, or only half.
+            0 => places(torn, random.below(5000).min(tail + CAPACITY as u64 - torn))
+                .for_each(|at| image[at] = 0),
+            1 => places(torn, random.below(64).min(tail + CAPACITY as u64 - torn))
+                .for_each(|at| image[at] = random.byte()),
+            // The header was not written: an older head.
+            2 => image[HEAD_AT..HEAD_AT + 8]
+                .copy_from_slice(&(tail + (torn - tail) / 8 * 8).to_le_bytes()),
+            // The reader was killed while it wrote the next entry.
+            _ => {
+                places(head, tail + CAPACITY as u64 - head).for_each(|at| image[at] = random.byte())
+            }
+        }
+        let (found, texts, _) = reread(&image, &scratch).unwrap();
+        let want: Vec<_> = entries.iter().map(|(_, bytes)| bytes.clone()).collect();
+        assert!(texts.len() <= want.len(), "seed {seed}: invented");
+        assert!(texts == want[..texts.len()], "seed {seed}: not a beginning");
+        let ends = entries.iter().skip(1).map(|&(at, _)| at).chain([head]);
+        let before_tear = ends.filter(|&end| end <= torn).count();
+        assert!(texts.len() >= before_tear, "seed {seed}: {} of {before_tear}", texts.len());
+        if texts.len() < want.len() {
+            assert!(found.lost_bytes > 0, "seed {seed}: a loss that nobody hears of");
+            shortened += 1;
+        } else {
+            whole += 1;
+        }
+    }
+    assert!(shortened > 20 && whole > 20, "{shortened} {whole}");
+}
+
+#[test]
+fn every_other_file_is_refused_with_the_reason() {
+    let scratch = Scratch::new();
+    let (image, ..) = busy(&mut Random::new(5), &scratch);
+    let changed = |at: usize, byte: u8| {
+        let mut image = image.clone();
+        image[at] ^= byte;
+        recover(&image).map(|_| ()).unwrap_err()
+    };
+    assert_eq!(changed(0, 1), Damage::Magic);
+    assert_eq!(changed(8, 2), Damage::Version { found: VERSION ^ 2 });
+    assert_eq!(changed(17, 1), Damage::Header);
+    assert_eq!(changed(24, 1), Damage::Header);
+    assert!(matches!(changed(TAIL_AT, 1), Damage::Position { .. }));
+    assert_eq!(recover(&[]), Err(Damage::Empty));
+    assert_eq!(recover(&vec![0; image.len()]), Err(Damage::Empty));
+    let (found, expected) = (image.len() as u64 - 1, image.len() as u64);
+    assert_eq!(recover(&image[..image.len() - 1]), Err(Damage::Length { found, expected }));
+}
+
+#[test]
+fn any_bytes_at_all() {
+    for seed in 1..2000 {
+        let mut random = Random::new(seed);
+        let len = usize::try_from(random.below(3000)).unwrap();
+        let bytes: Vec<u8> = (0..len).map(|_| random.byte()).collect();
+        crate::fuzzing::ring_recovery(&bytes);
+    }
+}

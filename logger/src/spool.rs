@@ -1,0 +1,412 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! The ring as a file, with `spool=DIR`: what was read and not delivered is sent
+//! after a restart of the logger.
+//!
+//! ```text
+//! DIR/dockerlogger-<12 of the id>.ring           mode 0600, locked by whoever uses it
+//! DIR/dockerlogger-<12 of the id>.ring.damaged   the last one that could not be used
+//! ```
+//!
+//! The lock is on the open file, which reader and sender share. It outlives a
+//! reader that was killed for as long as its sender drains; a new logger asks
+//! that sender, by a word in the file, to let go. Disk space is taken when the
+//! file is made, so that a full disk is an error here and not a signal later.
+//! Nothing is ever flushed to the disk: a power cut may cost what the kernel had
+//! not written, and the seals of the entries tell.
+//!
+//! Whatever is wrong with the directory or the file, the caller carries on with
+//! memory.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::time::Duration;
+
+use rustix::fs::{AtFlags, Mode, OFlags};
+
+use crate::os;
+use crate::ring::{
+    Amount, Carried, Consumer, Damage, DropCause, Found, HANDOVER_AT, Mapping, Payload, Producer,
+    recover,
+};
+
+/// Why the ring is not in a file.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SpoolError {
+    /// The directory cannot be used.
+    #[error("cannot open the spool directory {path}")]
+    Directory {
+        /// As given.
+        path: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Somebody else could put files into it.
+    #[error(
+        "the spool directory {path} has owner {owner} and mode {mode:o}, expected owner {us} and \
+         no write permission for others"
+    )]
+    Owner {
+        /// As given.
+        path: String,
+        /// User number.
+        owner: u32,
+        /// Permission bits.
+        mode: u32,
+        /// Our user number.
+        us: u32,
+    },
+    /// The container has no id to name the file after.
+    #[error("cannot name a spool file: the container's id \"{id}\" has no letters or digits")]
+    Name {
+        /// As given.
+        id: String,
+    },
+    /// Something other than a file of ours has its name.
+    #[error("the spool file {name} is not a plain file of ours with one name")]
+    Strange {
+        /// Its name.
+        name: String,
+    },
+    /// Another logger uses it.
+    #[error("the spool file {name} is in use by another logger")]
+    Busy {
+        /// Its name.
+        name: String,
+    },
+    /// A step failed.
+    #[error("cannot {doing} the spool file {name}")]
+    File {
+        /// What was being done.
+        doing: &'static str,
+        /// Its name.
+        name: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// A spool file in use; dropping it changes nothing on disk.
+#[derive(Debug)]
+pub(crate) struct Spool {
+    dir: OwnedFd,
+    name: String,
+    /// Holds the lock.
+    file: File,
+}
+
+/// A spool file, and what there was in it.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) spool: Spool,
+    pub(crate) ring: Mapping,
+    /// Something was lost, and this is what.
+    pub(crate) problem: Option<String>,
+}
+
+/// Opens or makes the file for the container `id` in `dir`, with room for
+/// `capacity` bytes. `meanwhile` is called again and again while that takes
+/// time, and may wait for as long as it is told to.
+///
+/// # Errors
+/// When the ring has to be in memory instead.
+pub(crate) fn open(
+    dir: &str,
+    id: &str,
+    capacity: usize,
+    meanwhile: &mut dyn FnMut(Duration),
+) -> Result<Opened, SpoolError> {
+    let name = file_name(id)?;
+    let dir = open_dir(dir)?;
+    let failed = |doing| {
+        let name = name.clone();
+        move |source: io::Error| SpoolError::File { doing, name, source }
+    };
+    let file = open_locked(&dir, &name, meanwhile)?;
+    let mut spool = Spool { dir, name: name.clone(), file };
+    let found = match spool.examine() {
+        Ok((mut ring, found)) => {
+            let (tail, carried) = {
+                ring.go_on(&found);
+                let (_, readable) = ring.split();
+                Consumer::new(readable).resume()
+            };
+            if ring.capacity() == Mapping::rounded(capacity) {
+                return Ok(spool.gone_on(ring, &found, found.held, None));
+            }
+            match spool.begin(".new", capacity, found.generation, tail, &carried, meanwhile) {
+                Ok((file, mut other)) => {
+                    let dropped = copy(&mut ring, &mut other);
+                    // What was copied is counted below, as recovered.
+                    other.forget_counts();
+                    spool.rename(".new", "").map_err(failed("rename"))?;
+                    spool.file = file;
+                    let mut kept = found.held;
+                    kept.lines = kept.lines.saturating_sub(dropped.lines);
+                    kept.bytes = kept.bytes.saturating_sub(dropped.bytes);
+                    return Ok(spool.gone_on(other, &found, kept, Some(dropped)));
+                }
+                // In its old size rather than not at all.
+                Err(error) => {
+                    let mut opened = spool.gone_on(ring, &found, found.held, None);
+                    opened.problem = Some(format!("{name} keeps its size: {error}"));
+                    return Ok(opened);
+                }
+            }
+        }
+        Err(Damage::Empty) => None,
+        Err(damage) => Some(damage),
+    };
+    if found.is_some() {
+        spool.rename("", ".damaged").map_err(failed("rename the damaged"))?;
+    } else {
+        spool.unlink("").map_err(failed("replace the empty"))?;
+    }
+    let none = [Carried::default(), Carried::default()];
+    let (file, ring) = spool
+        .begin("", capacity, os::wall_ns(), FIRST_POSITION, &none, meanwhile)
+        .map_err(failed("make"))?;
+    spool.file = file;
+    let problem = found.map(|damage| format!("{name} was set aside, because {damage}"));
+    Ok(Opened { spool, ring, problem })
+}
+
+impl Spool {
+    /// Removes the file: nothing is left in it.
+    pub(crate) fn remove(self) {
+        // Only what is ours: nobody takes the name from a file that is locked.
+        if self.still_named() {
+            let _ = self.unlink("");
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What an earlier logger left.
+    fn examine(&self) -> Result<(Mapping, Found), Damage> {
+        let len = self.file.metadata().map_or(0, |metadata| metadata.len());
+        if len == 0 {
+            return Err(Damage::Empty);
+        }
+        let Ok(mut ring) = Mapping::of_file(&self.file) else {
+            let expected = Mapping::file_len(0) as u64;
+            return Err(Damage::Length { found: len, expected });
+        };
+        let found = recover(ring.image())?;
+        Ok((ring, found))
+    }
+
+    /// A new file beside the old one, locked, with a ring that begins at
+    /// `position`.
+    fn begin(
+        &self,
+        suffix: &str,
+        capacity: usize,
+        generation: u64,
+        position: u64,
+        carried: &[Carried; 2],
+        meanwhile: &mut dyn FnMut(Duration),
+    ) -> io::Result<(File, Mapping)> {
+        let _ = if suffix.is_empty() { Ok(()) } else { self.unlink(suffix) };
+        let flags = FLAGS | OFlags::CREATE | OFlags::EXCL;
+        let file = rustix::fs::openat(&self.dir, self.at(suffix), flags, MODE)?;
+        let file = File::from(file);
+        let ring = file.try_lock().map_err(io::Error::from).and_then(|()| {
+            allocate(&file, Mapping::file_len(capacity) as u64, meanwhile)?;
+            Mapping::begin(&file, capacity, generation, position, carried)
+        });
+        if ring.is_err() {
+            let _ = self.unlink(suffix);
+        }
+        Ok((file, ring?))
+    }
+
+    /// Counts what was found, and marks where another run begins.
+    fn gone_on(
+        self,
+        mut ring: Mapping,
+        found: &Found,
+        kept: Amount,
+        dropped: Option<Amount>,
+    ) -> Opened {
+        let now_ns = os::wall_ns();
+        let (writable, _) = ring.split();
+        let mut producer = Producer::new(writable);
+        producer.count_recovered(kept);
+        let mut problem = None;
+        if let Some(lost) = dropped.filter(|lost| lost.bytes > 0) {
+            producer.note_loss(lost, now_ns, DropCause::BufferFull);
+            problem = Some(format!("{} bytes did not fit into max-buffer-size", lost.bytes));
+        }
+        if found.lost_bytes > 0 || found.bad_slots > 0 {
+            let lost = Amount { lines: 0, bytes: found.lost_bytes };
+            producer.note_loss(lost, now_ns, DropCause::SpoolDamaged);
+            problem = Some(format!("{} bytes of {} were damaged", lost.bytes, self.name));
+        }
+        producer.flush_gaps();
+        if kept.bytes > 0 {
+            producer.mark_break(now_ns);
+        }
+        Opened { spool: self, ring, problem }
+    }
+
+    fn still_named(&self) -> bool {
+        is_named(&self.dir, &self.name, &self.file)
+    }
+
+    fn at(&self, suffix: &str) -> String {
+        format!("{}{suffix}", self.name)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        Ok(rustix::fs::renameat(&self.dir, self.at(from), &self.dir, self.at(to))?)
+    }
+
+    fn unlink(&self, suffix: &str) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(&self.dir, self.at(suffix), AtFlags::empty())?)
+    }
+}
+
+/// Copies every entry of one ring into another, in order, as far as they fit;
+/// says how much did not.
+pub(crate) fn copy(from: &mut Mapping, to: &mut Mapping) -> Amount {
+    let (_, readable) = from.split();
+    let mut consumer = Consumer::new(readable);
+    let (writable, _) = to.split();
+    let mut producer = Producer::new(writable);
+    let mut dropped = Amount::default();
+    let (mut position, _) = consumer.resume();
+    while let Some(entry) = consumer.entry(position) {
+        match entry.payload {
+            Payload::Bytes(bytes) => {
+                for part in bytes.chunks(COPY_BYTES) {
+                    // What does not fit once is not overtaken by what would.
+                    if dropped.bytes > 0 || !producer.copy_in(part, entry.stream, entry.time_ns) {
+                        dropped.add(Amount::of(part));
+                    }
+                }
+            }
+            Payload::Gap(gap) => producer.mark_gap(entry.stream, gap),
+            Payload::Break => {
+                producer.mark_break(entry.time_ns);
+            }
+        }
+        position = entry.next;
+    }
+    producer.flush_gaps();
+    dropped
+}
+
+fn file_name(id: &str) -> Result<String, SpoolError> {
+    let plain = id.chars().filter(char::is_ascii_alphanumeric).take(12).collect::<String>();
+    if plain.is_empty() {
+        return Err(SpoolError::Name { id: id.chars().take(100).collect() });
+    }
+    Ok(format!("dockerlogger-{plain}.ring"))
+}
+
+fn open_dir(path: &str) -> Result<OwnedFd, SpoolError> {
+    let directory = |source| SpoolError::Directory { path: path.to_owned(), source };
+    if !path.starts_with('/') {
+        return Err(directory(io::ErrorKind::NotFound.into()));
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let dir = rustix::fs::open(path, flags, Mode::empty()).map_err(|e| directory(e.into()))?;
+    let dir = File::from(dir);
+    let metadata = dir.metadata().map_err(directory)?;
+    let (owner, mode, us) =
+        (metadata.uid(), metadata.mode() & 0o7777, rustix::process::geteuid().as_raw());
+    if owner != us || mode & 0o022 != 0 {
+        return Err(SpoolError::Owner { path: path.to_owned(), owner, mode, us });
+    }
+    Ok(dir.into())
+}
+
+/// Opens or creates the file and locks it, if need be after its last sender has
+/// let go.
+fn open_locked(
+    dir: &OwnedFd,
+    name: &str,
+    meanwhile: &mut dyn FnMut(Duration),
+) -> Result<File, SpoolError> {
+    let failed = |doing, source| SpoolError::File { doing, name: name.to_owned(), source };
+    for _ in 0..LOCK_TRIES {
+        let file = rustix::fs::openat(dir, name, FLAGS | OFlags::CREATE, MODE)
+            .map_err(|error| failed("open", error.into()))?;
+        let file = File::from(file);
+        let metadata = file.metadata().map_err(|error| failed("look at", error))?;
+        let ours = metadata.uid() == rustix::process::geteuid().as_raw();
+        if !(metadata.is_file() && ours && metadata.nlink() <= 1) {
+            return Err(SpoolError::Strange { name: name.to_owned() });
+        }
+        match file.try_lock() {
+            // The last owner may have put another file in its place.
+            Ok(()) if is_named(dir, name, &file) => return Ok(file),
+            Ok(()) => {}
+            Err(std::fs::TryLockError::WouldBlock) => {
+                if metadata.len() > HANDOVER_AT as u64 {
+                    let _ = file.write_at(&[1, 0, 0, 0], HANDOVER_AT as u64);
+                }
+                meanwhile(LOCK_PAUSE);
+            }
+            Err(std::fs::TryLockError::Error(error)) => return Err(failed("lock", error)),
+        }
+    }
+    Err(SpoolError::Busy { name: name.to_owned() })
+}
+
+fn is_named(dir: &OwnedFd, name: &str, file: &File) -> bool {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let named = rustix::fs::openat(dir, name, flags, Mode::empty()).map(File::from);
+    let identity = |file: &File| file.metadata().ok().map(|file| (file.dev(), file.ino()));
+    named.is_ok_and(|named| identity(&named).is_some() && identity(&named) == identity(file))
+}
+
+/// Takes disk space for `len` bytes of zeros.
+fn allocate(file: &File, len: u64, meanwhile: &mut dyn FnMut(Duration)) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, len) {
+        Ok(()) => return Ok(()),
+        Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let zeros = vec![0; ZEROS_BYTES];
+    let mut at = 0;
+    while at < len {
+        let n = usize::try_from(len - at).unwrap_or(ZEROS_BYTES).min(ZEROS_BYTES);
+        file.write_all_at(&zeros[..n], at)?;
+        at += n as u64;
+        meanwhile(Duration::ZERO);
+    }
+    Ok(())
+}
+
+/// Not 0, which stands for no position in a carry slot.
+const FIRST_POSITION: u64 = 4096;
+
+/// Never a symbolic link, and never a wait for whoever reads a pipe.
+const FLAGS: OFlags =
+    OFlags::RDWR.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC).union(OFlags::NONBLOCK);
+const MODE: Mode = Mode::RUSR.union(Mode::WUSR);
+
+/// How often, and after which pause, to try for the lock: long enough for a
+/// sender that looks at its word every 20 ms.
+const LOCK_TRIES: u32 = 60;
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
+
+/// The largest part of an entry that is copied in one piece.
+const COPY_BYTES: usize = 4096;
+
+/// What is written at once where space cannot be asked for.
+const ZEROS_BYTES: usize = 256 << 10;
+
+#[cfg(test)]
+mod tests;
