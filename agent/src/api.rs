@@ -14,12 +14,14 @@
 //! | `GET /drivers`, `GET /drivers/NAME` | what is supported; the list has an `ETag` |
 //! | `POST /drivers/NAME/validate` | `{"config":{…}}` normalized, or every problem |
 //! | `GET /status` | releases, last check, health |
+//! | `GET /history` | who changed what and why |
 //! | `POST /updates`, `POST /rollback`, `POST /installs` | unix socket only |
 
 mod body;
 mod drivers;
 mod error;
 mod headers;
+mod history;
 mod ping;
 pub mod server;
 mod status;
@@ -42,6 +44,8 @@ pub use crate::api::drivers::DriverList;
 pub use crate::api::drivers::UnknownDriver;
 pub use crate::api::drivers::find as find_driver;
 use crate::api::error::{ApiError, ErrorCode};
+pub use crate::api::history::history;
+pub use crate::api::server::Peer;
 pub use crate::api::status::Health;
 pub use crate::api::status::status;
 use crate::config::Config;
@@ -110,6 +114,7 @@ fn reading() -> Router<Arc<ApiState>> {
         .route("/drivers/{name}", get(drivers::one))
         .route("/drivers/{name}/validate", post(validate::validate))
         .route("/status", get(status::show))
+        .route("/history", get(history::show))
 }
 
 fn finish(router: Router<Arc<ApiState>>, state: Arc<ApiState>) -> Router {

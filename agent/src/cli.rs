@@ -60,6 +60,15 @@ Examples:
   dockerlogger-agent drivers syslog
   dockerlogger-agent drivers --json";
 
+const HISTORY_EXAMPLES: &str = "\
+Examples:
+  dockerlogger-agent history
+  dockerlogger-agent history --json
+
+Every change is written down before it is made: when, what, from what to what,
+by whom (poll, agent, a user at the command line or at the socket) and why. The
+newest few hundred changes are kept.";
+
 const UPDATE_EXAMPLES: &str = "\
 Examples:
   dockerlogger-agent update --dry-run
@@ -121,6 +130,10 @@ pub enum Verb {
     #[command(after_help = STATUS_EXAMPLES)]
     Status,
 
+    /// Show who changed what on this node, and why
+    #[command(after_help = HISTORY_EXAMPLES)]
+    History,
+
     /// List the log drivers this node supports, or show one with its options
     #[command(after_help = DRIVERS_EXAMPLES)]
     Drivers {
@@ -166,7 +179,8 @@ pub fn run(arguments: Arguments, log_directives: Option<&str>) -> Result<(), Cli
     }
     match arguments.verb {
         None => {
-            let text = "a verb is needed: run, status, drivers, update, rollback or install";
+            let text =
+                "a verb is needed: run, status, history, drivers, update, rollback or install";
             Err(CliError::Usage(Arguments::command().error(ErrorKind::MissingSubcommand, text)))
         }
         Some(Verb::Run) => {

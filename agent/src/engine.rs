@@ -10,6 +10,7 @@
 //! <root>/lock                    held while the engine lives; names the process
 //! <root>/state/{a,b}             what is installed, two generations
 //! <root>/trust/                  the metadata accepted last: floors that never fall
+//! <root>/history/                who changed what and why; how the last check went
 //! <root>/tmp/                    staging; emptied whenever the root is opened
 //! <root>/store/<sha256>/         complete, verified releases: logger, release.json
 //! <root>/bin/logger              -> ../store/<sha256>/logger, the only commit point
@@ -41,6 +42,7 @@ mod digest;
 mod documents;
 pub mod error;
 mod execute;
+pub mod history;
 mod layout;
 pub mod plan;
 pub mod policy;
@@ -58,6 +60,7 @@ pub mod view;
 use core::Core;
 
 pub use error::{FailureKind, FileError, OpenError, RollbackError, UpdateError};
+pub use history::{Actor, Record};
 pub use plan::{Plan, Step};
 pub use policy::{Decision, Reason};
 pub use source::Source;
@@ -187,6 +190,7 @@ pub enum Progress {
 pub struct Engine {
     core: Arc<Mutex<Core>>,
     view: watch::Receiver<NodeView>,
+    actor: Actor,
 }
 
 impl Engine {
@@ -203,7 +207,12 @@ impl Engine {
     ) -> Result<Self, OpenError> {
         let core = Core::open(config, files, now)?;
         let view = core.subscribe();
-        Ok(Self { core: Arc::new(Mutex::new(core)), view })
+        Ok(Self { core: Arc::new(Mutex::new(core)), view, actor: Actor::Agent })
+    }
+
+    /// Whoever asks for what is done from now on; goes into the history.
+    pub fn act_for(&mut self, actor: Actor) {
+        self.actor = actor;
     }
 
     /// Refreshes the metadata, decides and plans; changes nothing but the
@@ -272,7 +281,7 @@ impl Engine {
         &self,
         work: impl FnOnce(&mut Core, &Handle) -> T + Send + 'static,
     ) -> Option<T> {
-        let core = Arc::clone(&self.core);
+        let (core, actor) = (Arc::clone(&self.core), self.actor.clone());
         let runtime = Handle::current();
         let task = tokio::task::spawn_blocking(move || {
             // A panic leaves the core as the disk may not be: look again.
@@ -281,6 +290,7 @@ impl Engine {
                 core.unsettled = true;
                 core
             });
+            core.actor = actor;
             work(&mut core, &runtime)
         });
         task.await.ok()

@@ -30,7 +30,7 @@ use tokio::task::JoinSet;
 use crate::api::server::{self, Limits, Listener};
 use crate::api::{ApiState, Identity, operator_router, reader_router};
 use crate::config::Config;
-use crate::engine::{Engine, FailureKind, NodeView, Source};
+use crate::engine::{Actor, Engine, FailureKind, NodeView, Source};
 use crate::service::schedule::Polls;
 use crate::work::{Event, Work, perform};
 
@@ -55,6 +55,8 @@ const CLOSE_GRACE: Duration = Duration::from_secs(4);
 pub struct Order {
     /// What is to be done.
     pub work: Work,
+    /// Who asks for it.
+    pub actor: Actor,
     /// Who is told.
     pub events: mpsc::Sender<Event>,
 }
@@ -236,8 +238,9 @@ impl Owner {
 
     /// What an operator asked for.
     async fn obey(&mut self, order: Order) {
-        let Order { work, events } = order;
+        let Order { work, actor, events } = order;
         // Room for the last event is taken before anything can fill the channel.
+        self.engine.act_for(actor);
         let last_slot = events.clone().try_reserve_owned().ok();
         let ended = self.perform(&work, "operator", Some(&events)).await;
         if let Some(slot) = last_slot {
@@ -249,6 +252,7 @@ impl Owner {
     async fn poll(&mut self) {
         let Some(source) = self.source.clone() else { return };
         let work = Work::Update(source);
+        self.engine.act_for(Actor::Poll);
         let ended = self.perform(&work, "poll", None).await;
         let temporary = matches!(ended, Event::Failed { kind: FailureKind::Temporary, .. });
         self.polls.done(temporary);

@@ -8,7 +8,7 @@
 //! the socket its [`Event`]s travel as lines of JSON.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::engine::{Decision, Engine, FailureKind, Outcome, Plan, Progress, Source};
@@ -55,7 +55,6 @@ pub enum Event {
         /// The chain of causes.
         text: String,
         /// What to do about it.
-        #[serde(deserialize_with = "failure_kind")]
         kind: FailureKind,
     },
 }
@@ -144,16 +143,6 @@ fn outcome_lines(outcome: &Outcome) -> Vec<String> {
             lines.extend(warnings.iter().map(|warning| format!("warning: {warning}")));
             lines
         }
-    }
-}
-
-fn failure_kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<FailureKind, D::Error> {
-    let word = String::deserialize(deserializer)?;
-    match word.as_str() {
-        "refused" => Ok(FailureKind::Refused),
-        "temporary" => Ok(FailureKind::Temporary),
-        "local" => Ok(FailureKind::Local),
-        _ => Err(serde::de::Error::unknown_variant(&word, &["refused", "temporary", "local"])),
     }
 }
 

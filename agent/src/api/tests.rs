@@ -12,26 +12,17 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::config::RawConfig;
-use crate::engine::{Blocked, FailureKind, Installed, LastCheck};
+use crate::engine::{Actor, Blocked, FailureKind, Installed, LastCheck};
 use crate::service::EVENTS_MAX;
 use crate::work::{Event, Work};
 
 const DIGEST: [u8; 32] = [0xab; 32];
 
 fn node(installed: Option<&str>) -> NodeView {
-    NodeView {
-        channel: "stable".parse::<ChannelName>().unwrap(),
-        target: Target::of_this_build(),
-        current: installed.map(release),
-        previous: None,
-        pending: None,
-        blocked: Vec::new(),
-        since: None,
-        trust: None,
-        last_check: None,
-        hold: None,
-        notes: Vec::new(),
-    }
+    let channel = "stable".parse::<ChannelName>().unwrap();
+    let mut view = NodeView::empty(channel, Target::of_this_build());
+    view.current = installed.map(release);
+    view
 }
 
 fn release(version: &str) -> Installed {
@@ -460,7 +451,7 @@ async fn commands_that_make_no_sense_are_refused_with_all_reasons() {
 async fn a_full_queue_and_an_ending_agent_refuse_work() {
     let mut api = Api::with_config(node(None), r#"{"source":"/srv/repo"}"#);
     let (events, _reader) = mpsc::channel(EVENTS_MAX);
-    api.state.orders.try_send(Order { work: Work::Rollback, events }).unwrap();
+    api.state.orders.try_send(Order { work: Work::Rollback, actor: Actor::Poll, events }).unwrap();
     let full = api.command("/rollback", "").await;
     assert_eq!(full.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(full.json()["code"], "ServiceUnavailable");
@@ -468,4 +459,20 @@ async fn a_full_queue_and_an_ending_agent_refuse_work() {
     let ending = api.command("/rollback", "").await;
     assert_eq!(ending.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(ending.json()["message"].as_str().unwrap().contains("about to end"));
+}
+
+#[tokio::test]
+async fn the_history_is_told_oldest_first() {
+    let api = Api::new(node(None));
+    assert_eq!(api.get("/history").await.json(), json!({ "records": [] }));
+    let record = json!({
+        "seq": 4, "at": "2026-01-02T03:04:05Z", "who": "poll", "what": "update",
+        "why": "channel stable names release 1.2.3", "from": null, "to": "1.2.3",
+    });
+    let mut view = node(None);
+    view.history = Arc::new(vec![serde_json::from_value(record).unwrap()]);
+    api.node.send_replace(view);
+    let told = api.get("/history").await.json()["records"][0].clone();
+    assert_eq!(told["at"], "2026-01-02T03:04:05.000Z");
+    assert_eq!((&told["who"], &told["to"]), (&json!("poll"), &json!("1.2.3")));
 }

@@ -12,6 +12,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::header;
@@ -24,12 +25,14 @@ use tokio::sync::mpsc;
 use crate::api::ApiState;
 use crate::api::body::JsonObject;
 use crate::api::error::{ApiError, ErrorCode};
-use crate::engine::Source;
+use crate::api::server::Peer;
+use crate::engine::{Actor, Source};
 use crate::service::{EVENTS_MAX, Order};
 use crate::work::{Event, Work};
 
 pub(super) async fn update(
     State(state): State<Arc<ApiState>>,
+    peer: Option<Extension<Peer>>,
     JsonObject(body): JsonObject,
 ) -> Result<Response, ApiError> {
     let mut problems = unknown_fields(&body, &["dry_run", "source"]);
@@ -62,7 +65,7 @@ pub(super) async fn update(
     match source {
         Some(source) if problems.is_empty() => {
             let work = if dry_run { Work::Plan(source) } else { Work::Update(source) };
-            order(&state, work)
+            order(&state, peer, work)
         }
         _ => Err(ApiError::invalid_parameters("the update cannot be started", problems)),
     }
@@ -70,17 +73,19 @@ pub(super) async fn update(
 
 pub(super) async fn rollback(
     State(state): State<Arc<ApiState>>,
+    peer: Option<Extension<Peer>>,
     JsonObject(body): JsonObject,
 ) -> Result<Response, ApiError> {
     let problems = unknown_fields(&body, &[]);
     if !problems.is_empty() {
         return Err(ApiError::invalid_parameters("the rollback cannot be started", problems));
     }
-    order(&state, Work::Rollback)
+    order(&state, peer, Work::Rollback)
 }
 
 pub(super) async fn install(
     State(state): State<Arc<ApiState>>,
+    peer: Option<Extension<Peer>>,
     JsonObject(body): JsonObject,
 ) -> Result<Response, ApiError> {
     let mut problems = unknown_fields(&body, &["bundle"]);
@@ -93,15 +98,22 @@ pub(super) async fn install(
         problems.push(problem("bundle", code, message));
     }
     match path {
-        Some(path) if problems.is_empty() => order(&state, Work::Update(Source::Bundle(path))),
+        Some(path) if problems.is_empty() => {
+            order(&state, peer, Work::Update(Source::Bundle(path)))
+        }
         _ => Err(ApiError::invalid_parameters("the installation cannot be started", problems)),
     }
 }
 
 /// Hands `work` to the engine's owner and answers with what is told about it.
-fn order(state: &ApiState, work: Work) -> Result<Response, ApiError> {
+fn order(
+    state: &ApiState,
+    peer: Option<Extension<Peer>>,
+    work: Work,
+) -> Result<Response, ApiError> {
     let (events, receiver) = mpsc::channel(EVENTS_MAX);
-    state.orders.try_send(Order { work, events }).map_err(|error| {
+    let actor = Actor::Socket { uid: peer.and_then(|Extension(peer)| peer.uid) };
+    state.orders.try_send(Order { work, actor, events }).map_err(|error| {
         let message = match error {
             mpsc::error::TrySendError::Full(_) => "other work is waiting already; try again later",
             mpsc::error::TrySendError::Closed(_) => "the agent is about to end",

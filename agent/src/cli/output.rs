@@ -26,6 +26,10 @@ impl Output {
         print(&if self.json { pretty(status) } else { status_text(status) });
     }
 
+    pub(super) fn history(self, history: &Value) {
+        print(&if self.json { pretty(history) } else { history_text(history) });
+    }
+
     pub(super) fn drivers(self, list: &Value) {
         print(&if self.json { pretty(list) } else { drivers_text(list) });
     }
@@ -144,6 +148,20 @@ fn release_text(release: &Value) -> String {
         word(&release["version"]),
         word(&release["installed_at"])
     )
+}
+
+fn history_text(history: &Value) -> String {
+    let mut text = String::new();
+    for record in history["records"].as_array().into_iter().flatten() {
+        let change = match (record["from"].as_str(), record["to"].as_str()) {
+            (None, None) => String::new(),
+            (from, to) => format!(" {} -> {}", from.unwrap_or("none"), to.unwrap_or("none")),
+        };
+        let (at, who) = (word(&record["at"]), word(&record["who"]));
+        let (what, why) = (word(&record["what"]), word(&record["why"]));
+        text.push_str(&format!("{at}  {what}{change}, by {who}: {why}\n"));
+    }
+    if text.is_empty() { "nothing was ever changed on this node".to_owned() } else { text }
 }
 
 fn drivers_text(list: &Value) -> String {

@@ -24,6 +24,7 @@ fn verbs_take_their_arguments_and_the_common_ones_anywhere() {
     let cases = [
         ("run", Verb::Run),
         ("status", Verb::Status),
+        ("history", Verb::History),
         ("drivers", Verb::Drivers { name: None }),
         ("drivers syslog", Verb::Drivers { name: Some("syslog".to_owned()) }),
         ("update", Verb::Update { dry_run: false, source: None }),

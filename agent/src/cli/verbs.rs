@@ -14,7 +14,7 @@ use crate::cli::output::Output;
 use crate::cli::{CliError, Verb, engine_config};
 use crate::client::Client;
 use crate::config::Config;
-use crate::engine::{Engine, NodeView, Source};
+use crate::engine::{Actor, Engine, NodeView, Source};
 use crate::service::RunError;
 use crate::work::{Event, Work, perform};
 
@@ -31,6 +31,10 @@ pub(super) fn run(verb: Verb, config: &Config, output: Output) -> Result<(), Cli
             Verb::Run => Ok(()),
             Verb::Status => {
                 output.status(&status(agent.as_ref(), config).await?);
+                Ok(())
+            }
+            Verb::History => {
+                output.history(&history(agent.as_ref(), config).await?);
                 Ok(())
             }
             Verb::Drivers { name: None } => {
@@ -58,6 +62,13 @@ async fn status(agent: Option<&Client>, config: &Config) -> Result<Value, CliErr
     match agent {
         Some(agent) => Ok(agent.get("/status").await?),
         None => Ok(api::status(&Identity::new(config.clone(), None), &look(config)?, None)),
+    }
+}
+
+async fn history(agent: Option<&Client>, config: &Config) -> Result<Value, CliError> {
+    match agent {
+        Some(agent) => Ok(agent.get("/history").await?),
+        None => Ok(api::history(&look(config)?)),
     }
 }
 
@@ -96,19 +107,7 @@ fn look(config: &Config) -> Result<NodeView, CliError> {
     if config.root.exists() {
         return Ok(Engine::open(engine_config(config))?.view());
     }
-    Ok(NodeView {
-        channel: config.channel.clone(),
-        target: config.target.clone(),
-        current: None,
-        previous: None,
-        pending: None,
-        blocked: Vec::new(),
-        since: None,
-        trust: None,
-        last_check: None,
-        hold: None,
-        notes: Vec::new(),
-    })
+    Ok(NodeView::empty(config.channel.clone(), config.target.clone()))
 }
 
 /// A changing verb, with what was given.
@@ -172,6 +171,7 @@ async fn work(
         None => {
             let work = asked.work(config)?;
             let mut engine = Engine::open(engine_config(config))?;
+            engine.act_for(me());
             perform(&mut engine, &work, Timestamp::now(), &mut emit).await
         }
     };
@@ -180,6 +180,14 @@ async fn work(
         Event::Failed { text, kind } => Err(CliError::Work { text, kind }),
         Event::Done { .. } | Event::Planned { .. } | Event::Progress { .. } => Ok(()),
     }
+}
+
+/// Who runs this process, for the history.
+fn me() -> Actor {
+    let named = |name: &str| std::env::var(name).ok().filter(|user| !user.is_empty());
+    let user = named("SUDO_USER").or_else(|| named("LOGNAME")).or_else(|| named("USER"));
+    let plain = |user: &String| user.len() <= 64 && !user.chars().any(char::is_control);
+    Actor::Cli { uid: rustix::process::getuid().as_raw(), user: user.filter(plain) }
 }
 
 /// The text of `--source` as a source; a path may be relative to where the command is run.

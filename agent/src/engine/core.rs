@@ -14,6 +14,7 @@ use tokio::sync::watch;
 
 use crate::engine::error::{OpenError, RollbackError, UpdateError};
 use crate::engine::execute::{self, Execution};
+use crate::engine::history::{Action, Actor, Entry, History};
 use crate::engine::layout::Layout;
 use crate::engine::plan::Plan;
 use crate::engine::policy::Decision;
@@ -47,6 +48,9 @@ pub(crate) struct Core {
     notes: Vec<String>,
     versions: Option<TrustVersions>,
     last_check: Option<LastCheck>,
+    pub(crate) history: History,
+    /// Who asked for what is being done.
+    pub(crate) actor: Actor,
     view: watch::Sender<NodeView>,
     _lock: RootLock,
 }
@@ -71,20 +75,9 @@ impl Core {
             config.trust_anchor.clone(),
             config.limits.clone(),
         );
-        let states = StateStore::new(files, layout.state());
-        let empty = NodeView {
-            channel: config.channel.clone(),
-            target: config.target.clone(),
-            current: None,
-            previous: None,
-            pending: None,
-            blocked: Vec::new(),
-            since: None,
-            trust: None,
-            last_check: None,
-            hold: None,
-            notes: Vec::new(),
-        };
+        let states = StateStore::new(Arc::clone(&files), layout.state());
+        let empty = NodeView::empty(config.channel.clone(), config.target.clone());
+        let history = History::open(Arc::clone(&files), layout.history());
         let mut core = Self {
             config,
             layout,
@@ -97,7 +90,9 @@ impl Core {
             hold: None,
             notes: Vec::new(),
             versions: None,
-            last_check: None,
+            last_check: history.last_check(),
+            history,
+            actor: Actor::Agent,
             view: watch::Sender::new(empty),
             _lock: lock,
         };
@@ -162,6 +157,14 @@ impl Core {
             version: left.version.clone(),
             reason: format!("rolled back to release {version} by the operator"),
         });
+        let entry = Entry {
+            what: Action::Rollback,
+            why: "the operator asked for the previous release".to_owned(),
+            from: left.as_ref().map(|left| left.version.to_string()),
+            to: Some(version.to_string()),
+            digest: Some(digest),
+        };
+        self.record(entry, now)?;
         execute::record_intent(self, previous, block)?;
         execute::switch(self)?;
         if let Err(e) = execute::confirm(self, now) {
@@ -192,6 +195,7 @@ impl Core {
             view.last_check.clone_from(&self.last_check);
             view.hold.clone_from(&self.hold);
             view.notes.clone_from(&self.notes);
+            view.history = self.history.records();
         });
     }
 
@@ -225,6 +229,7 @@ impl Core {
             .into_iter()
             .filter_map(|(digest, release)| Some((digest, release.ok()?)))
             .collect();
+        self.record_repairs(&recovery.repairs, now);
         self.repair(&recovery.repairs).map_err(OpenError::Layout)?;
         self.unsettled = false;
         self.publish();
@@ -248,6 +253,31 @@ impl Core {
         }
         let (state, link) = (self.states.load()?, self.layout.link()?);
         Ok(Found { state, link, entries, strangers })
+    }
+
+    /// Writes down what is about to be changed; no record, no change.
+    pub(crate) fn record(&mut self, entry: Entry, now: Timestamp) -> Result<(), FileError> {
+        self.history.append(entry, &self.actor, now)
+    }
+
+    /// A repair is recorded where that is possible, and done in any case.
+    fn record_repairs(&mut self, repairs: &[Repair], now: Timestamp) {
+        self.notes.extend(self.history.problems().iter().cloned());
+        let changes = |repair: &Repair| matches!(repair, Repair::Save | Repair::Switch(_));
+        if !repairs.iter().any(changes) {
+            return;
+        }
+        let to = self.state.current.as_ref();
+        let entry = Entry {
+            what: Action::Repair,
+            why: self.notes.join("; "),
+            from: None,
+            to: to.map(|current| current.version.to_string()),
+            digest: to.map(|current| current.digest),
+        };
+        if let Err(e) = self.history.append(entry, &Actor::Agent, now) {
+            self.notes.push(format!("the repair is not in the history: {e}: {}", e.source));
+        }
     }
 
     fn repair(&mut self, repairs: &[Repair]) -> Result<(), FileError> {
@@ -291,6 +321,12 @@ impl Core {
             target,
             release: &observed.facts.release,
             release_json: &observed.release_json,
+            why: format!(
+                "channel {} of {} names release {}",
+                observed.facts.channel.name,
+                crate::config::redacted(&source.to_string()),
+                target.to
+            ),
             now,
             runtime,
         };
@@ -335,6 +371,10 @@ impl Core {
                 LastCheck { at, outcome: String::new(), error, kind }
             }
         };
+        // Worth keeping, and not worth failing for.
+        if let Err(e) = self.history.save_last_check(&last) {
+            tracing::warn!(error = %chain(&e), "how the check went is not on disk");
+        }
         self.last_check = Some(last);
         self.publish();
     }

@@ -21,7 +21,7 @@ mod fetch;
 mod trust;
 
 /// What a caller does about a failure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FailureKind {
     /// What the source offers must not be installed here. Trying again gives

@@ -7,13 +7,14 @@
 //! The order is law: intent before switch, switch before confirmation,
 //! confirmation before collection; each is durable before the next begins.
 
-use dockerlogger_manifest::{Extra, Release};
+use dockerlogger_manifest::{Digest, Extra, Release};
 use jiff::Timestamp;
 use tokio::runtime::Handle;
 
 use crate::engine::Progress;
 use crate::engine::core::Core;
 use crate::engine::error::{ArtifactError, UpdateError};
+use crate::engine::history::{Action, Entry};
 use crate::engine::plan::{Plan, Step};
 use crate::engine::policy::Move;
 use crate::engine::probe;
@@ -37,6 +38,8 @@ pub(crate) struct Execution<'a> {
     pub(crate) release: &'a Release,
     /// The release as signed, byte for byte.
     pub(crate) release_json: &'a [u8],
+    /// The reason, for the history.
+    pub(crate) why: String,
     pub(crate) now: Timestamp,
     pub(crate) runtime: &'a Handle,
 }
@@ -61,6 +64,7 @@ impl Execution<'_> {
                     let (version, digest) = (self.target.to.clone(), *digest);
                     let slot = Slot { version, digest, installed_at, extra: Extra::new() };
                     self.core.releases.insert(slot.digest, self.release.clone());
+                    self.record(slot.digest)?;
                     record_intent(self.core, slot, None)?;
                 }
                 Step::Switch { .. } => switch(self.core)?,
@@ -69,6 +73,18 @@ impl Execution<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Writes into the history what is about to be done.
+    fn record(&mut self, digest: Digest) -> Result<(), FileError> {
+        let entry = Entry {
+            what: Action::Update,
+            why: self.why.clone(),
+            from: self.target.from.as_ref().map(ToString::to_string),
+            to: Some(self.target.to.to_string()),
+            digest: Some(digest),
+        };
+        self.core.record(entry, self.now)
     }
 
     fn stage(&mut self, progress: &mut dyn FnMut(Progress)) -> Result<(), UpdateError> {

@@ -51,6 +51,7 @@ impl Layout {
             (self.store(), 0o755),
             (self.state(), 0o700),
             (self.trust(), 0o755),
+            (self.history(), 0o700),
             (self.tmp(), 0o700),
         ] {
             self.files.make_dir(&directory, mode)?;
@@ -76,6 +77,10 @@ impl Layout {
 
     pub(crate) fn trust(&self) -> PathBuf {
         self.root.join("trust")
+    }
+
+    pub(crate) fn history(&self) -> PathBuf {
+        self.root.join("history")
     }
 
     pub(crate) fn tmp(&self) -> PathBuf {
@@ -143,7 +148,8 @@ impl Layout {
         }
         self.files.unlink(&self.logger_link_temporary())?;
         files::remove_temporaries(&*self.files, &self.state())?;
-        files::remove_temporaries(&*self.files, &self.trust())
+        files::remove_temporaries(&*self.files, &self.trust())?;
+        files::remove_temporaries(&*self.files, &self.history())
     }
 
     /// Takes something out of `store/`: first out of sight, durably, then away,

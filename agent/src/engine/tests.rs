@@ -4,6 +4,7 @@
 
 //! The engine as a whole, against repositories that are signed here.
 
+mod audit;
 mod faults;
 mod interruptions;
 mod node;

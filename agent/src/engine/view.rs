@@ -4,11 +4,14 @@
 
 //! What a node tells about itself: plain data for status pages and drivers' lists.
 
+use std::sync::Arc;
+
 use dockerlogger_manifest::{ChannelName, Digest, Release, Target, Version};
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::engine::error::FailureKind;
+use crate::engine::history::Record;
 
 /// A snapshot of the node, complete and consistent in itself.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -29,12 +32,35 @@ pub struct NodeView {
     pub since: Option<Timestamp>,
     /// The versions of the metadata accepted last; none before the first check.
     pub trust: Option<TrustVersions>,
-    /// The last check or update of this process.
+    /// The last check or update.
     pub last_check: Option<LastCheck>,
     /// Why nothing may be changed, if so.
     pub hold: Option<String>,
     /// What recovery found and did when the root was opened.
     pub notes: Vec<String>,
+    /// Every change on record, oldest first.
+    #[serde(skip)]
+    pub history: Arc<Vec<Record>>,
+}
+
+impl NodeView {
+    /// A node on which nothing was ever installed.
+    pub fn empty(channel: ChannelName, target: Target) -> Self {
+        Self {
+            channel,
+            target,
+            current: None,
+            previous: None,
+            pending: None,
+            blocked: Vec::new(),
+            since: None,
+            trust: None,
+            last_check: None,
+            hold: None,
+            notes: Vec::new(),
+            history: Arc::default(),
+        }
+    }
 }
 
 /// A release on this node.
@@ -75,7 +101,7 @@ pub struct TrustVersions {
 }
 
 /// How the last check or update went.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
 pub struct LastCheck {
     /// When it began.
     pub at: Timestamp,
