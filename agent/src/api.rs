@@ -15,11 +15,13 @@
 //! | `POST /drivers/NAME/validate` | `{"config":{…}}` normalized, or every problem |
 //! | `GET /status` | releases, last check, health |
 //! | `GET /history` | who changed what and why |
-//! | `POST /updates`, `POST /rollback`, `POST /installs` | unix socket only |
+//! | `GET /explain` | why the node is on its release, and what it waits for |
+//! | `POST /updates`, `POST /rollback`, `POST /installs`, `POST /changes` | unix socket only |
 
 mod body;
 mod drivers;
 mod error;
+mod explain;
 mod headers;
 mod history;
 mod ping;
@@ -44,6 +46,7 @@ pub use crate::api::drivers::DriverList;
 pub use crate::api::drivers::UnknownDriver;
 pub use crate::api::drivers::find as find_driver;
 use crate::api::error::{ApiError, ErrorCode};
+pub use crate::api::explain::explain;
 pub use crate::api::history::history;
 pub use crate::api::server::Peer;
 pub use crate::api::status::Health;
@@ -103,6 +106,7 @@ pub fn operator_router(state: Arc<ApiState>) -> Router {
     let changing = reading()
         .route("/updates", post(updates::update))
         .route("/rollback", post(updates::rollback))
+        .route("/changes", post(updates::change))
         .route("/installs", post(updates::install));
     finish(changing, state)
 }
@@ -115,6 +119,7 @@ fn reading() -> Router<Arc<ApiState>> {
         .route("/drivers/{name}/validate", post(validate::validate))
         .route("/status", get(status::show))
         .route("/history", get(history::show))
+        .route("/explain", get(explain::show))
 }
 
 fn finish(router: Router<Arc<ApiState>>, state: Arc<ApiState>) -> Router {

@@ -37,6 +37,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::os::{Files, RealFiles};
 
+pub mod change;
 mod core;
 mod digest;
 mod documents;
@@ -59,12 +60,13 @@ pub mod view;
 
 use core::Core;
 
+pub use change::{Change, ChangeError, Changed, Which};
 pub use error::{FailureKind, FileError, OpenError, RollbackError, UpdateError};
 pub use history::{Actor, Record};
 pub use plan::{Plan, Step};
 pub use policy::{Decision, Reason};
 pub use source::Source;
-pub use view::{Blocked, Installed, LastCheck, NodeView, TrustVersions};
+pub use view::{Barred, Blocked, Held, Installed, LastCheck, NodeView, Pinned, TrustVersions};
 
 /// What an engine needs to know.
 #[derive(Debug, Clone)]
@@ -80,6 +82,9 @@ pub struct EngineConfig {
     pub target: Target,
     /// Bytes that must stay free after staging. Default 64 MiB.
     pub reserve_bytes: u64,
+    /// Releases kept in the store, the current and the previous one included.
+    /// Default 2, which is the least.
+    pub retain: usize,
     /// Bounds on what a source may send.
     pub limits: Limits,
 }
@@ -88,10 +93,14 @@ impl EngineConfig {
     /// Documented default of `reserve_bytes`.
     pub const RESERVE_BYTES: u64 = 64 * 1024 * 1024;
 
+    /// Documented default of `retain`.
+    pub const RETAIN: usize = 2;
+
     /// A configuration with every default.
     pub fn new(root: PathBuf, trust_anchor: PathBuf, channel: ChannelName, target: Target) -> Self {
-        let reserve_bytes = Self::RESERVE_BYTES;
-        Self { root, trust_anchor, channel, target, reserve_bytes, limits: Limits::default() }
+        let (reserve_bytes, retain) = (Self::RESERVE_BYTES, Self::RETAIN);
+        let limits = Limits::default();
+        Self { root, trust_anchor, channel, target, reserve_bytes, retain, limits }
     }
 }
 
@@ -263,6 +272,12 @@ impl Engine {
     pub async fn rollback(&mut self, now: Timestamp) -> Result<Outcome, RollbackError> {
         let work = move |core: &mut Core, _: &Handle| core.rollback(now);
         self.blocking(work).await.unwrap_or(Err(RollbackError::Abandoned))
+    }
+
+    /// Lays down or lifts a hold, a pin or a block. Durable when it returns.
+    pub async fn change(&mut self, change: Change, now: Timestamp) -> Result<Changed, ChangeError> {
+        let work = move |core: &mut Core, _: &Handle| core.change(&change, now);
+        self.blocking(work).await.unwrap_or(Err(ChangeError::Abandoned))
     }
 
     /// What the node tells about itself, as of now.

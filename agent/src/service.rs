@@ -75,7 +75,7 @@ pub struct Activity {
 /// Work in progress.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Doing {
-    /// `update`, `plan` or `rollback`.
+    /// `update`, `plan`, `rollback` or `change`.
     pub work: &'static str,
     /// Since when.
     pub since: Timestamp,
@@ -344,6 +344,7 @@ fn name_of(work: &Work) -> &'static str {
         Work::Update(_) => "update",
         Work::Plan(_) => "plan",
         Work::Rollback => "rollback",
+        Work::Change(_) => "change",
     }
 }
 

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::engine::{Decision, Engine, FailureKind, Outcome, Plan, Progress, Source};
+use crate::engine::{Change, Decision, Engine, FailureKind, Outcome, Plan, Progress, Source};
 use crate::report::chain;
 
 /// A piece of work for the engine.
@@ -23,6 +23,8 @@ pub enum Work {
     Plan(Source),
     /// Go back to the previous release.
     Rollback,
+    /// Lay down or lift a hold, a pin or a block.
+    Change(Change),
 }
 
 /// What is told about a piece of work: any number of `progress`, then exactly one of the others.
@@ -80,6 +82,12 @@ pub async fn perform(
                 Err(error) => Event::failed(&error, error.kind()),
             }
         }
+        Work::Change(change) => match engine.change(change.clone(), now).await {
+            Ok(changed) => {
+                Event::Done { lines: vec![changed.text.clone()], result: json(&changed) }
+            }
+            Err(error) => Event::failed(&error, error.kind()),
+        },
         Work::Rollback => match engine.rollback(now).await {
             Ok(outcome) => Event::done(&outcome),
             Err(error) => Event::failed(&error, error.kind()),

@@ -67,6 +67,9 @@ pub fn status(identity: &Identity, node: &NodeView, activity: Option<&Activity>)
     put("previous", json!(node.previous.as_ref().map(installed)));
     put("pending", json!(node.pending.as_ref().map(installed)));
     put("blocked", json!(node.blocked));
+    put("barred", json!(node.barred));
+    put("held", json!(node.held));
+    put("pinned", json!(node.pinned));
     put("trust", json!(node.trust));
     put("last_check", json!(node.last_check.as_ref().map(last_check)));
     put("activity", json!(activity.map(doing)));

@@ -12,7 +12,7 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::config::RawConfig;
-use crate::engine::{Actor, Blocked, FailureKind, Installed, LastCheck};
+use crate::engine::{Actor, Blocked, Change, FailureKind, Installed, LastCheck};
 use crate::service::EVENTS_MAX;
 use crate::work::{Event, Work};
 
@@ -303,6 +303,7 @@ async fn unknown_paths_and_wrong_methods() {
         // The changing verbs do not exist on the network.
         ("POST", "/updates", StatusCode::NOT_FOUND, "ResourceNotFound"),
         ("POST", "/rollback", StatusCode::NOT_FOUND, "ResourceNotFound"),
+        ("POST", "/changes", StatusCode::NOT_FOUND, "ResourceNotFound"),
         ("POST", "/installs", StatusCode::NOT_FOUND, "ResourceNotFound"),
     ];
     for (method, path, status, code) in cases {
@@ -406,6 +407,10 @@ async fn commands_become_work_and_their_events_lines() {
         ("/updates", r#"{"dry_run":true}"#, Work::Plan("/srv/repo".parse().unwrap())),
         ("/updates", r#"{"source":"/b.tar"}"#, Work::Update("/b.tar".parse().unwrap())),
         ("/rollback", "", Work::Rollback),
+        ("/changes", r#"{"change":"hold"}"#, Work::Change(Change::Hold { reason: None })),
+        ("/changes", r#"{"change":"pin","version":"1.0.0"}"#, {
+            Work::Change(Change::Pin { version: "1.0.0".parse().unwrap() })
+        }),
         ("/installs", r#"{"bundle":"/odd.name"}"#, {
             Work::Update(crate::engine::Source::Bundle("/odd.name".into()))
         }),
@@ -421,7 +426,7 @@ async fn commands_become_work_and_their_events_lines() {
 async fn commands_that_make_no_sense_are_refused_with_all_reasons() {
     let api = Api::new(node(None));
     type FieldAndCode = (&'static str, &'static str);
-    let cases: [(&str, &str, &[FieldAndCode]); 6] = [
+    let cases: [(&str, &str, &[FieldAndCode]); 8] = [
         ("/updates", "{}", &[("source", "Missing")]),
         ("/updates", r#"{"source":"ftp://x"}"#, &[("source", "Invalid")]),
         (
@@ -430,6 +435,8 @@ async fn commands_that_make_no_sense_are_refused_with_all_reasons() {
             &[("force", "Unknown"), ("dry_run", "Invalid")],
         ),
         ("/rollback", r#"{"to":"1.0.0"}"#, &[("to", "Unknown")]),
+        ("/changes", r#"{"change":"dance"}"#, &[("change", "Invalid")]),
+        ("/changes", r#"{"change":"block","what":"newest"}"#, &[("change", "Invalid")]),
         ("/installs", "{}", &[("bundle", "Missing")]),
         ("/installs", r#"{"bundle":"relative.tar"}"#, &[("bundle", "Invalid")]),
     ];
@@ -475,4 +482,23 @@ async fn the_history_is_told_oldest_first() {
     let told = api.get("/history").await.json()["records"][0].clone();
     assert_eq!(told["at"], "2026-01-02T03:04:05.000Z");
     assert_eq!((&told["who"], &told["to"]), (&json!("poll"), &json!("1.2.3")));
+}
+
+#[tokio::test]
+async fn the_explanation_is_a_sentence_and_its_data() {
+    let mut view = node(Some("1.2.3"));
+    view.since = Some(Timestamp::UNIX_EPOCH);
+    let record = json!({
+        "seq": 1, "at": "2026-01-02T03:04:05Z", "who": "poll", "what": "update",
+        "why": "channel stable of /r names release 1.2.3", "from": null, "to": "1.2.3",
+    });
+    view.history = Arc::new(vec![serde_json::from_value(record).unwrap()]);
+    let told = Api::new(view).get("/explain").await.json();
+    assert_eq!(
+        told["sentence"],
+        "release 1.2.3 is installed since 1970-01-01T00:00:00.000Z because channel stable of /r \
+         names release 1.2.3 (update by poll); it waits for a bundle, since no source is configured"
+    );
+    assert_eq!(told["waits_for"]["what"], "bundle");
+    assert_eq!((&told["release"], &told["because"]["seq"]), (&json!("1.2.3"), &json!(1)));
 }

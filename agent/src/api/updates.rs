@@ -106,6 +106,21 @@ pub(super) async fn install(
 }
 
 /// Hands `work` to the engine's owner and answers with what is told about it.
+/// `POST /changes` lays down or lifts a hold, a pin or a block: `{"change":"hold","reason":"…"}`.
+pub(super) async fn change(
+    State(state): State<Arc<ApiState>>,
+    peer: Option<Extension<Peer>>,
+    JsonObject(body): JsonObject,
+) -> Result<Response, ApiError> {
+    match serde_json::from_value(Value::Object(body)) {
+        Ok(change) => order(&state, peer, Work::Change(change)),
+        Err(error) => {
+            let problems = vec![problem("change", ProblemCode::Invalid, &error.to_string())];
+            Err(ApiError::invalid_parameters("the change cannot be made", problems))
+        }
+    }
+}
+
 fn order(
     state: &ApiState,
     peer: Option<Extension<Peer>>,

@@ -30,6 +30,10 @@ impl Output {
         print(&if self.json { pretty(history) } else { history_text(history) });
     }
 
+    pub(super) fn explanation(self, explanation: &Value) {
+        print(&if self.json { pretty(explanation) } else { word(&explanation["sentence"]) });
+    }
+
     pub(super) fn drivers(self, list: &Value) {
         print(&if self.json { pretty(list) } else { drivers_text(list) });
     }
@@ -117,6 +121,19 @@ fn status_text(status: &Value) -> String {
     }
     for blocked in status["blocked"].as_array().into_iter().flatten() {
         line("blocked", format!("{}: {}", word(&blocked["version"]), word(&blocked["reason"])));
+    }
+    for barred in status["barred"].as_array().into_iter().flatten() {
+        let (what, by) = (word(&barred["what"]), word(&barred["by"]));
+        line("blocked", format!("{what}: {}, by {by}", word(&barred["reason"])));
+    }
+    let (held, pinned) = (&status["held"], &status["pinned"]);
+    if !held.is_null() {
+        let (by, since) = (word(&held["by"]), word(&held["since"]));
+        line("held", format!("by {by} since {since}: {}", word(&held["reason"])));
+    }
+    if !pinned.is_null() {
+        let (by, since) = (word(&pinned["by"]), word(&pinned["since"]));
+        line("pinned", format!("to {} by {by} since {since}", word(&pinned["version"])));
     }
     let check = &status["last_check"];
     line(

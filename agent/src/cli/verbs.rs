@@ -14,7 +14,7 @@ use crate::cli::output::Output;
 use crate::cli::{CliError, Verb, engine_config};
 use crate::client::Client;
 use crate::config::Config;
-use crate::engine::{Actor, Engine, NodeView, Source};
+use crate::engine::{Actor, Change, Engine, NodeView, Source};
 use crate::service::RunError;
 use crate::work::{Event, Work, perform};
 
@@ -36,6 +36,24 @@ pub(super) fn run(verb: Verb, config: &Config, output: Output) -> Result<(), Cli
             Verb::History => {
                 output.history(&history(agent.as_ref(), config).await?);
                 Ok(())
+            }
+            Verb::Explain => {
+                output.explanation(&explanation(agent.as_ref(), config).await?);
+                Ok(())
+            }
+            Verb::Hold { reason } => {
+                change(agent.as_ref(), config, Change::Hold { reason }, output).await
+            }
+            Verb::ReleaseHold => change(agent.as_ref(), config, Change::ReleaseHold, output).await,
+            Verb::Pin { version } => {
+                change(agent.as_ref(), config, Change::Pin { version }, output).await
+            }
+            Verb::Unpin => change(agent.as_ref(), config, Change::Unpin, output).await,
+            Verb::Block { what, reason } => {
+                change(agent.as_ref(), config, Change::Block { what, reason }, output).await
+            }
+            Verb::Unblock { what } => {
+                change(agent.as_ref(), config, Change::Unblock { what }, output).await
             }
             Verb::Drivers { name: None } => {
                 output.drivers(&drivers(agent.as_ref(), config).await?);
@@ -70,6 +88,22 @@ async fn history(agent: Option<&Client>, config: &Config) -> Result<Value, CliEr
         Some(agent) => Ok(agent.get("/history").await?),
         None => Ok(api::history(&look(config)?)),
     }
+}
+
+async fn explanation(agent: Option<&Client>, config: &Config) -> Result<Value, CliError> {
+    match agent {
+        Some(agent) => Ok(agent.get("/explain").await?),
+        None => Ok(api::explain(&Identity::new(config.clone(), None), &look(config)?, None)),
+    }
+}
+
+async fn change(
+    agent: Option<&Client>,
+    config: &Config,
+    change: Change,
+    output: Output,
+) -> Result<(), CliError> {
+    work(agent, config, &Asked::Change(change), output).await
 }
 
 async fn drivers(agent: Option<&Client>, config: &Config) -> Result<Value, CliError> {
@@ -115,6 +149,7 @@ enum Asked {
     Update { dry_run: bool, source: Option<Source> },
     Rollback,
     Install { bundle: PathBuf },
+    Change(Change),
 }
 
 impl Asked {
@@ -130,6 +165,7 @@ impl Asked {
             }
             Asked::Rollback => ("/rollback", json!({})),
             Asked::Install { bundle } => ("/installs", json!({ "bundle": bundle })),
+            Asked::Change(change) => ("/changes", json!(change)),
         }
     }
 
@@ -142,6 +178,7 @@ impl Asked {
                 Ok(if *dry_run { Work::Plan(source) } else { Work::Update(source) })
             }
             Asked::Rollback => Ok(Work::Rollback),
+            Asked::Change(change) => Ok(Work::Change(change.clone())),
             Asked::Install { bundle } => Ok(Work::Update(Source::Bundle(bundle.clone()))),
         }
     }

@@ -11,6 +11,8 @@ use std::time::Duration;
 use dockerlogger_manifest::value::{parse_duration, parse_size_binary};
 use serde_json::{Map, Value};
 
+use crate::engine::EngineConfig;
+
 use crate::config::{ConfigProblem, KEYS, POLL_INTERVAL_MAX, POLL_INTERVAL_MIN};
 
 /// How much of a wrong value a message quotes, in characters.
@@ -102,6 +104,17 @@ impl Reader {
             }
             _ => self.text(key, parse_size_binary),
         }
+    }
+
+    /// A number from [`EngineConfig::RETAIN`] to `max`.
+    pub(super) fn count(&mut self, key: &'static str, max: usize) -> Option<usize> {
+        let value = self.keys.remove(key)?;
+        let count = value.as_u64().and_then(|count| usize::try_from(count).ok());
+        let accepted = count.filter(|count| (EngineConfig::RETAIN..=max).contains(count));
+        if accepted.is_none() {
+            self.problem(key, format!("{} is not accepted; {}", quoted(&value), accepts(key)));
+        }
+        accepted
     }
 
     /// All problems; keys nobody asked for are the last of them.

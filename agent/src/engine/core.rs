@@ -17,7 +17,7 @@ use crate::engine::execute::{self, Execution};
 use crate::engine::history::{Action, Actor, Entry, History};
 use crate::engine::layout::Layout;
 use crate::engine::plan::Plan;
-use crate::engine::policy::Decision;
+use crate::engine::policy::{Decision, Facts};
 use crate::engine::recover::{self, Found, Repair};
 use crate::engine::source::Source;
 use crate::engine::state::{FORMAT, Loaded, Slot, State, StateStore};
@@ -190,6 +190,9 @@ impl Core {
             view.previous = installed(&self.state.previous);
             view.pending = installed(&self.state.pending);
             view.blocked.clone_from(&self.state.blocked);
+            view.barred.clone_from(&self.state.barred);
+            view.held.clone_from(&self.state.held);
+            view.pinned.clone_from(&self.state.pinned);
             view.since = self.state.since;
             view.trust = self.versions;
             view.last_check.clone_from(&self.last_check);
@@ -200,7 +203,7 @@ impl Core {
     }
 
     /// Before a change: nothing may be half done, and nothing may forbid it.
-    fn settle(&mut self, now: Timestamp) -> Result<(), UpdateError> {
+    pub(crate) fn settle(&mut self, now: Timestamp) -> Result<(), UpdateError> {
         if self.unsettled {
             self.recover(now).map_err(|e| match e {
                 OpenError::Layout(e) => UpdateError::File(e),
@@ -252,7 +255,8 @@ impl Core {
             }
         }
         let (state, link) = (self.states.load()?, self.layout.link()?);
-        Ok(Found { state, link, entries, strangers })
+        let retain = self.config.retain;
+        Ok(Found { state, link, entries, strangers, retain })
     }
 
     /// Writes down what is about to be changed; no record, no change.
@@ -321,12 +325,7 @@ impl Core {
             target,
             release: &observed.facts.release,
             release_json: &observed.release_json,
-            why: format!(
-                "channel {} of {} names release {}",
-                observed.facts.channel.name,
-                crate::config::redacted(&source.to_string()),
-                target.to
-            ),
+            why: why(&observed.facts, source),
             now,
             runtime,
         };
@@ -377,6 +376,16 @@ impl Core {
         }
         self.last_check = Some(last);
         self.publish();
+    }
+}
+
+/// The reason of a move, for the history.
+fn why(facts: &Facts, source: &Source) -> String {
+    let source = crate::config::redacted(&source.to_string());
+    let version = &facts.release.version;
+    match &facts.pinned {
+        Some(pinned) => format!("pinned to release {version} by {}, from {source}", pinned.by),
+        None => format!("channel {} of {source} names release {version}", facts.channel.name),
     }
 }
 

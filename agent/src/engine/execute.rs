@@ -150,6 +150,7 @@ pub(crate) fn switch(core: &mut Core) -> Result<(), FileError> {
 /// Writes down that the switch is done.
 pub(crate) fn confirm(core: &mut Core, now: Timestamp) -> Result<(), FileError> {
     core.state.confirm(now);
+    core.state.keep(core.config.retain);
     core.states.save(&mut core.state)?;
     core.unsettled = false;
     core.damaged = false;
@@ -157,13 +158,9 @@ pub(crate) fn confirm(core: &mut Core, now: Timestamp) -> Result<(), FileError> 
     Ok(())
 }
 
-/// Removes every stored release that is neither current nor previous.
+/// Removes every stored release that the state does not keep.
 pub(crate) fn collect(core: &mut Core) -> Result<(), FileError> {
-    let kept: Vec<String> = [&core.state.current, &core.state.previous]
-        .into_iter()
-        .flatten()
-        .map(|slot| slot.digest.to_string())
-        .collect();
+    let kept: Vec<String> = core.state.kept().iter().map(ToString::to_string).collect();
     for name in core.layout.files.list(&core.layout.store())? {
         let name = name.to_string_lossy();
         if !kept.iter().any(|kept| *kept == name) {

@@ -71,6 +71,18 @@ pub enum Action {
     Rollback,
     /// What an interruption left is put in order.
     Repair,
+    /// The node is to keep what it has.
+    Hold,
+    /// The node follows its channel again.
+    ReleaseHold,
+    /// The node is to have one release.
+    Pin,
+    /// The node follows its channel again.
+    Unpin,
+    /// Something is not to be installed.
+    Block,
+    /// Something may be installed again.
+    Unblock,
 }
 
 impl Action {
@@ -80,6 +92,12 @@ impl Action {
             Self::Update => "update",
             Self::Rollback => "rollback",
             Self::Repair => "repair",
+            Self::Hold => "hold",
+            Self::ReleaseHold => "release-hold",
+            Self::Pin => "pin",
+            Self::Unpin => "unpin",
+            Self::Block => "block",
+            Self::Unblock => "unblock",
         }
     }
 }

@@ -12,3 +12,4 @@ mod publisher;
 mod refusals;
 mod server;
 mod updates;
+mod wishes;

@@ -10,6 +10,7 @@ use dockerlogger_manifest::{ChannelName, Digest, Release, Target, Version};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::engine::change::Which;
 use crate::engine::error::FailureKind;
 use crate::engine::history::Record;
 
@@ -28,6 +29,12 @@ pub struct NodeView {
     pub pending: Option<Installed>,
     /// What is never installed without an operator's word.
     pub blocked: Vec<Blocked>,
+    /// What an operator forbids on this node.
+    pub barred: Vec<Barred>,
+    /// Set: an operator wants this node to keep what it has.
+    pub held: Option<Held>,
+    /// Set: an operator wants this node to have one release.
+    pub pinned: Option<Pinned>,
     /// Since when the current release is the current one.
     pub since: Option<Timestamp>,
     /// The versions of the metadata accepted last; none before the first check.
@@ -53,6 +60,9 @@ impl NodeView {
             previous: None,
             pending: None,
             blocked: Vec::new(),
+            barred: Vec::new(),
+            held: None,
+            pinned: None,
             since: None,
             trust: None,
             last_check: None,
@@ -85,6 +95,41 @@ pub struct Blocked {
     pub version: Version,
     /// Why, in words for an operator.
     pub reason: String,
+}
+
+/// What an operator forbids.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
+pub struct Barred {
+    /// One artifact, or every artifact of a version.
+    pub what: Which,
+    /// Why, in the operator's words.
+    pub reason: String,
+    /// Who, as in the history.
+    pub by: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// An operator's wish that a node keeps what it has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
+pub struct Held {
+    /// Why, in the operator's words.
+    pub reason: String,
+    /// Who, as in the history.
+    pub by: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// An operator's wish that a node has one release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
+pub struct Pinned {
+    /// The release.
+    pub version: Version,
+    /// Who, as in the history.
+    pub by: String,
+    /// Since when.
+    pub since: Timestamp,
 }
 
 /// Versions of metadata; none of them ever falls.

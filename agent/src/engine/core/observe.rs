@@ -13,7 +13,7 @@ use crate::engine::core::Core;
 use crate::engine::documents;
 use crate::engine::error::UpdateError;
 use crate::engine::plan::{self, Plan};
-use crate::engine::policy::{self, Decision, Facts};
+use crate::engine::policy::{self, Decision, Facts, Reason};
 use crate::engine::refresh::{Expiry, Refresh};
 use crate::engine::source::{self, Repository, Source};
 use crate::engine::trust::Verifier;
@@ -51,10 +51,16 @@ impl Core {
         let bytes = refresh.document(&trusted.verifier, &name)?;
         let channel = documents::parse_channel(&bytes, &self.config.channel)
             .map_err(|problem| UpdateError::Document { name, problem })?;
-        let name = Release::target_name(&channel.release);
+        let pinned = self.state.pinned.clone();
+        let wanted = pinned.as_ref().map_or(&channel.release, |pinned| &pinned.version).clone();
+        let name = Release::target_name(&wanted);
+        if let (Some(pinned), None) = (&pinned, trusted.verifier.target(&name)) {
+            let (version, by) = (wanted, pinned.by.clone());
+            return Err(UpdateError::Declined(Reason::PinUnavailable { version, by }));
+        }
         let release_json = refresh.document(&trusted.verifier, &name)?;
         let document = |problem| UpdateError::Document { name: name.clone(), problem };
-        let release = documents::parse_release(&release_json, &channel).map_err(document)?;
+        let release = documents::parse_release(&release_json, &wanted).map_err(document)?;
         if let Some(artifact) = release.targets.get(&self.config.target) {
             let pin = trusted.verifier.target(&artifact.name);
             let target = &self.config.target;
@@ -68,6 +74,9 @@ impl Core {
             current: self.state.current.as_ref().map(|slot| (slot.version.clone(), slot.digest)),
             damaged: self.damaged,
             blocked: self.state.blocked.clone(),
+            barred: self.state.barred.clone(),
+            held: self.state.held.clone(),
+            pinned,
         };
         Ok(Observed { repository, facts, release_json, warnings: trusted.warnings })
     }

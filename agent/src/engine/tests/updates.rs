@@ -87,7 +87,7 @@ async fn a_plan_changes_nothing_but_the_floors() {
             format!("record the intent to switch to {sha}"),
             format!("switch bin/logger to {sha}"),
             "record release 1.0.0 as current".to_owned(),
-            "remove releases that are neither current nor previous".to_owned(),
+            "remove releases that are no longer kept".to_owned(),
         ]
     );
     assert!(serde_json::to_string(&plan).unwrap().contains("\"step\":\"record_intent\""));
