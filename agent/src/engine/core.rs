@@ -18,6 +18,7 @@ use crate::engine::history::{Action, Actor, Entry, History};
 use crate::engine::layout::Layout;
 use crate::engine::plan::Plan;
 use crate::engine::policy::{Decision, Facts};
+use crate::engine::probe::{Prober, RealProber};
 use crate::engine::recover::{self, Found, Repair};
 use crate::engine::source::Source;
 use crate::engine::state::{FORMAT, Loaded, Slot, State, StateStore};
@@ -25,7 +26,7 @@ use crate::engine::trust::Verifier;
 use crate::engine::trust_store::TrustStore;
 use crate::engine::view::{Blocked, Installed, LastCheck, NodeView, TrustVersions};
 use crate::engine::{EngineConfig, Outcome, Progress};
-use crate::os::lock::{LockError, RootLock};
+use crate::os::lock::{Held, LockError};
 use crate::os::{FileError, Files};
 
 mod observe;
@@ -43,6 +44,8 @@ pub(crate) struct Core {
     pub(crate) damaged: bool,
     /// A change was begun and not ended: look at the disk before the next one.
     pub(crate) unsettled: bool,
+    /// Puts a staged logger to the proof.
+    pub(crate) prober: Arc<dyn Prober>,
     trust: TrustStore,
     hold: Option<String>,
     notes: Vec<String>,
@@ -52,7 +55,7 @@ pub(crate) struct Core {
     /// Who asked for what is being done.
     pub(crate) actor: Actor,
     view: watch::Sender<NodeView>,
-    _lock: RootLock,
+    _lock: Box<dyn Held>,
 }
 
 impl Core {
@@ -64,7 +67,7 @@ impl Core {
         let layout = Layout::new(Arc::clone(&files), config.root.clone());
         files.make_dir(&config.root, 0o755).map_err(OpenError::Layout)?;
         let path = config.root.join("lock");
-        let lock = RootLock::take(&path).map_err(|e| match e {
+        let lock = files.lock(&path).map_err(|e| match e {
             LockError::Held { pid } => OpenError::Locked { path: path.clone(), pid },
             LockError::File(e) => OpenError::Layout(e),
         })?;
@@ -86,6 +89,7 @@ impl Core {
             releases: BTreeMap::new(),
             damaged: false,
             unsettled: true,
+            prober: Arc::new(RealProber),
             trust,
             hold: None,
             notes: Vec::new(),

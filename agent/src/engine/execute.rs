@@ -17,7 +17,6 @@ use crate::engine::error::{ArtifactError, UpdateError};
 use crate::engine::history::{Action, Entry};
 use crate::engine::plan::{Plan, Step};
 use crate::engine::policy::Move;
-use crate::engine::probe;
 use crate::engine::refresh::target_path;
 use crate::engine::source::{self, Expect, Repository};
 use crate::engine::space;
@@ -118,7 +117,7 @@ impl Execution<'_> {
     fn probe(&mut self) -> Result<(), UpdateError> {
         let logger = self.core.layout.logger(&self.target.digest);
         let timeout = self.core.config.limits.probe_timeout;
-        let probed = self.runtime.block_on(probe::probe(&logger, self.release, timeout));
+        let probed = self.core.prober.prove(&logger, self.release, timeout, self.runtime);
         probed.map_err(|source| UpdateError::Probe {
             version: self.target.to.clone(),
             source: Box::new(source),

@@ -5,10 +5,12 @@
 //! The proof before the switch: run the staged logger and compare what it
 //! says of itself with the signed release.
 
+use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
 use dockerlogger_manifest::{DriverSpec, Release};
+use tokio::runtime::Handle;
 
 use crate::engine::error::ProbeError;
 use crate::os::process::{self, Finished, Invocation, RunError};
@@ -19,12 +21,36 @@ const OUTPUT_BYTES_MAX: u64 = 1 << 20;
 /// Characters of a program's words that go into a message.
 const QUOTE_CHARS_MAX: usize = 200;
 
+/// Proves that a staged logger is the release. Blocks.
+pub(crate) trait Prober: Send + Sync + fmt::Debug {
+    /// Each run of the logger may take `timeout`.
+    fn prove(
+        &self,
+        logger: &Path,
+        release: &Release,
+        timeout: Duration,
+        runtime: &Handle,
+    ) -> Result<(), ProbeError>;
+}
+
+/// Runs the logger.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RealProber;
+
+impl Prober for RealProber {
+    fn prove(
+        &self,
+        logger: &Path,
+        release: &Release,
+        timeout: Duration,
+        runtime: &Handle,
+    ) -> Result<(), ProbeError> {
+        runtime.block_on(probe(logger, release, timeout))
+    }
+}
+
 /// Runs `logger version` and `logger drivers --json`.
-pub(crate) async fn probe(
-    logger: &Path,
-    release: &Release,
-    timeout: Duration,
-) -> Result<(), ProbeError> {
+async fn probe(logger: &Path, release: &Release, timeout: Duration) -> Result<(), ProbeError> {
     let version = run(logger, &["version"], timeout).await?;
     compare_version(&version.command, &version.stdout, release)?;
     let drivers = run(logger, &["drivers", "--json"], timeout).await?;

@@ -16,6 +16,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::os::lock::{Held, LockError, RootLock};
+
 /// A file operation that failed.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {doing} {}", path.display())]
@@ -87,6 +89,10 @@ pub(crate) trait Files: Send + Sync + fmt::Debug {
     fn remove_dir(&self, path: &Path) -> Result<(), FileError>;
     /// Makes the entries of a directory durable.
     fn sync_dir(&self, path: &Path) -> Result<(), FileError>;
+    /// Takes the lock at `path` for as long as the answer lives.
+    fn lock(&self, path: &Path) -> Result<Box<dyn Held>, LockError> {
+        Ok(Box::new(RootLock::take(path)?))
+    }
 
     /// Opens a regular file.
     fn open(&self, path: &Path) -> Result<Box<dyn Read + Send>, FileError>;
