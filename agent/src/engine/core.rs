@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use crate::engine::error::{OpenError, RollbackError, UpdateError};
+use crate::engine::error::{FailureKind, OpenError, RollbackError, UpdateError};
 use crate::engine::execute::{self, Execution};
 use crate::engine::history::{Action, Actor, Entry, History};
 use crate::engine::layout::Layout;
@@ -119,6 +119,7 @@ impl Core {
     ) -> Result<Plan, UpdateError> {
         let planned = self.settle(now).and_then(|()| self.observe(source, now, runtime));
         let planned = planned.and_then(|mut observed| self.plan_observed(&mut observed));
+        self.distrust(planned.as_ref().err());
         let outcome = planned.as_ref().map(|plan| match &plan.decision {
             Decision::Stay(reason) => reason.to_string(),
             Decision::Move(target) => format!("release {} is available", target.to),
@@ -135,6 +136,7 @@ impl Core {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Outcome, UpdateError> {
         let updated = self.update_unrecorded(source, now, runtime, progress);
+        self.distrust(updated.as_ref().err());
         let outcome = updated.as_ref().map(|outcome| match outcome {
             Outcome::Moved { to, .. } => format!("installed release {to}"),
             Outcome::Stayed(reason) => reason.to_string(),
@@ -144,11 +146,21 @@ impl Core {
     }
 
     pub(crate) fn rollback(&mut self, now: Timestamp) -> Result<Outcome, RollbackError> {
+        let told = self.view.borrow().clone();
         self.settle(now).map_err(|e| match e {
             UpdateError::Held(hold) => RollbackError::Held(hold),
             UpdateError::File(e) => RollbackError::File(e),
             _ => RollbackError::Abandoned,
         })?;
+        if let (Some(from), Some(to)) = (told.current, told.previous)
+            && from.digest != to.digest
+            && self.is_current(&to.digest)
+        {
+            // An earlier try failed after its switch, and was ended just now:
+            // once more would be forward again.
+            let (from, to) = (Some(from.version), to.version);
+            return Ok(Outcome::Moved { from, to, warnings: self.notes.clone() });
+        }
         let previous = self.state.previous.clone().ok_or(RollbackError::NoPrevious)?;
         let (version, digest) = (previous.version.clone(), previous.digest);
         if self.layout.verify(&digest, self.config.limits.document_bytes)?.is_err() {
@@ -170,8 +182,7 @@ impl Core {
         };
         self.record(entry, now)?;
         execute::record_intent(self, previous, block)?;
-        execute::switch(self)?;
-        if let Err(e) = execute::confirm(self, now) {
+        if let Err(e) = execute::switch(self).and_then(|()| execute::confirm(self, now)) {
             self.recover_after(now, e, &digest)?;
         }
         let from = left.map(|left| left.version);
@@ -244,6 +255,7 @@ impl Core {
     }
 
     fn look(&self) -> Result<Found, FileError> {
+        self.layout.settle()?;
         self.layout.remove_litter()?;
         let mut entries = BTreeMap::new();
         let mut strangers = Vec::new();
@@ -360,6 +372,14 @@ impl Core {
             return Ok(());
         }
         Err(error)
+    }
+
+    /// After trouble of this node's own, what can be seen may not be durable,
+    /// and half of a change may be left: look again before the next one.
+    fn distrust(&mut self, error: Option<&UpdateError>) {
+        if error.is_some_and(|error| error.kind() == FailureKind::Local) {
+            self.unsettled = true;
+        }
     }
 
     fn is_current(&self, digest: &Digest) -> bool {
