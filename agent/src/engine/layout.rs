@@ -69,8 +69,9 @@ impl Layout {
     /// that died, or an fsync that failed, may have left names that a power
     /// cut takes away again.
     pub(crate) fn settle(&self) -> Result<(), FileError> {
-        let directories = [self.bin(), self.store(), self.tmp(), self.state(), self.trust()];
-        for directory in directories {
+        for directory in
+            [self.bin(), self.store(), self.tmp(), self.state(), self.trust(), self.history()]
+        {
             self.files.sync_dir(&directory)?;
         }
         Ok(())

@@ -270,13 +270,21 @@ pub(crate) fn write_atomic(
     temporary.push(name);
     let temporary = directory.join(temporary);
     files.unlink(&temporary)?;
-    let mut file = files.create(&temporary)?;
+    let placed =
+        write_synced(files, &temporary, bytes, mode).and_then(|()| files.rename(&temporary, path));
+    if placed.is_err() {
+        // What cannot be removed now is in nobody's way, and goes with the next write.
+        let _ = files.unlink(&temporary);
+    }
+    placed?;
+    files.sync_dir(directory)
+}
+
+fn write_synced(files: &dyn Files, path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
+    let mut file = files.create(path)?;
     file.write(bytes)?;
     file.set_mode(mode)?;
-    file.sync()?;
-    drop(file);
-    files.rename(&temporary, path)?;
-    files.sync_dir(directory)
+    file.sync()
 }
 
 /// What the names of files begin with that are not in place yet.
