@@ -72,11 +72,10 @@ fn inject(scenario: &Scenario, trouble: Trouble) -> Result<Option<bool>, String>
     if !run.done {
         return Err(format!("the next try fails: first {:?}", run.error));
     }
-    let Some(view) = &run.view else { return Err("the root was not opened".to_owned()) };
     let end = run.end();
-    scenario.rules.settled(&seam(&end.disk), &end.told, view)?;
-    // And what was told after the trouble outlives a cut.
-    for cut in [Cut::Nothing, Cut::Some(u64::try_from(trouble.at).unwrap())] {
+    scenario.rules.always(&seam(&end.disk), &end.told)?;
+    // And what was told after the trouble outlives a restart and a cut.
+    for cut in [Cut::Everything, Cut::Nothing, Cut::Some(u64::try_from(trouble.at).unwrap())] {
         let disk = end.disk.cut(cut);
         scenario.rules.always(&seam(&disk), &end.told).map_err(|e| format!("{cut:?}: {e}"))?;
         let opened = scenario.run(disk, &end.told, Action::Nothing, Tampering::default());

@@ -8,13 +8,15 @@
 //! |---|---|
 //! | I1 | `bin/logger` resolves to a release that is whole |
 //! | I2 | what it names is the current or the pending release of the state |
-//! | I3 | the current and the previous release of the state are there and whole |
+//! | I3 | every release that the state keeps is there and whole |
 //! | I4 | a confirmed release is not forgotten |
 //! | I5 | a switch that was told is not lost |
 //! | I6 | `store/` never holds half a release; after recovery nothing is litter |
 //! | I7 | no trust floor that was told falls |
-//! | I8 | what is blocked stays so |
+//! | I8 | what is blocked stays so, and what operators laid down |
 //! | I9 | recovery twice is recovery once |
+//! | I10 | an error instead of an effect: the same, and the next try works |
+//! | I11 | no record of the history that was told is lost |
 //!
 //! A release that was damaged by the medium before the run began is exempt
 //! from I1, I2, I3 and I6, except that `bin/logger` never dangles.
@@ -36,6 +38,10 @@ pub(super) struct Told {
     pub(super) current: Option<Digest>,
     pub(super) trust: Option<TrustVersions>,
     pub(super) blocked: BTreeSet<Digest>,
+    /// The newest record of the history.
+    pub(super) history: u64,
+    /// What operators laid down: blocks, a hold, a pin.
+    pub(super) wishes: String,
 }
 
 impl Told {
@@ -47,6 +53,8 @@ impl Told {
             self.trust = view.trust;
         }
         self.blocked = view.blocked.iter().map(|blocked| blocked.digest).collect();
+        self.history = view.history.last().map_or(self.history, |record| record.seq);
+        self.wishes = format!("{:?} {:?} {:?}", view.barred, view.held, view.pinned);
     }
 }
 
@@ -58,6 +66,8 @@ pub(super) struct Rules {
     pub(super) before: Option<Digest>,
     /// Current when it is through.
     pub(super) goal: Option<Digest>,
+    /// What operators want when it is through, if that changes.
+    pub(super) wished: Option<String>,
     /// What the medium had damaged by then.
     pub(super) damaged: Option<Digest>,
 }
@@ -69,9 +79,9 @@ impl Rules {
         let state = self.state(files, &layout)?;
         let link = layout.link().map_err(text)?;
         self.link(files, &layout, &state, &link)?;
-        for slot in [&state.current, &state.previous].into_iter().flatten() {
-            if Some(slot.digest) != self.damaged {
-                whole(&layout, &slot.digest).map_err(|e| format!("I3: {e}"))?;
+        for digest in state.kept() {
+            if Some(digest) != self.damaged {
+                whole(&layout, &digest).map_err(|e| format!("I3: {e}"))?;
             }
         }
         self.current(&state, told, "I4")?;
@@ -112,11 +122,7 @@ impl Rules {
         if link != expected {
             return Err(format!("I2: bin/logger is {link:?}, the state says {expected:?}"));
         }
-        let kept: BTreeSet<String> = [&state.current, &state.previous]
-            .into_iter()
-            .flatten()
-            .map(|slot| slot.digest.to_string())
-            .collect();
+        let kept: BTreeSet<String> = state.kept().iter().map(ToString::to_string).collect();
         let stored: BTreeSet<String> = names(files, &layout.store()).into_iter().collect();
         if !stored.is_subset(&kept) {
             return Err(format!("I6: store/ holds {stored:?}, the state explains {kept:?}"));
@@ -132,16 +138,26 @@ impl Rules {
         clean(layout.bin(), |name| name == "logger")?;
         clean(layout.state(), |name| name == "a" || name == "b")?;
         clean(layout.trust(), |name| !name.starts_with('.'))?;
+        clean(layout.history(), |name| !name.starts_with('.'))?;
         self.trust(told, view)?;
         let blocked: BTreeSet<Digest> = state.blocked.iter().map(|found| found.digest).collect();
         let lost = told.blocked.iter().find(|digest| {
             !blocked.contains(*digest)
                 && state.current.as_ref().map(|slot| slot.digest) != Some(**digest)
         });
-        match lost {
-            Some(digest) => Err(format!("I8: {digest} is not blocked any more")),
-            None => Ok(()),
+        if let Some(digest) = lost {
+            return Err(format!("I8: {digest} is not blocked any more"));
         }
+        let newest = view.history.last().map_or(0, |record| record.seq);
+        if newest < told.history {
+            return Err(format!("I11: history ends at {newest}, {} was told", told.history));
+        }
+        let wishes = format!("{:?} {:?} {:?}", state.barred, state.held, state.pinned);
+        let told_wishes = told.wishes.is_empty() || wishes == told.wishes;
+        if told_wishes || self.wished.as_ref() == Some(&wishes) {
+            return Ok(());
+        }
+        Err(format!("I8: operators were told {}, the state says {wishes}", told.wishes))
     }
 
     /// The digest that the state calls current.

@@ -283,6 +283,11 @@ pub(super) const MISTAKES: &[Mistake] = &[
         rewrite: collect_in_place,
     },
     Mistake {
+        name: "no fsync of history/",
+        scenario: Scenario::block,
+        rewrite: || no_fsync_of("history"),
+    },
+    Mistake {
         name: "the mode set after the fsync",
         scenario: Scenario::update,
         rewrite: || {

@@ -299,7 +299,7 @@ impl Bench {
         let publisher = Publisher::new(&scratch.join("repository"));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let root = medium.mount.join("docker");
-        let rules = Rules { root, before: None, goal: None, damaged: None };
+        let rules = Rules { root, before: None, goal: None, wished: None, damaged: None };
         Ok(Self { medium, publisher, runtime, told: Told::default(), rules })
     }
 
@@ -309,7 +309,8 @@ impl Bench {
         let seam: Arc<dyn Files> = Arc::new(files.clone());
         let channel = "stable".parse().unwrap();
         let (root, anchor) = (self.rules.root.clone(), self.publisher.anchor());
-        let config = EngineConfig::new(root, anchor, channel, target());
+        let mut config = EngineConfig::new(root, anchor, channel, target());
+        config.retain = 2;
         let mut view = None;
         let error = match Core::open(config, Arc::clone(&seam), now()) {
             Err(e) => Some(chain(&e)),
@@ -318,7 +319,7 @@ impl Bench {
                 files.watch(core.subscribe());
                 let source = Source::Directory(self.publisher.directory.clone());
                 let answer = match action {
-                    Action::Nothing | Action::Check => Ok(()),
+                    Action::Nothing | Action::Check | Action::Block => Ok(()),
                     Action::Update => core
                         .update(&source, now(), self.runtime.handle(), &mut |_| {})
                         .map(drop)

@@ -12,6 +12,7 @@ use std::time::Duration;
 use dockerlogger_manifest::{Digest, Release};
 use tokio::runtime::{Handle, Runtime};
 
+use crate::engine::change::{Change, Which};
 use crate::engine::core::Core;
 use crate::engine::error::ProbeError;
 use crate::engine::probe::Prober;
@@ -34,6 +35,7 @@ pub(super) enum Action {
     Check,
     Update,
     Rollback,
+    Block,
 }
 
 /// A disk, an action, and what may come of it.
@@ -91,7 +93,9 @@ impl Prober for ReadProber {
 impl Scenario {
     pub(super) fn config() -> EngineConfig {
         let (root, anchor) = (PathBuf::from(ROOT), PathBuf::from(ANCHOR));
-        EngineConfig::new(root, anchor, "stable".parse().unwrap(), target())
+        let mut config = EngineConfig::new(root, anchor, "stable".parse().unwrap(), target());
+        config.retain = 2;
+        config
     }
 
     /// Opens the root, does the action, and closes it. With trouble, the action
@@ -162,6 +166,11 @@ impl Scenario {
             // A second rollback would go forward again.
             Action::Rollback if self.at_goal(files) => Ok(()),
             Action::Rollback => core.rollback(now()).map(drop).map_err(|e| chain(&e)),
+            Action::Block => {
+                let what = Which::Version("9.0.0".parse().unwrap());
+                let change = Change::Block { what, reason: None };
+                core.change(&change, now()).map(drop).map_err(|e| chain(&e))
+            }
         }
     }
 
@@ -185,7 +194,8 @@ impl Scenario {
         ] {
             disk.apply(&effect).unwrap();
         }
-        let rules = Rules { root: ROOT.into(), before: None, goal: None, damaged: None };
+        let rules =
+            Rules { root: ROOT.into(), before: None, goal: None, wished: None, damaged: None };
         Self {
             name,
             disk: disk.cut(Cut::Everything),
@@ -281,6 +291,18 @@ impl Scenario {
         scenario
     }
 
+    /// An operator blocks a version.
+    pub(super) fn block() -> Self {
+        let mut scenario = Self::empty("block", Action::Block);
+        let current = scenario.install("1.0.0");
+        scenario.rules.goal = Some(current);
+        let run =
+            scenario.run(scenario.disk.clone(), &scenario.told, Action::Block, <_>::default());
+        scenario.rules.wished = Some(run.end().told.wishes.clone());
+        assert_ne!(scenario.rules.wished.as_ref(), Some(&scenario.told.wishes));
+        scenario
+    }
+
     /// The medium lost the current release; the previous one is whole.
     pub(super) fn fall_back() -> Self {
         let mut scenario = Self::empty("repair by the previous release", Action::Nothing);
@@ -308,6 +330,7 @@ impl Scenario {
             Self::collection(),
             Self::rollback(),
             Self::return_to_newer(),
+            Self::block(),
             Self::fall_back(),
             Self::reinstall(),
         ]
