@@ -288,6 +288,7 @@ fn engine_config(config: &Config) -> EngineConfig {
         target: config.target.clone(),
         reserve_bytes: config.reserve_bytes,
         retain: config.retain,
+        trial: config.trial,
         limits: Limits::default(),
     }
 }

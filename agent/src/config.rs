@@ -50,11 +50,14 @@ pub const POLL_INTERVAL_MAX: Duration = Duration::from_secs(24 * 3600);
 /// What an installation leaves free on the file system, so that the node's other services keep room.
 pub const DEFAULT_RESERVE_BYTES: u64 = EngineConfig::RESERVE_BYTES;
 
+/// Upper bound of `trial`.
+pub const TRIAL_MAX: Duration = Duration::from_secs(3600);
+
 /// Upper bound of `retain`; the lower one is [`EngineConfig::RETAIN`].
 pub const RETAIN_MAX: usize = 16;
 
 /// Every key with what it accepts. The order is that of the documentation and of `--check-config`.
-pub const KEYS: [(&str, &str); 10] = [
+pub const KEYS: [(&str, &str); 11] = [
     ("root", "an absolute path: the folder releases are installed in"),
     ("trust_anchor", "an absolute path: the root metadata that came with the agent"),
     ("source", "http(s)://HOST/…, an absolute folder, an absolute path of a .tar bundle, or null"),
@@ -64,6 +67,7 @@ pub const KEYS: [(&str, &str); 10] = [
     ("poll_interval", "a duration from 1s to 24h, such as 90s, 5m or 1h30m"),
     ("reserve_bytes", "a number of bytes, or a size such as 64m (powers of 1024)"),
     ("retain", "a number from 2 to 16: releases kept on disk, current and previous included"),
+    ("trial", "a duration from 0s (none) to 1h: how long the loggers of a new release are watched"),
     ("log_level", "one of error, warn, info, debug, trace"),
 ];
 
@@ -95,6 +99,8 @@ pub struct Config {
     pub reserve_bytes: u64,
     /// Releases kept on disk, current and previous included. Default [`EngineConfig::RETAIN`].
     pub retain: usize,
+    /// How long the loggers of a new release are watched. Default [`EngineConfig::TRIAL`].
+    pub trial: Duration,
     /// What is logged. Default: info.
     pub log_level: LogLevel,
 }
@@ -140,9 +146,13 @@ impl Config {
         let channel = reader.parsed_or("channel", DEFAULT_CHANNEL);
         let target = reader.text("target", str::parse).unwrap_or_else(Target::of_this_build);
         let listen = reader.text("listen", str::parse).unwrap_or(DEFAULT_LISTEN);
-        let poll_interval = reader.poll_interval("poll_interval").unwrap_or(DEFAULT_POLL_INTERVAL);
+        let bounds = POLL_INTERVAL_MIN..=POLL_INTERVAL_MAX;
+        let poll_interval = reader.duration("poll_interval", &bounds);
+        let poll_interval = poll_interval.unwrap_or(DEFAULT_POLL_INTERVAL);
         let reserve_bytes = reader.bytes("reserve_bytes").unwrap_or(DEFAULT_RESERVE_BYTES);
         let retain = reader.count("retain", RETAIN_MAX).unwrap_or(EngineConfig::RETAIN);
+        let trial = reader.duration("trial", &(Duration::ZERO..=TRIAL_MAX));
+        let trial = trial.unwrap_or(EngineConfig::TRIAL);
         let log_level = reader.text("log_level", str::parse).unwrap_or(LogLevel::Info);
         let problems = reader.finish();
         // A value is missing only where there is a problem.
@@ -157,6 +167,7 @@ impl Config {
                 poll_interval,
                 reserve_bytes,
                 retain,
+                trial,
                 log_level,
             }),
             _ => Err(ConfigError { problems }),
@@ -175,6 +186,7 @@ impl Config {
             "poll_interval": format!("{}s", self.poll_interval.as_secs_f64()),
             "reserve_bytes": self.reserve_bytes,
             "retain": self.retain,
+            "trial": format!("{}s", self.trial.as_secs_f64()),
             "log_level": self.log_level,
         })
     }

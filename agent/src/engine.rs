@@ -27,7 +27,7 @@
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dockerlogger_manifest::{ChannelName, Target, Version};
 use jiff::Timestamp;
@@ -35,6 +35,7 @@ use serde::Serialize;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
+use crate::os::processes::Proc;
 use crate::os::{Files, RealFiles};
 
 pub mod change;
@@ -54,6 +55,7 @@ pub mod source;
 mod space;
 mod stage;
 mod state;
+pub mod trial;
 mod trust;
 mod trust_store;
 pub mod view;
@@ -61,11 +63,13 @@ pub mod view;
 use core::Core;
 
 pub use change::{Change, ChangeError, Changed, Which};
+pub use core::trial::TrialEnd;
 pub use error::{FailureKind, FileError, OpenError, RollbackError, UpdateError};
 pub use history::{Actor, Record};
 pub use plan::{Plan, Step};
 pub use policy::{Decision, Reason};
 pub use source::Source;
+pub use trial::{Tally, Trial};
 pub use view::{Barred, Blocked, Held, Installed, LastCheck, NodeView, Pinned, TrustVersions};
 
 /// What an engine needs to know.
@@ -85,6 +89,9 @@ pub struct EngineConfig {
     /// Releases kept in the store, the current and the previous one included.
     /// Default 2, which is the least.
     pub retain: usize,
+    /// How long the loggers of a new release are watched. Default 60 s; zero:
+    /// they are not.
+    pub trial: Duration,
     /// Bounds on what a source may send.
     pub limits: Limits,
 }
@@ -93,14 +100,17 @@ impl EngineConfig {
     /// Documented default of `reserve_bytes`.
     pub const RESERVE_BYTES: u64 = 64 * 1024 * 1024;
 
+    /// Documented default of `trial`.
+    pub const TRIAL: Duration = Duration::from_secs(60);
+
     /// Documented default of `retain`.
     pub const RETAIN: usize = 2;
 
     /// A configuration with every default.
     pub fn new(root: PathBuf, trust_anchor: PathBuf, channel: ChannelName, target: Target) -> Self {
         let (reserve_bytes, retain) = (Self::RESERVE_BYTES, Self::RETAIN);
-        let limits = Limits::default();
-        Self { root, trust_anchor, channel, target, reserve_bytes, retain, limits }
+        let (trial, limits) = (Self::TRIAL, Limits::default());
+        Self { root, trust_anchor, channel, target, reserve_bytes, retain, trial, limits }
     }
 }
 
@@ -274,10 +284,23 @@ impl Engine {
         self.blocking(work).await.unwrap_or(Err(RollbackError::Abandoned))
     }
 
+    /// Looks at the loggers of the release on trial, and goes back to the one
+    /// before if they fail. To be called several times a second while the view
+    /// has a trial.
+    pub async fn watch_trial(&mut self, now: Timestamp) -> Result<TrialEnd, RollbackError> {
+        let work = move |core: &mut Core, _: &Handle| core.watch_trial(&Proc, Instant::now(), now);
+        self.blocking(work).await.unwrap_or(Err(RollbackError::Abandoned))
+    }
+
     /// Lays down or lifts a hold, a pin or a block. Durable when it returns.
     pub async fn change(&mut self, change: Change, now: Timestamp) -> Result<Changed, ChangeError> {
         let work = move |core: &mut Core, _: &Handle| core.change(&change, now);
         self.blocking(work).await.unwrap_or(Err(ChangeError::Abandoned))
+    }
+
+    /// Whether the current release is on trial.
+    pub fn on_trial(&self) -> bool {
+        self.view.borrow().trial.is_some()
     }
 
     /// What the node tells about itself, as of now.

@@ -84,6 +84,14 @@ fn wait(source: bool, node: &NodeView, activity: Option<&Activity>) -> Wait {
         );
         return wait("operator", detail);
     }
+    if let Some(trial) = &node.trial {
+        let (version, tally) = (&trial.version, trial.tally);
+        let detail = format!(
+            "it waits for the trial of release {version} to end: {} loggers started, {} ended early",
+            tally.started, tally.ended_early
+        );
+        return wait("trial", detail);
+    }
     let failed = node.last_check.as_ref().and_then(|check| Some((check, check.error.as_ref()?)));
     if let Some((check, error)) = failed {
         let detail = format!(

@@ -135,6 +135,13 @@ fn status_text(status: &Value) -> String {
         let (by, since) = (word(&pinned["by"]), word(&pinned["since"]));
         line("pinned", format!("to {} by {by} since {since}", word(&pinned["version"])));
     }
+    let trial = &status["trial"];
+    if !trial.is_null() {
+        let (started, early) =
+            (word(&trial["tally"]["started"]), word(&trial["tally"]["ended_early"]));
+        let since = word(&trial["since"]);
+        line("trial", format!("since {since}: {started} loggers started, {early} ended early"));
+    }
     let check = &status["last_check"];
     line(
         "checked",

@@ -4,6 +4,7 @@
 
 //! Takes keys out of a JSON object one by one and remembers every problem.
 
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use serde_json::{Map, Value};
 
 use crate::engine::EngineConfig;
 
-use crate::config::{ConfigProblem, KEYS, POLL_INTERVAL_MAX, POLL_INTERVAL_MIN};
+use crate::config::{ConfigProblem, KEYS};
 
 /// How much of a wrong value a message quotes, in characters.
 const QUOTED_CHARS_MAX: usize = 120;
@@ -88,10 +89,13 @@ impl Reader {
         })
     }
 
-    pub(super) fn poll_interval(&mut self, key: &'static str) -> Option<Duration> {
+    pub(super) fn duration(
+        &mut self,
+        key: &'static str,
+        bounds: &RangeInclusive<Duration>,
+    ) -> Option<Duration> {
         self.text(key, |text| {
-            let bounds = POLL_INTERVAL_MIN..=POLL_INTERVAL_MAX;
-            parse_duration(text).ok().filter(|interval| bounds.contains(interval)).ok_or(())
+            parse_duration(text).ok().filter(|duration| bounds.contains(duration)).ok_or(())
         })
     }
 

@@ -36,6 +36,7 @@ fn an_empty_object_means_the_documented_defaults() {
             "poll_interval": "300s",
             "reserve_bytes": 67_108_864,
             "retain": 2,
+            "trial": "60s",
             "log_level": "info",
         })
     );
@@ -68,6 +69,7 @@ fn every_accepted_form_is_read() {
         (r#"{"reserve_bytes":0}"#, "reserve_bytes", "0"),
         (r#"{"reserve_bytes":"1m"}"#, "reserve_bytes", "1048576"),
         (r#"{"retain":16}"#, "retain", "16"),
+        (r#"{"trial":"0s"}"#, "trial", "\"0s\""),
         (r#"{"log_level":"trace"}"#, "log_level", "\"trace\""),
     ];
     for (text, key, expected) in cases {
@@ -100,6 +102,8 @@ fn each_wrong_value_names_its_key_and_what_is_accepted() {
         (r#"{"retain":1}"#, "retain"),
         (r#"{"retain":17}"#, "retain"),
         (r#"{"retain":"2"}"#, "retain"),
+        (r#"{"trial":"61m"}"#, "trial"),
+        (r#"{"trial":0}"#, "trial"),
         (r#"{"log_level":"verbose"}"#, "log_level"),
     ];
     for (text, key) in cases {
@@ -120,7 +124,7 @@ fn all_problems_come_at_once_and_unknown_keys_last() {
     assert_eq!(
         found[2],
         "lisen: unknown key; known keys: root, trust_anchor, source, channel, target, listen, \
-         poll_interval, reserve_bytes, retain, log_level"
+         poll_interval, reserve_bytes, retain, trial, log_level"
     );
     assert!(found[3].starts_with("extra: unknown key"), "{found:?}");
 }

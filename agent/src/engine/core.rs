@@ -30,6 +30,7 @@ use crate::os::lock::{Held, LockError};
 use crate::os::{FileError, Files};
 
 mod observe;
+pub(crate) mod trial;
 
 /// Everything an engine knows and holds.
 #[derive(Debug)]
@@ -52,6 +53,8 @@ pub(crate) struct Core {
     versions: Option<TrustVersions>,
     last_check: Option<LastCheck>,
     pub(crate) history: History,
+    /// The watch of the trial, if this process has begun one.
+    session: Option<trial::Session>,
     /// Who asked for what is being done.
     pub(crate) actor: Actor,
     view: watch::Sender<NodeView>,
@@ -96,6 +99,7 @@ impl Core {
             versions: None,
             last_check: history.last_check(),
             history,
+            session: None,
             actor: Actor::Agent,
             view: watch::Sender::new(empty),
             _lock: lock,
@@ -208,6 +212,7 @@ impl Core {
             view.barred.clone_from(&self.state.barred);
             view.held.clone_from(&self.state.held);
             view.pinned.clone_from(&self.state.pinned);
+            view.trial.clone_from(&self.state.trial);
             view.since = self.state.since;
             view.trust = self.versions;
             view.last_check.clone_from(&self.last_check);

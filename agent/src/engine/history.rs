@@ -71,6 +71,8 @@ pub enum Action {
     Rollback,
     /// What an interruption left is put in order.
     Repair,
+    /// A release failed its trial; the previous one comes back.
+    TrialRevert,
     /// The node is to keep what it has.
     Hold,
     /// The node follows its channel again.
@@ -92,6 +94,7 @@ impl Action {
             Self::Update => "update",
             Self::Rollback => "rollback",
             Self::Repair => "repair",
+            Self::TrialRevert => "trial-revert",
             Self::Hold => "hold",
             Self::ReleaseHold => "release-hold",
             Self::Pin => "pin",

@@ -17,6 +17,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::digest;
+use crate::engine::trial::Trial;
 use crate::engine::view::{Barred, Blocked, Held, Pinned};
 use crate::os::files::{self, FileError, Files};
 
@@ -49,6 +50,9 @@ pub(crate) struct State {
     /// Set: have this release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) pinned: Option<Pinned>,
+    /// The trial of the current release, or of the pending one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) trial: Option<Trial>,
     /// Releases that are kept besides current and previous, newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) retained: Vec<Slot>,
@@ -80,6 +84,7 @@ impl Default for State {
             barred: Vec::new(),
             held: None,
             pinned: None,
+            trial: None,
             retained: Vec::new(),
             since: None,
             extra: Extra::new(),
@@ -141,6 +146,8 @@ impl State {
     }
 
     fn unblock_current(&mut self) {
+        let current = self.current.as_ref().map(|current| current.digest);
+        self.trial.take_if(|trial| Some(trial.digest) != current);
         if let Some(current) = &self.current {
             self.blocked.retain(|blocked| blocked.digest != current.digest);
         }

@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::engine::change::Which;
 use crate::engine::error::FailureKind;
 use crate::engine::history::Record;
+use crate::engine::trial::Trial;
 
 /// A snapshot of the node, complete and consistent in itself.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -35,6 +36,8 @@ pub struct NodeView {
     pub held: Option<Held>,
     /// Set: an operator wants this node to have one release.
     pub pinned: Option<Pinned>,
+    /// The trial of the current release, while it lasts.
+    pub trial: Option<Trial>,
     /// Since when the current release is the current one.
     pub since: Option<Timestamp>,
     /// The versions of the metadata accepted last; none before the first check.
@@ -63,6 +66,7 @@ impl NodeView {
             barred: Vec::new(),
             held: None,
             pinned: None,
+            trial: None,
             since: None,
             trust: None,
             last_check: None,
