@@ -103,7 +103,11 @@ const UPDATE_EXAMPLES: &str = "\
 Examples:
   dockerlogger-agent update --dry-run
   dockerlogger-agent update
-  dockerlogger-agent update --source https://updates.example.com/dockerlogger";
+  dockerlogger-agent update --source https://updates.example.com/dockerlogger
+  dockerlogger-agent update --allow-expired
+
+--allow-expired is for a publisher who is late, or a clock that is wrong. Nothing
+older than what was accepted before is accepted even so.";
 
 const ROLLBACK_EXAMPLES: &str = "\
 Examples:
@@ -226,6 +230,10 @@ pub enum Verb {
         /// Ask SOURCE instead of the configured one: a URL, a folder or a .tar bundle
         #[arg(long, value_name = "SOURCE")]
         source: Option<String>,
+
+        /// Take metadata although it has expired; for this once, and on record
+        #[arg(long, conflicts_with = "dry_run")]
+        allow_expired: bool,
     },
 
     /// Go back to the previous release

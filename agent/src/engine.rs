@@ -252,6 +252,18 @@ impl Engine {
         now: Timestamp,
         progress: &mut (dyn FnMut(Progress) + Send),
     ) -> Result<Outcome, UpdateError> {
+        self.update_unless_expired(source, false, now, progress).await
+    }
+
+    /// The same; with `allow_expired`, metadata past its expiry is a warning.
+    /// No version floor is lifted by that, and it is on record.
+    pub async fn update_unless_expired(
+        &mut self,
+        source: &Source,
+        allow_expired: bool,
+        now: Timestamp,
+        progress: &mut (dyn FnMut(Progress) + Send),
+    ) -> Result<Outcome, UpdateError> {
         let source = source.clone();
         let (sender, mut receiver) = mpsc::channel(PROGRESS_MAX);
         let work = move |core: &mut Core, runtime: &Handle| {
@@ -262,7 +274,7 @@ impl Engine {
                     _ => drop(sender.blocking_send(sign)),
                 }
             };
-            core.update(&source, now, runtime, &mut tell)
+            core.update_unless_expired(&source, allow_expired, now, runtime, &mut tell)
         };
         let mut working = pin!(self.blocking(work));
         let updated = loop {

@@ -376,7 +376,7 @@ impl Owner {
 
 fn name_of(work: &Work) -> &'static str {
     match work {
-        Work::Update(_) => "update",
+        Work::Update(_) | Work::UpdateExpired(_) => "update",
         Work::Plan(_) => "plan",
         Work::Rollback => "rollback",
         Work::Change(_) => "change",

@@ -19,6 +19,8 @@ use crate::report::chain;
 pub enum Work {
     /// Bring this node to what the source offers.
     Update(Source),
+    /// The same, and take metadata although it has expired.
+    UpdateExpired(Source),
     /// Say what an update would do.
     Plan(Source),
     /// Go back to the previous release.
@@ -73,11 +75,13 @@ pub async fn perform(
             Ok(plan) => Event::Planned { lines: plan_lines(&plan), plan: json(&plan) },
             Err(error) => Event::failed(&error, error.kind()),
         },
-        Work::Update(source) => {
+        Work::Update(source) | Work::UpdateExpired(source) => {
+            let allow_expired = matches!(work, Work::UpdateExpired(_));
             let mut tell = |progress: Progress| {
                 emit(Event::Progress { text: progress_text(&progress), detail: json(&progress) });
             };
-            match engine.update(source, now, &mut tell).await {
+            let updated = engine.update_unless_expired(source, allow_expired, now, &mut tell);
+            match updated.await {
                 Ok(outcome) => Event::done(&outcome),
                 Err(error) => Event::failed(&error, error.kind()),
             }

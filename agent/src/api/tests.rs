@@ -406,6 +406,9 @@ async fn commands_become_work_and_their_events_lines() {
     let cases = [
         ("/updates", r#"{"dry_run":true}"#, Work::Plan("/srv/repo".parse().unwrap())),
         ("/updates", r#"{"source":"/b.tar"}"#, Work::Update("/b.tar".parse().unwrap())),
+        ("/updates", r#"{"allow_expired":true}"#, {
+            Work::UpdateExpired("/srv/repo".parse().unwrap())
+        }),
         ("/rollback", "", Work::Rollback),
         ("/changes", r#"{"change":"hold"}"#, Work::Change(Change::Hold { reason: None })),
         ("/changes", r#"{"change":"pin","version":"1.0.0"}"#, {

@@ -35,15 +35,17 @@ pub(super) async fn update(
     peer: Option<Extension<Peer>>,
     JsonObject(body): JsonObject,
 ) -> Result<Response, ApiError> {
-    let mut problems = unknown_fields(&body, &["dry_run", "source"]);
-    let dry_run = match body.get("dry_run") {
+    let mut problems = unknown_fields(&body, &["allow_expired", "dry_run", "source"]);
+    let mut flag = |name: &str| match body.get(name) {
         None => false,
-        Some(Value::Bool(dry_run)) => *dry_run,
+        Some(Value::Bool(flag)) => *flag,
         Some(_) => {
-            problems.push(problem("dry_run", ProblemCode::Invalid, "dry_run is true or false"));
+            let message = format!("{name} is true or false");
+            problems.push(problem(name, ProblemCode::Invalid, &message));
             false
         }
     };
+    let (dry_run, allow_expired) = (flag("dry_run"), flag("allow_expired"));
     let source = match body.get("source") {
         None | Some(Value::Null) => {
             if state.identity.config.source.is_none() {
@@ -64,7 +66,11 @@ pub(super) async fn update(
     };
     match source {
         Some(source) if problems.is_empty() => {
-            let work = if dry_run { Work::Plan(source) } else { Work::Update(source) };
+            let work = match (dry_run, allow_expired) {
+                (true, _) => Work::Plan(source),
+                (false, true) => Work::UpdateExpired(source),
+                (false, false) => Work::Update(source),
+            };
             order(&state, peer, work)
         }
         _ => Err(ApiError::invalid_parameters("the update cannot be started", problems)),

@@ -34,9 +34,16 @@ fn verbs_take_their_arguments_and_the_common_ones_anywhere() {
         ("unblock 1.0.0", Verb::Unblock { what: "1.0.0".parse().unwrap() }),
         ("drivers", Verb::Drivers { name: None }),
         ("drivers syslog", Verb::Drivers { name: Some("syslog".to_owned()) }),
-        ("update", Verb::Update { dry_run: false, source: None }),
-        ("update --dry-run", Verb::Update { dry_run: true, source: None }),
-        ("update --source /x", Verb::Update { dry_run: false, source: Some("/x".to_owned()) }),
+        ("update", Verb::Update { dry_run: false, source: None, allow_expired: false }),
+        ("update --dry-run", Verb::Update { dry_run: true, source: None, allow_expired: false }),
+        (
+            "update --source /x",
+            Verb::Update { dry_run: false, source: Some("/x".to_owned()), allow_expired: false },
+        ),
+        (
+            "update --allow-expired",
+            Verb::Update { dry_run: false, source: None, allow_expired: true },
+        ),
         ("rollback", Verb::Rollback),
         ("install --bundle b.tar", Verb::Install { bundle: "b.tar".into() }),
     ];

@@ -63,9 +63,15 @@ pub(super) fn run(verb: Verb, config: &Config, output: Output) -> Result<(), Cli
                 output.driver(&driver(agent.as_ref(), config, &name).await?);
                 Ok(())
             }
-            Verb::Update { dry_run, source } => {
+            Verb::Update { dry_run, source, allow_expired } => {
                 let source = given_source(source)?;
-                work(agent.as_ref(), config, &Asked::Update { dry_run, source }, output).await
+                work(
+                    agent.as_ref(),
+                    config,
+                    &Asked::Update { dry_run, source, allow_expired },
+                    output,
+                )
+                .await
             }
             Verb::Rollback => work(agent.as_ref(), config, &Asked::Rollback, output).await,
             Verb::Install { bundle } => {
@@ -146,7 +152,7 @@ fn look(config: &Config) -> Result<NodeView, CliError> {
 
 /// A changing verb, with what was given.
 enum Asked {
-    Update { dry_run: bool, source: Option<Source> },
+    Update { dry_run: bool, source: Option<Source>, allow_expired: bool },
     Rollback,
     Install { bundle: PathBuf },
     Change(Change),
@@ -156,8 +162,8 @@ impl Asked {
     /// The request for the running agent.
     fn request(&self) -> (&'static str, Value) {
         match self {
-            Asked::Update { dry_run, source } => {
-                let mut body = json!({ "dry_run": dry_run });
+            Asked::Update { dry_run, source, allow_expired } => {
+                let mut body = json!({ "dry_run": dry_run, "allow_expired": allow_expired });
                 if let Some(source) = source {
                     body["source"] = spelled(source).into();
                 }
@@ -172,10 +178,14 @@ impl Asked {
     /// The work for an engine in this process.
     fn work(&self, config: &Config) -> Result<Work, CliError> {
         match self {
-            Asked::Update { dry_run, source } => {
+            Asked::Update { dry_run, source, allow_expired } => {
                 let source = source.clone().or_else(|| config.source.clone());
                 let source = source.ok_or(CliError::NoSource)?;
-                Ok(if *dry_run { Work::Plan(source) } else { Work::Update(source) })
+                Ok(match (dry_run, allow_expired) {
+                    (true, _) => Work::Plan(source),
+                    (false, true) => Work::UpdateExpired(source),
+                    (false, false) => Work::Update(source),
+                })
             }
             Asked::Rollback => Ok(Work::Rollback),
             Asked::Change(change) => Ok(Work::Change(change.clone())),

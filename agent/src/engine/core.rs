@@ -121,7 +121,7 @@ impl Core {
         now: Timestamp,
         runtime: &Handle,
     ) -> Result<Plan, UpdateError> {
-        let planned = self.settle(now).and_then(|()| self.observe(source, now, runtime));
+        let planned = self.settle(now).and_then(|()| self.observe(source, now, false, runtime));
         let planned = planned.and_then(|mut observed| self.plan_observed(&mut observed));
         self.distrust(planned.as_ref().err());
         let outcome = planned.as_ref().map(|plan| match &plan.decision {
@@ -132,6 +132,8 @@ impl Core {
         planned
     }
 
+    /// As an operator's or the clock's plain update does.
+    #[cfg(test)]
     pub(crate) fn update(
         &mut self,
         source: &Source,
@@ -139,7 +141,18 @@ impl Core {
         runtime: &Handle,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Outcome, UpdateError> {
-        let updated = self.update_unrecorded(source, now, runtime, progress);
+        self.update_unless_expired(source, false, now, runtime, progress)
+    }
+
+    pub(crate) fn update_unless_expired(
+        &mut self,
+        source: &Source,
+        allow_expired: bool,
+        now: Timestamp,
+        runtime: &Handle,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Outcome, UpdateError> {
+        let updated = self.update_unrecorded(source, allow_expired, now, runtime, progress);
         self.distrust(updated.as_ref().err());
         let outcome = updated.as_ref().map(|outcome| match outcome {
             Outcome::Moved { to, .. } => format!("installed release {to}"),
@@ -324,13 +337,20 @@ impl Core {
     fn update_unrecorded(
         &mut self,
         source: &Source,
+        allow_expired: bool,
         now: Timestamp,
         runtime: &Handle,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Outcome, UpdateError> {
         progress(Progress::Checking);
         self.settle(now)?;
-        let mut observed = self.observe(source, now, runtime)?;
+        if allow_expired {
+            let from = crate::config::redacted(&source.to_string());
+            let why = format!("the operator takes metadata of {from} although it may have expired");
+            let (what, from) = (Action::AllowExpired, None);
+            self.record(Entry { what, why, from, to: None, digest: None }, now)?;
+        }
+        let mut observed = self.observe(source, now, allow_expired, runtime)?;
         let plan = self.plan_observed(&mut observed)?;
         let target = match &plan.decision {
             Decision::Stay(reason) if reason.is_refusal() => {

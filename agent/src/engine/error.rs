@@ -11,6 +11,7 @@ use dockerlogger_manifest::{Digest, Version};
 use jiff::Timestamp;
 
 use crate::engine::policy::Reason;
+pub use crate::engine::refresh::Present;
 pub use crate::os::FileError;
 pub use artifact::{ArtifactError, ProbeError};
 pub use fetch::FetchError;
@@ -92,7 +93,7 @@ pub enum UpdateError {
         source: TrustError,
     },
     /// Metadata verified but is too old to be believed.
-    #[error("{role} metadata from {from} expired at {expires}; this node's clock says {now}")]
+    #[error("{role} metadata from {from} expired at {expires}; {now}")]
     Expired {
         /// `root`, `timestamp`, `snapshot` or `targets`.
         role: &'static str,
@@ -101,7 +102,7 @@ pub enum UpdateError {
         /// When it expired.
         expires: Timestamp,
         /// What the node takes for the present.
-        now: Timestamp,
+        now: Present,
     },
     /// The trust anchor is absent, unreadable or not a root of trust.
     #[error("cannot use the trust anchor {}", path.display())]

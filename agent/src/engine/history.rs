@@ -73,6 +73,8 @@ pub enum Action {
     Repair,
     /// A release failed its trial; the previous one comes back.
     TrialRevert,
+    /// Expired metadata is taken this once.
+    AllowExpired,
     /// The node is to keep what it has.
     Hold,
     /// The node follows its channel again.
@@ -95,6 +97,7 @@ impl Action {
             Self::Rollback => "rollback",
             Self::Repair => "repair",
             Self::TrialRevert => "trial-revert",
+            Self::AllowExpired => "allow-expired",
             Self::Hold => "hold",
             Self::ReleaseHold => "release-hold",
             Self::Pin => "pin",

@@ -5,6 +5,7 @@
 //! The engine as a whole, against repositories that are signed here.
 
 mod audit;
+mod clock;
 mod crash;
 mod faults;
 mod interruptions;

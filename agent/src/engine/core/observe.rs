@@ -14,9 +14,9 @@ use crate::engine::documents;
 use crate::engine::error::UpdateError;
 use crate::engine::plan::{self, Plan};
 use crate::engine::policy::{self, Decision, Facts, Reason};
-use crate::engine::refresh::{Expiry, Refresh};
+use crate::engine::refresh::{Expiry, Present, Refresh};
 use crate::engine::source::{self, Repository, Source};
-use crate::engine::trust::Verifier;
+use crate::engine::trust::{Role, Verifier};
 
 /// What was gathered for a decision.
 pub(super) struct Observed {
@@ -32,6 +32,7 @@ impl Core {
         &mut self,
         source: &Source,
         now: Timestamp,
+        allow_expired: bool,
         runtime: &Handle,
     ) -> Result<Observed, UpdateError> {
         let limits = &self.config.limits;
@@ -40,9 +41,11 @@ impl Core {
             UpdateError::Fetch { name: "the repository".to_owned(), from: from.clone(), source: e }
         })?;
         let expiry = match source {
+            _ if allow_expired => Expiry::Warn,
             Source::Bundle(_) => Expiry::Warn,
             Source::Http(_) | Source::Directory(_) => Expiry::Refuse,
         };
+        let now = Present::new(now, self.trust.clock_floor()?);
         let mut refresh = Refresh { repository: &mut *repository, from, now, expiry, limits };
         let trusted = refresh.run(&self.trust)?;
         self.versions = Some(trusted.verifier.versions());
@@ -66,6 +69,12 @@ impl Core {
             let target = &self.config.target;
             documents::check_artifact(&release, target, artifact, pin, limits.artifact_bytes)
                 .map_err(document)?;
+        }
+        // A release cannot be signed before it was built: that is a time that has been.
+        let built: Option<Timestamp> = release.built_at.parse().ok();
+        let credible = |at: &Timestamp| trusted.verifier.check_expiry(Role::Timestamp, *at).is_ok();
+        if let Some(built) = built.filter(credible) {
+            self.trust.raise_clock(built)?;
         }
         let facts = Facts {
             channel,
