@@ -14,12 +14,16 @@
 //! | `GET /drivers`, `GET /drivers/NAME` | what is supported; the list has an `ETag` |
 //! | `POST /drivers/NAME/validate` | `{"config":{…}}` normalized, or every problem |
 //! | `GET /status` | releases, last check, health |
-//! | `POST /updates`, `POST /rollback`, `POST /installs` | unix socket only |
+//! | `GET /history` | who changed what and why |
+//! | `GET /explain` | why the node is on its release, and what it waits for |
+//! | `POST /updates`, `POST /rollback`, `POST /installs`, `POST /changes` | unix socket only |
 
 mod body;
 mod drivers;
 mod error;
+mod explain;
 mod headers;
+mod history;
 mod ping;
 pub mod server;
 mod status;
@@ -42,6 +46,9 @@ pub use crate::api::drivers::DriverList;
 pub use crate::api::drivers::UnknownDriver;
 pub use crate::api::drivers::find as find_driver;
 use crate::api::error::{ApiError, ErrorCode};
+pub use crate::api::explain::explain;
+pub use crate::api::history::history;
+pub use crate::api::server::Peer;
 pub use crate::api::status::Health;
 pub use crate::api::status::status;
 use crate::config::Config;
@@ -99,6 +106,7 @@ pub fn operator_router(state: Arc<ApiState>) -> Router {
     let changing = reading()
         .route("/updates", post(updates::update))
         .route("/rollback", post(updates::rollback))
+        .route("/changes", post(updates::change))
         .route("/installs", post(updates::install));
     finish(changing, state)
 }
@@ -110,6 +118,8 @@ fn reading() -> Router<Arc<ApiState>> {
         .route("/drivers/{name}", get(drivers::one))
         .route("/drivers/{name}/validate", post(validate::validate))
         .route("/status", get(status::show))
+        .route("/history", get(history::show))
+        .route("/explain", get(explain::show))
 }
 
 fn finish(router: Router<Arc<ApiState>>, state: Arc<ApiState>) -> Router {

@@ -15,12 +15,13 @@ use std::path::PathBuf;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
+use dockerlogger_manifest::Version;
 
 pub use crate::cli::error::CliError;
 pub use crate::cli::error::exit_code;
 use crate::cli::output::Output;
 use crate::config::{self, Config};
-use crate::engine::{Engine, EngineConfig, Limits};
+use crate::engine::{Engine, EngineConfig, Limits, Which};
 use crate::report::chain;
 use crate::{log, service};
 
@@ -60,11 +61,53 @@ Examples:
   dockerlogger-agent drivers syslog
   dockerlogger-agent drivers --json";
 
+const HISTORY_EXAMPLES: &str = "\
+Examples:
+  dockerlogger-agent history
+  dockerlogger-agent history --json
+
+Every change is written down before it is made: when, what, from what to what,
+by whom (poll, agent, a user at the command line or at the socket) and why. The
+newest few hundred changes are kept.";
+
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  dockerlogger-agent explain
+  dockerlogger-agent explain --json | json waits_for";
+
+const HOLD_EXAMPLES: &str = "\
+Examples:
+  dockerlogger-agent hold --reason 'change freeze until Monday'
+  dockerlogger-agent release-hold
+
+A held node keeps the release it has, whoever asks for an update; only rollback
+moves it. What it has is still repaired when it is damaged.";
+
+const PIN_EXAMPLES: &str = "\
+Examples:
+  dockerlogger-agent pin 1.2.0 && dockerlogger-agent update
+  dockerlogger-agent unpin
+
+A pinned node goes to that release with the next update, older or newer, halted
+or not, and stays there. Blocks and holds still count.";
+
+const BLOCK_EXAMPLES: &str = "\
+Examples:
+  dockerlogger-agent block 1.3.0 --reason 'loses lines on lx'
+  dockerlogger-agent block 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+  dockerlogger-agent unblock 1.3.0
+
+unblock lifts the blocks of operators, rollbacks and trials alike.";
+
 const UPDATE_EXAMPLES: &str = "\
 Examples:
   dockerlogger-agent update --dry-run
   dockerlogger-agent update
-  dockerlogger-agent update --source https://updates.example.com/dockerlogger";
+  dockerlogger-agent update --source https://updates.example.com/dockerlogger
+  dockerlogger-agent update --allow-expired
+
+--allow-expired is for a publisher who is late, or a clock that is wrong. Nothing
+older than what was accepted before is accepted even so.";
 
 const ROLLBACK_EXAMPLES: &str = "\
 Examples:
@@ -121,6 +164,55 @@ pub enum Verb {
     #[command(after_help = STATUS_EXAMPLES)]
     Status,
 
+    /// Show who changed what on this node, and why
+    #[command(after_help = HISTORY_EXAMPLES)]
+    History,
+
+    /// Say why this node is on its release, and what it waits for
+    #[command(after_help = EXPLAIN_EXAMPLES)]
+    Explain,
+
+    /// Keep this node on the release it has
+    #[command(after_help = HOLD_EXAMPLES)]
+    Hold {
+        /// Why, for whoever comes next
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
+
+    /// Let a held node follow its channel again
+    #[command(after_help = HOLD_EXAMPLES)]
+    ReleaseHold,
+
+    /// Bring this node to one release and keep it there
+    #[command(after_help = PIN_EXAMPLES)]
+    Pin {
+        /// The release
+        version: Version,
+    },
+
+    /// Let a pinned node follow its channel again
+    #[command(after_help = PIN_EXAMPLES)]
+    Unpin,
+
+    /// Never install a release on this node
+    #[command(after_help = BLOCK_EXAMPLES)]
+    Block {
+        /// A version, or the SHA-256 of one artifact
+        what: Which,
+
+        /// Why, for whoever comes next
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
+
+    /// Lift a block
+    #[command(after_help = BLOCK_EXAMPLES)]
+    Unblock {
+        /// A version, or the SHA-256 of one artifact
+        what: Which,
+    },
+
     /// List the log drivers this node supports, or show one with its options
     #[command(after_help = DRIVERS_EXAMPLES)]
     Drivers {
@@ -138,6 +230,10 @@ pub enum Verb {
         /// Ask SOURCE instead of the configured one: a URL, a folder or a .tar bundle
         #[arg(long, value_name = "SOURCE")]
         source: Option<String>,
+
+        /// Take metadata although it has expired; for this once, and on record
+        #[arg(long, conflicts_with = "dry_run")]
+        allow_expired: bool,
     },
 
     /// Go back to the previous release
@@ -166,7 +262,8 @@ pub fn run(arguments: Arguments, log_directives: Option<&str>) -> Result<(), Cli
     }
     match arguments.verb {
         None => {
-            let text = "a verb is needed: run, status, drivers, update, rollback or install";
+            let text = "a verb is needed: run, status, explain, history, drivers, update, rollback, install, hold, \
+                        release-hold, pin, unpin, block or unblock";
             Err(CliError::Usage(Arguments::command().error(ErrorKind::MissingSubcommand, text)))
         }
         Some(Verb::Run) => {
@@ -198,6 +295,8 @@ fn engine_config(config: &Config) -> EngineConfig {
         channel: config.channel.clone(),
         target: config.target.clone(),
         reserve_bytes: config.reserve_bytes,
+        retain: config.retain,
+        trial: config.trial,
         limits: Limits::default(),
     }
 }

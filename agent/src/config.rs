@@ -50,8 +50,14 @@ pub const POLL_INTERVAL_MAX: Duration = Duration::from_secs(24 * 3600);
 /// What an installation leaves free on the file system, so that the node's other services keep room.
 pub const DEFAULT_RESERVE_BYTES: u64 = EngineConfig::RESERVE_BYTES;
 
+/// Upper bound of `trial`.
+pub const TRIAL_MAX: Duration = Duration::from_secs(3600);
+
+/// Upper bound of `retain`; the lower one is [`EngineConfig::RETAIN`].
+pub const RETAIN_MAX: usize = 16;
+
 /// Every key with what it accepts. The order is that of the documentation and of `--check-config`.
-pub const KEYS: [(&str, &str); 9] = [
+pub const KEYS: [(&str, &str); 11] = [
     ("root", "an absolute path: the folder releases are installed in"),
     ("trust_anchor", "an absolute path: the root metadata that came with the agent"),
     ("source", "http(s)://HOST/…, an absolute folder, an absolute path of a .tar bundle, or null"),
@@ -60,6 +66,8 @@ pub const KEYS: [(&str, &str); 9] = [
     ("listen", "ADDRESS:PORT, the address numeric: 10.0.0.5:5320 or [fd00::5]:5320"),
     ("poll_interval", "a duration from 1s to 24h, such as 90s, 5m or 1h30m"),
     ("reserve_bytes", "a number of bytes, or a size such as 64m (powers of 1024)"),
+    ("retain", "a number from 2 to 16: releases kept on disk, current and previous included"),
+    ("trial", "a duration from 0s (none) to 1h: how long the loggers of a new release are watched"),
     ("log_level", "one of error, warn, info, debug, trace"),
 ];
 
@@ -89,6 +97,10 @@ pub struct Config {
     pub poll_interval: Duration,
     /// Bytes an installation leaves free. Default [`DEFAULT_RESERVE_BYTES`].
     pub reserve_bytes: u64,
+    /// Releases kept on disk, current and previous included. Default [`EngineConfig::RETAIN`].
+    pub retain: usize,
+    /// How long the loggers of a new release are watched. Default [`EngineConfig::TRIAL`].
+    pub trial: Duration,
     /// What is logged. Default: info.
     pub log_level: LogLevel,
 }
@@ -134,8 +146,13 @@ impl Config {
         let channel = reader.parsed_or("channel", DEFAULT_CHANNEL);
         let target = reader.text("target", str::parse).unwrap_or_else(Target::of_this_build);
         let listen = reader.text("listen", str::parse).unwrap_or(DEFAULT_LISTEN);
-        let poll_interval = reader.poll_interval("poll_interval").unwrap_or(DEFAULT_POLL_INTERVAL);
+        let bounds = POLL_INTERVAL_MIN..=POLL_INTERVAL_MAX;
+        let poll_interval = reader.duration("poll_interval", &bounds);
+        let poll_interval = poll_interval.unwrap_or(DEFAULT_POLL_INTERVAL);
         let reserve_bytes = reader.bytes("reserve_bytes").unwrap_or(DEFAULT_RESERVE_BYTES);
+        let retain = reader.count("retain", RETAIN_MAX).unwrap_or(EngineConfig::RETAIN);
+        let trial = reader.duration("trial", &(Duration::ZERO..=TRIAL_MAX));
+        let trial = trial.unwrap_or(EngineConfig::TRIAL);
         let log_level = reader.text("log_level", str::parse).unwrap_or(LogLevel::Info);
         let problems = reader.finish();
         // A value is missing only where there is a problem.
@@ -149,6 +166,8 @@ impl Config {
                 listen,
                 poll_interval,
                 reserve_bytes,
+                retain,
+                trial,
                 log_level,
             }),
             _ => Err(ConfigError { problems }),
@@ -166,6 +185,8 @@ impl Config {
             "listen": self.listen.to_string(),
             "poll_interval": format!("{}s", self.poll_interval.as_secs_f64()),
             "reserve_bytes": self.reserve_bytes,
+            "retain": self.retain,
+            "trial": format!("{}s", self.trial.as_secs_f64()),
             "log_level": self.log_level,
         })
     }

@@ -10,6 +10,7 @@
 //! <root>/lock                    held while the engine lives; names the process
 //! <root>/state/{a,b}             what is installed, two generations
 //! <root>/trust/                  the metadata accepted last: floors that never fall
+//! <root>/history/                who changed what and why; how the last check went
 //! <root>/tmp/                    staging; emptied whenever the root is opened
 //! <root>/store/<sha256>/         complete, verified releases: logger, release.json
 //! <root>/bin/logger              -> ../store/<sha256>/logger, the only commit point
@@ -26,7 +27,7 @@
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dockerlogger_manifest::{ChannelName, Target, Version};
 use jiff::Timestamp;
@@ -34,13 +35,16 @@ use serde::Serialize;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
+use crate::os::processes::Proc;
 use crate::os::{Files, RealFiles};
 
+pub mod change;
 mod core;
 mod digest;
 mod documents;
 pub mod error;
 mod execute;
+pub mod history;
 mod layout;
 pub mod plan;
 pub mod policy;
@@ -51,17 +55,22 @@ pub mod source;
 mod space;
 mod stage;
 mod state;
+pub mod trial;
 mod trust;
 mod trust_store;
 pub mod view;
 
 use core::Core;
 
+pub use change::{Change, ChangeError, Changed, Which};
+pub use core::trial::TrialEnd;
 pub use error::{FailureKind, FileError, OpenError, RollbackError, UpdateError};
+pub use history::{Actor, Record};
 pub use plan::{Plan, Step};
 pub use policy::{Decision, Reason};
 pub use source::Source;
-pub use view::{Blocked, Installed, LastCheck, NodeView, TrustVersions};
+pub use trial::{Tally, Trial};
+pub use view::{Barred, Blocked, Held, Installed, LastCheck, NodeView, Pinned, TrustVersions};
 
 /// What an engine needs to know.
 #[derive(Debug, Clone)]
@@ -77,6 +86,12 @@ pub struct EngineConfig {
     pub target: Target,
     /// Bytes that must stay free after staging. Default 64 MiB.
     pub reserve_bytes: u64,
+    /// Releases kept in the store, the current and the previous one included.
+    /// Default 2, which is the least.
+    pub retain: usize,
+    /// How long the loggers of a new release are watched. Default 60 s; zero:
+    /// they are not.
+    pub trial: Duration,
     /// Bounds on what a source may send.
     pub limits: Limits,
 }
@@ -85,10 +100,17 @@ impl EngineConfig {
     /// Documented default of `reserve_bytes`.
     pub const RESERVE_BYTES: u64 = 64 * 1024 * 1024;
 
+    /// Documented default of `trial`.
+    pub const TRIAL: Duration = Duration::from_secs(60);
+
+    /// Documented default of `retain`.
+    pub const RETAIN: usize = 2;
+
     /// A configuration with every default.
     pub fn new(root: PathBuf, trust_anchor: PathBuf, channel: ChannelName, target: Target) -> Self {
-        let reserve_bytes = Self::RESERVE_BYTES;
-        Self { root, trust_anchor, channel, target, reserve_bytes, limits: Limits::default() }
+        let (reserve_bytes, retain) = (Self::RESERVE_BYTES, Self::RETAIN);
+        let (trial, limits) = (Self::TRIAL, Limits::default());
+        Self { root, trust_anchor, channel, target, reserve_bytes, retain, trial, limits }
     }
 }
 
@@ -187,6 +209,7 @@ pub enum Progress {
 pub struct Engine {
     core: Arc<Mutex<Core>>,
     view: watch::Receiver<NodeView>,
+    actor: Actor,
 }
 
 impl Engine {
@@ -203,7 +226,12 @@ impl Engine {
     ) -> Result<Self, OpenError> {
         let core = Core::open(config, files, now)?;
         let view = core.subscribe();
-        Ok(Self { core: Arc::new(Mutex::new(core)), view })
+        Ok(Self { core: Arc::new(Mutex::new(core)), view, actor: Actor::Agent })
+    }
+
+    /// Whoever asks for what is done from now on; goes into the history.
+    pub fn act_for(&mut self, actor: Actor) {
+        self.actor = actor;
     }
 
     /// Refreshes the metadata, decides and plans; changes nothing but the
@@ -224,6 +252,18 @@ impl Engine {
         now: Timestamp,
         progress: &mut (dyn FnMut(Progress) + Send),
     ) -> Result<Outcome, UpdateError> {
+        self.update_unless_expired(source, false, now, progress).await
+    }
+
+    /// The same; with `allow_expired`, metadata past its expiry is a warning.
+    /// No version floor is lifted by that, and it is on record.
+    pub async fn update_unless_expired(
+        &mut self,
+        source: &Source,
+        allow_expired: bool,
+        now: Timestamp,
+        progress: &mut (dyn FnMut(Progress) + Send),
+    ) -> Result<Outcome, UpdateError> {
         let source = source.clone();
         let (sender, mut receiver) = mpsc::channel(PROGRESS_MAX);
         let work = move |core: &mut Core, runtime: &Handle| {
@@ -234,7 +274,7 @@ impl Engine {
                     _ => drop(sender.blocking_send(sign)),
                 }
             };
-            core.update(&source, now, runtime, &mut tell)
+            core.update_unless_expired(&source, allow_expired, now, runtime, &mut tell)
         };
         let mut working = pin!(self.blocking(work));
         let updated = loop {
@@ -256,6 +296,25 @@ impl Engine {
         self.blocking(work).await.unwrap_or(Err(RollbackError::Abandoned))
     }
 
+    /// Looks at the loggers of the release on trial, and goes back to the one
+    /// before if they fail. To be called several times a second while the view
+    /// has a trial.
+    pub async fn watch_trial(&mut self, now: Timestamp) -> Result<TrialEnd, RollbackError> {
+        let work = move |core: &mut Core, _: &Handle| core.watch_trial(&Proc, Instant::now(), now);
+        self.blocking(work).await.unwrap_or(Err(RollbackError::Abandoned))
+    }
+
+    /// Lays down or lifts a hold, a pin or a block. Durable when it returns.
+    pub async fn change(&mut self, change: Change, now: Timestamp) -> Result<Changed, ChangeError> {
+        let work = move |core: &mut Core, _: &Handle| core.change(&change, now);
+        self.blocking(work).await.unwrap_or(Err(ChangeError::Abandoned))
+    }
+
+    /// Whether the current release is on trial.
+    pub fn on_trial(&self) -> bool {
+        self.view.borrow().trial.is_some()
+    }
+
     /// What the node tells about itself, as of now.
     pub fn view(&self) -> NodeView {
         self.view.borrow().clone()
@@ -272,7 +331,7 @@ impl Engine {
         &self,
         work: impl FnOnce(&mut Core, &Handle) -> T + Send + 'static,
     ) -> Option<T> {
-        let core = Arc::clone(&self.core);
+        let (core, actor) = (Arc::clone(&self.core), self.actor.clone());
         let runtime = Handle::current();
         let task = tokio::task::spawn_blocking(move || {
             // A panic leaves the core as the disk may not be: look again.
@@ -281,6 +340,7 @@ impl Engine {
                 core.unsettled = true;
                 core
             });
+            core.actor = actor;
             work(&mut core, &runtime)
         });
         task.await.ok()

@@ -9,7 +9,9 @@
 
 pub(crate) mod files;
 pub(crate) mod lock;
+mod place;
 pub(crate) mod process;
+pub(crate) mod processes;
 
 pub use files::FileError;
 pub(crate) use files::Files;

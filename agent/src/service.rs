@@ -30,7 +30,7 @@ use tokio::task::JoinSet;
 use crate::api::server::{self, Limits, Listener};
 use crate::api::{ApiState, Identity, operator_router, reader_router};
 use crate::config::Config;
-use crate::engine::{Engine, FailureKind, NodeView, Source};
+use crate::engine::{Actor, Engine, FailureKind, NodeView, Source, TrialEnd};
 use crate::service::schedule::Polls;
 use crate::work::{Event, Work, perform};
 
@@ -47,6 +47,9 @@ pub const EVENTS_MAX: usize = 64;
 /// repaired at the next start.
 const STOP_GRACE: Duration = Duration::from_secs(5);
 
+/// Between two looks at the loggers of a release on trial.
+const TRIAL_LOOK: Duration = Duration::from_millis(100);
+
 /// How long answers in progress may go on after that.
 const CLOSE_GRACE: Duration = Duration::from_secs(4);
 
@@ -55,6 +58,8 @@ const CLOSE_GRACE: Duration = Duration::from_secs(4);
 pub struct Order {
     /// What is to be done.
     pub work: Work,
+    /// Who asks for it.
+    pub actor: Actor,
     /// Who is told.
     pub events: mpsc::Sender<Event>,
 }
@@ -73,7 +78,7 @@ pub struct Activity {
 /// Work in progress.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Doing {
-    /// `update`, `plan` or `rollback`.
+    /// `update`, `plan`, `rollback` or `change`.
     pub work: &'static str,
     /// Since when.
     pub since: Timestamp,
@@ -130,7 +135,8 @@ pub async fn serve(engine: Engine, config: Config) -> Result<(), ServeError> {
     announce(&config, &engine.view());
 
     let polls = Polls::new(config.poll_interval);
-    let mut owner = Owner { engine, source: config.source, activity, polls, last_failure: None };
+    let (source, last_failure, trial_failure) = (config.source, None, None);
+    let mut owner = Owner { engine, source, activity, polls, last_failure, trial_failure };
     let signal = owner.run(queue, &mut signals).await;
 
     stop.send_replace(true);
@@ -192,6 +198,8 @@ struct Owner {
     polls: Polls,
     /// The failure of the last poll, so that the same one is not logged again and again.
     last_failure: Option<String>,
+    /// The same for the trial.
+    trial_failure: Option<String>,
 }
 
 impl Owner {
@@ -206,7 +214,12 @@ impl Owner {
                 biased;
                 signal = signals.stop() => return signal,
                 Some(order) = queue.recv() => Some(order),
-                () = self.polls.due(), if self.source.is_some() => None,
+                // A release on trial is watched to its end before another may come by itself.
+                () = tokio::time::sleep(TRIAL_LOOK), if self.engine.on_trial() => {
+                    self.watch_trial().await;
+                    continue;
+                }
+                () = self.polls.due(), if self.source.is_some() && !self.engine.on_trial() => None,
             };
             let signal = {
                 let work = async {
@@ -236,8 +249,9 @@ impl Owner {
 
     /// What an operator asked for.
     async fn obey(&mut self, order: Order) {
-        let Order { work, events } = order;
+        let Order { work, actor, events } = order;
         // Room for the last event is taken before anything can fill the channel.
+        self.engine.act_for(actor);
         let last_slot = events.clone().try_reserve_owned().ok();
         let ended = self.perform(&work, "operator", Some(&events)).await;
         if let Some(slot) = last_slot {
@@ -245,10 +259,35 @@ impl Owner {
         }
     }
 
+    /// One look at the loggers of the release on trial.
+    async fn watch_trial(&mut self) {
+        match self.engine.watch_trial(Timestamp::now()).await {
+            Ok(TrialEnd::None | TrialEnd::Running) => self.trial_failure = None,
+            Ok(TrialEnd::Passed { version, tally }) => {
+                let (release, started) = (version.to_string(), tally.started);
+                tracing::info!(release, started, "release passed its trial");
+            }
+            Ok(TrialEnd::Reverted { from, to, why }) => {
+                let (from, to) = (from.to_string(), to.to_string());
+                tracing::error!(from, to, why, "release failed its trial; went back");
+            }
+            Err(error) => {
+                let text = crate::report::chain(&error).to_string();
+                if self.trial_failure.as_ref() != Some(&text) {
+                    tracing::error!(error = text, "the trial cannot go on; trying again");
+                }
+                self.trial_failure = Some(text);
+                // Nothing here is worth a busy loop.
+                tokio::time::sleep(TRIAL_LOOK * 10).await;
+            }
+        }
+    }
+
     /// What the clock asked for.
     async fn poll(&mut self) {
         let Some(source) = self.source.clone() else { return };
         let work = Work::Update(source);
+        self.engine.act_for(Actor::Poll);
         let ended = self.perform(&work, "poll", None).await;
         let temporary = matches!(ended, Event::Failed { kind: FailureKind::Temporary, .. });
         self.polls.done(temporary);
@@ -337,9 +376,10 @@ impl Owner {
 
 fn name_of(work: &Work) -> &'static str {
     match work {
-        Work::Update(_) => "update",
+        Work::Update(_) | Work::UpdateExpired(_) => "update",
         Work::Plan(_) => "plan",
         Work::Rollback => "rollback",
+        Work::Change(_) => "change",
     }
 }
 

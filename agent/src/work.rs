@@ -8,10 +8,10 @@
 //! the socket its [`Event`]s travel as lines of JSON.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::engine::{Decision, Engine, FailureKind, Outcome, Plan, Progress, Source};
+use crate::engine::{Change, Decision, Engine, FailureKind, Outcome, Plan, Progress, Source};
 use crate::report::chain;
 
 /// A piece of work for the engine.
@@ -19,10 +19,14 @@ use crate::report::chain;
 pub enum Work {
     /// Bring this node to what the source offers.
     Update(Source),
+    /// The same, and take metadata although it has expired.
+    UpdateExpired(Source),
     /// Say what an update would do.
     Plan(Source),
     /// Go back to the previous release.
     Rollback,
+    /// Lay down or lift a hold, a pin or a block.
+    Change(Change),
 }
 
 /// What is told about a piece of work: any number of `progress`, then exactly one of the others.
@@ -55,7 +59,6 @@ pub enum Event {
         /// The chain of causes.
         text: String,
         /// What to do about it.
-        #[serde(deserialize_with = "failure_kind")]
         kind: FailureKind,
     },
 }
@@ -72,15 +75,23 @@ pub async fn perform(
             Ok(plan) => Event::Planned { lines: plan_lines(&plan), plan: json(&plan) },
             Err(error) => Event::failed(&error, error.kind()),
         },
-        Work::Update(source) => {
+        Work::Update(source) | Work::UpdateExpired(source) => {
+            let allow_expired = matches!(work, Work::UpdateExpired(_));
             let mut tell = |progress: Progress| {
                 emit(Event::Progress { text: progress_text(&progress), detail: json(&progress) });
             };
-            match engine.update(source, now, &mut tell).await {
+            let updated = engine.update_unless_expired(source, allow_expired, now, &mut tell);
+            match updated.await {
                 Ok(outcome) => Event::done(&outcome),
                 Err(error) => Event::failed(&error, error.kind()),
             }
         }
+        Work::Change(change) => match engine.change(change.clone(), now).await {
+            Ok(changed) => {
+                Event::Done { lines: vec![changed.text.clone()], result: json(&changed) }
+            }
+            Err(error) => Event::failed(&error, error.kind()),
+        },
         Work::Rollback => match engine.rollback(now).await {
             Ok(outcome) => Event::done(&outcome),
             Err(error) => Event::failed(&error, error.kind()),
@@ -144,16 +155,6 @@ fn outcome_lines(outcome: &Outcome) -> Vec<String> {
             lines.extend(warnings.iter().map(|warning| format!("warning: {warning}")));
             lines
         }
-    }
-}
-
-fn failure_kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<FailureKind, D::Error> {
-    let word = String::deserialize(deserializer)?;
-    match word.as_str() {
-        "refused" => Ok(FailureKind::Refused),
-        "temporary" => Ok(FailureKind::Temporary),
-        "local" => Ok(FailureKind::Local),
-        _ => Err(serde::de::Error::unknown_variant(&word, &["refused", "temporary", "local"])),
     }
 }
 

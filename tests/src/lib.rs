@@ -31,6 +31,7 @@ pub mod os;
 pub mod bench;
 pub mod demo;
 pub mod dockerinit;
+pub mod frail;
 pub mod http;
 pub mod node;
 pub mod oracle;

@@ -24,6 +24,11 @@ pub fn logger_next() -> PathBuf {
     program("logger-next")
 }
 
+/// A logger whose copies are given a flaw, see [`crate::frail`].
+pub fn frail_logger() -> PathBuf {
+    program("frail-logger")
+}
+
 /// The release tool.
 pub fn release() -> PathBuf {
     program("release")

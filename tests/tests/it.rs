@@ -17,6 +17,7 @@ mod it {
     mod sender_killed;
     mod sink_down;
     mod smf;
+    mod trial;
     mod vectors;
 
     use dockerlogger_tests::dockerinit::ContainerSpec;

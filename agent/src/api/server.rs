@@ -8,7 +8,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -81,7 +81,11 @@ pub async fn serve(
                 connections.spawn(async move {
                     match stream {
                         Stream::Tcp(tcp) => converse(tcp, router, limits, stop).await,
-                        Stream::Unix(unix) => converse(unix, router, limits, stop).await,
+                        Stream::Unix(unix) => {
+                            let uid = unix.peer_cred().ok().map(|peer| peer.uid());
+                            let router = router.layer(Extension(Peer { uid }));
+                            converse(unix, router, limits, stop).await;
+                        }
                     }
                     drop(slot);
                 });
@@ -94,6 +98,13 @@ pub async fn serve(
     }
     drop(listener);
     while connections.join_next().await.is_some() {}
+}
+
+/// Who is at the other end of the command socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer {
+    /// The user id of the process that connected, as the kernel says.
+    pub uid: Option<u32>,
 }
 
 enum Stream {

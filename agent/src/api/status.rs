@@ -67,6 +67,15 @@ pub fn status(identity: &Identity, node: &NodeView, activity: Option<&Activity>)
     put("previous", json!(node.previous.as_ref().map(installed)));
     put("pending", json!(node.pending.as_ref().map(installed)));
     put("blocked", json!(node.blocked));
+    put(
+        "barred",
+        json!(
+            node.barred.iter().map(|barred| since(json!(barred), barred.since)).collect::<Vec<_>>()
+        ),
+    );
+    put("held", json!(node.held.as_ref().map(|held| since(json!(held), held.since))));
+    put("pinned", json!(node.pinned.as_ref().map(|pinned| since(json!(pinned), pinned.since))));
+    put("trial", json!(node.trial.as_ref().map(|trial| since(json!(trial), trial.since))));
     put("trust", json!(node.trust));
     put("last_check", json!(node.last_check.as_ref().map(last_check)));
     put("activity", json!(activity.map(doing)));
@@ -74,6 +83,12 @@ pub fn status(identity: &Identity, node: &NodeView, activity: Option<&Activity>)
     put("notes", json!(node.notes));
     put("health", json!(Health::of(node)));
     Value::Object(document)
+}
+
+/// A document whose `since` is shown like every other time.
+fn since(mut document: Value, since: jiff::Timestamp) -> Value {
+    document["since"] = stamp(since).into();
+    document
 }
 
 fn agent(identity: &Identity) -> Value {

@@ -12,26 +12,17 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::config::RawConfig;
-use crate::engine::{Blocked, FailureKind, Installed, LastCheck};
+use crate::engine::{Actor, Blocked, Change, FailureKind, Installed, LastCheck};
 use crate::service::EVENTS_MAX;
 use crate::work::{Event, Work};
 
 const DIGEST: [u8; 32] = [0xab; 32];
 
 fn node(installed: Option<&str>) -> NodeView {
-    NodeView {
-        channel: "stable".parse::<ChannelName>().unwrap(),
-        target: Target::of_this_build(),
-        current: installed.map(release),
-        previous: None,
-        pending: None,
-        blocked: Vec::new(),
-        since: None,
-        trust: None,
-        last_check: None,
-        hold: None,
-        notes: Vec::new(),
-    }
+    let channel = "stable".parse::<ChannelName>().unwrap();
+    let mut view = NodeView::empty(channel, Target::of_this_build());
+    view.current = installed.map(release);
+    view
 }
 
 fn release(version: &str) -> Installed {
@@ -312,6 +303,7 @@ async fn unknown_paths_and_wrong_methods() {
         // The changing verbs do not exist on the network.
         ("POST", "/updates", StatusCode::NOT_FOUND, "ResourceNotFound"),
         ("POST", "/rollback", StatusCode::NOT_FOUND, "ResourceNotFound"),
+        ("POST", "/changes", StatusCode::NOT_FOUND, "ResourceNotFound"),
         ("POST", "/installs", StatusCode::NOT_FOUND, "ResourceNotFound"),
     ];
     for (method, path, status, code) in cases {
@@ -414,7 +406,14 @@ async fn commands_become_work_and_their_events_lines() {
     let cases = [
         ("/updates", r#"{"dry_run":true}"#, Work::Plan("/srv/repo".parse().unwrap())),
         ("/updates", r#"{"source":"/b.tar"}"#, Work::Update("/b.tar".parse().unwrap())),
+        ("/updates", r#"{"allow_expired":true}"#, {
+            Work::UpdateExpired("/srv/repo".parse().unwrap())
+        }),
         ("/rollback", "", Work::Rollback),
+        ("/changes", r#"{"change":"hold"}"#, Work::Change(Change::Hold { reason: None })),
+        ("/changes", r#"{"change":"pin","version":"1.0.0"}"#, {
+            Work::Change(Change::Pin { version: "1.0.0".parse().unwrap() })
+        }),
         ("/installs", r#"{"bundle":"/odd.name"}"#, {
             Work::Update(crate::engine::Source::Bundle("/odd.name".into()))
         }),
@@ -430,7 +429,7 @@ async fn commands_become_work_and_their_events_lines() {
 async fn commands_that_make_no_sense_are_refused_with_all_reasons() {
     let api = Api::new(node(None));
     type FieldAndCode = (&'static str, &'static str);
-    let cases: [(&str, &str, &[FieldAndCode]); 6] = [
+    let cases: [(&str, &str, &[FieldAndCode]); 8] = [
         ("/updates", "{}", &[("source", "Missing")]),
         ("/updates", r#"{"source":"ftp://x"}"#, &[("source", "Invalid")]),
         (
@@ -439,6 +438,8 @@ async fn commands_that_make_no_sense_are_refused_with_all_reasons() {
             &[("force", "Unknown"), ("dry_run", "Invalid")],
         ),
         ("/rollback", r#"{"to":"1.0.0"}"#, &[("to", "Unknown")]),
+        ("/changes", r#"{"change":"dance"}"#, &[("change", "Invalid")]),
+        ("/changes", r#"{"change":"block","what":"newest"}"#, &[("change", "Invalid")]),
         ("/installs", "{}", &[("bundle", "Missing")]),
         ("/installs", r#"{"bundle":"relative.tar"}"#, &[("bundle", "Invalid")]),
     ];
@@ -460,7 +461,7 @@ async fn commands_that_make_no_sense_are_refused_with_all_reasons() {
 async fn a_full_queue_and_an_ending_agent_refuse_work() {
     let mut api = Api::with_config(node(None), r#"{"source":"/srv/repo"}"#);
     let (events, _reader) = mpsc::channel(EVENTS_MAX);
-    api.state.orders.try_send(Order { work: Work::Rollback, events }).unwrap();
+    api.state.orders.try_send(Order { work: Work::Rollback, actor: Actor::Poll, events }).unwrap();
     let full = api.command("/rollback", "").await;
     assert_eq!(full.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(full.json()["code"], "ServiceUnavailable");
@@ -468,4 +469,39 @@ async fn a_full_queue_and_an_ending_agent_refuse_work() {
     let ending = api.command("/rollback", "").await;
     assert_eq!(ending.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(ending.json()["message"].as_str().unwrap().contains("about to end"));
+}
+
+#[tokio::test]
+async fn the_history_is_told_oldest_first() {
+    let api = Api::new(node(None));
+    assert_eq!(api.get("/history").await.json(), json!({ "records": [] }));
+    let record = json!({
+        "seq": 4, "at": "2026-01-02T03:04:05Z", "who": "poll", "what": "update",
+        "why": "channel stable names release 1.2.3", "from": null, "to": "1.2.3",
+    });
+    let mut view = node(None);
+    view.history = Arc::new(vec![serde_json::from_value(record).unwrap()]);
+    api.node.send_replace(view);
+    let told = api.get("/history").await.json()["records"][0].clone();
+    assert_eq!(told["at"], "2026-01-02T03:04:05.000Z");
+    assert_eq!((&told["who"], &told["to"]), (&json!("poll"), &json!("1.2.3")));
+}
+
+#[tokio::test]
+async fn the_explanation_is_a_sentence_and_its_data() {
+    let mut view = node(Some("1.2.3"));
+    view.since = Some(Timestamp::UNIX_EPOCH);
+    let record = json!({
+        "seq": 1, "at": "2026-01-02T03:04:05Z", "who": "poll", "what": "update",
+        "why": "channel stable of /r names release 1.2.3", "from": null, "to": "1.2.3",
+    });
+    view.history = Arc::new(vec![serde_json::from_value(record).unwrap()]);
+    let told = Api::new(view).get("/explain").await.json();
+    assert_eq!(
+        told["sentence"],
+        "release 1.2.3 is installed since 1970-01-01T00:00:00.000Z because channel stable of /r \
+         names release 1.2.3 (update by poll); it waits for a bundle, since no source is configured"
+    );
+    assert_eq!(told["waits_for"]["what"], "bundle");
+    assert_eq!((&told["release"], &told["because"]["seq"]), (&json!("1.2.3"), &json!(1)));
 }

@@ -12,6 +12,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::header;
@@ -24,23 +25,27 @@ use tokio::sync::mpsc;
 use crate::api::ApiState;
 use crate::api::body::JsonObject;
 use crate::api::error::{ApiError, ErrorCode};
-use crate::engine::Source;
+use crate::api::server::Peer;
+use crate::engine::{Actor, Source};
 use crate::service::{EVENTS_MAX, Order};
 use crate::work::{Event, Work};
 
 pub(super) async fn update(
     State(state): State<Arc<ApiState>>,
+    peer: Option<Extension<Peer>>,
     JsonObject(body): JsonObject,
 ) -> Result<Response, ApiError> {
-    let mut problems = unknown_fields(&body, &["dry_run", "source"]);
-    let dry_run = match body.get("dry_run") {
+    let mut problems = unknown_fields(&body, &["allow_expired", "dry_run", "source"]);
+    let mut flag = |name: &str| match body.get(name) {
         None => false,
-        Some(Value::Bool(dry_run)) => *dry_run,
+        Some(Value::Bool(flag)) => *flag,
         Some(_) => {
-            problems.push(problem("dry_run", ProblemCode::Invalid, "dry_run is true or false"));
+            let message = format!("{name} is true or false");
+            problems.push(problem(name, ProblemCode::Invalid, &message));
             false
         }
     };
+    let (dry_run, allow_expired) = (flag("dry_run"), flag("allow_expired"));
     let source = match body.get("source") {
         None | Some(Value::Null) => {
             if state.identity.config.source.is_none() {
@@ -61,8 +66,12 @@ pub(super) async fn update(
     };
     match source {
         Some(source) if problems.is_empty() => {
-            let work = if dry_run { Work::Plan(source) } else { Work::Update(source) };
-            order(&state, work)
+            let work = match (dry_run, allow_expired) {
+                (true, _) => Work::Plan(source),
+                (false, true) => Work::UpdateExpired(source),
+                (false, false) => Work::Update(source),
+            };
+            order(&state, peer, work)
         }
         _ => Err(ApiError::invalid_parameters("the update cannot be started", problems)),
     }
@@ -70,17 +79,19 @@ pub(super) async fn update(
 
 pub(super) async fn rollback(
     State(state): State<Arc<ApiState>>,
+    peer: Option<Extension<Peer>>,
     JsonObject(body): JsonObject,
 ) -> Result<Response, ApiError> {
     let problems = unknown_fields(&body, &[]);
     if !problems.is_empty() {
         return Err(ApiError::invalid_parameters("the rollback cannot be started", problems));
     }
-    order(&state, Work::Rollback)
+    order(&state, peer, Work::Rollback)
 }
 
 pub(super) async fn install(
     State(state): State<Arc<ApiState>>,
+    peer: Option<Extension<Peer>>,
     JsonObject(body): JsonObject,
 ) -> Result<Response, ApiError> {
     let mut problems = unknown_fields(&body, &["bundle"]);
@@ -93,15 +104,37 @@ pub(super) async fn install(
         problems.push(problem("bundle", code, message));
     }
     match path {
-        Some(path) if problems.is_empty() => order(&state, Work::Update(Source::Bundle(path))),
+        Some(path) if problems.is_empty() => {
+            order(&state, peer, Work::Update(Source::Bundle(path)))
+        }
         _ => Err(ApiError::invalid_parameters("the installation cannot be started", problems)),
     }
 }
 
 /// Hands `work` to the engine's owner and answers with what is told about it.
-fn order(state: &ApiState, work: Work) -> Result<Response, ApiError> {
+/// `POST /changes` lays down or lifts a hold, a pin or a block: `{"change":"hold","reason":"…"}`.
+pub(super) async fn change(
+    State(state): State<Arc<ApiState>>,
+    peer: Option<Extension<Peer>>,
+    JsonObject(body): JsonObject,
+) -> Result<Response, ApiError> {
+    match serde_json::from_value(Value::Object(body)) {
+        Ok(change) => order(&state, peer, Work::Change(change)),
+        Err(error) => {
+            let problems = vec![problem("change", ProblemCode::Invalid, &error.to_string())];
+            Err(ApiError::invalid_parameters("the change cannot be made", problems))
+        }
+    }
+}
+
+fn order(
+    state: &ApiState,
+    peer: Option<Extension<Peer>>,
+    work: Work,
+) -> Result<Response, ApiError> {
     let (events, receiver) = mpsc::channel(EVENTS_MAX);
-    state.orders.try_send(Order { work, events }).map_err(|error| {
+    let actor = Actor::Socket { uid: peer.and_then(|Extension(peer)| peer.uid) };
+    state.orders.try_send(Order { work, actor, events }).map_err(|error| {
         let message = match error {
             mpsc::error::TrySendError::Full(_) => "other work is waiting already; try again later",
             mpsc::error::TrySendError::Closed(_) => "the agent is about to end",

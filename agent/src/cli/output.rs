@@ -26,6 +26,14 @@ impl Output {
         print(&if self.json { pretty(status) } else { status_text(status) });
     }
 
+    pub(super) fn history(self, history: &Value) {
+        print(&if self.json { pretty(history) } else { history_text(history) });
+    }
+
+    pub(super) fn explanation(self, explanation: &Value) {
+        print(&if self.json { pretty(explanation) } else { word(&explanation["sentence"]) });
+    }
+
     pub(super) fn drivers(self, list: &Value) {
         print(&if self.json { pretty(list) } else { drivers_text(list) });
     }
@@ -114,6 +122,26 @@ fn status_text(status: &Value) -> String {
     for blocked in status["blocked"].as_array().into_iter().flatten() {
         line("blocked", format!("{}: {}", word(&blocked["version"]), word(&blocked["reason"])));
     }
+    for barred in status["barred"].as_array().into_iter().flatten() {
+        let (what, by) = (word(&barred["what"]), word(&barred["by"]));
+        line("blocked", format!("{what}: {}, by {by}", word(&barred["reason"])));
+    }
+    let (held, pinned) = (&status["held"], &status["pinned"]);
+    if !held.is_null() {
+        let (by, since) = (word(&held["by"]), word(&held["since"]));
+        line("held", format!("by {by} since {since}: {}", word(&held["reason"])));
+    }
+    if !pinned.is_null() {
+        let (by, since) = (word(&pinned["by"]), word(&pinned["since"]));
+        line("pinned", format!("to {} by {by} since {since}", word(&pinned["version"])));
+    }
+    let trial = &status["trial"];
+    if !trial.is_null() {
+        let (started, early) =
+            (word(&trial["tally"]["started"]), word(&trial["tally"]["ended_early"]));
+        let since = word(&trial["since"]);
+        line("trial", format!("since {since}: {started} loggers started, {early} ended early"));
+    }
     let check = &status["last_check"];
     line(
         "checked",
@@ -144,6 +172,20 @@ fn release_text(release: &Value) -> String {
         word(&release["version"]),
         word(&release["installed_at"])
     )
+}
+
+fn history_text(history: &Value) -> String {
+    let mut text = String::new();
+    for record in history["records"].as_array().into_iter().flatten() {
+        let change = match (record["from"].as_str(), record["to"].as_str()) {
+            (None, None) => String::new(),
+            (from, to) => format!(" {} -> {}", from.unwrap_or("none"), to.unwrap_or("none")),
+        };
+        let (at, who) = (word(&record["at"]), word(&record["who"]));
+        let (what, why) = (word(&record["what"]), word(&record["why"]));
+        text.push_str(&format!("{at}  {what}{change}, by {who}: {why}\n"));
+    }
+    if text.is_empty() { "nothing was ever changed on this node".to_owned() } else { text }
 }
 
 fn drivers_text(list: &Value) -> String {

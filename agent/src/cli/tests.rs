@@ -24,11 +24,26 @@ fn verbs_take_their_arguments_and_the_common_ones_anywhere() {
     let cases = [
         ("run", Verb::Run),
         ("status", Verb::Status),
+        ("history", Verb::History),
+        ("explain", Verb::Explain),
+        ("hold --reason x", Verb::Hold { reason: Some("x".to_owned()) }),
+        ("release-hold", Verb::ReleaseHold),
+        ("pin 1.0.0", Verb::Pin { version: "1.0.0".parse().unwrap() }),
+        ("unpin", Verb::Unpin),
+        ("block 1.0.0", Verb::Block { what: "1.0.0".parse().unwrap(), reason: None }),
+        ("unblock 1.0.0", Verb::Unblock { what: "1.0.0".parse().unwrap() }),
         ("drivers", Verb::Drivers { name: None }),
         ("drivers syslog", Verb::Drivers { name: Some("syslog".to_owned()) }),
-        ("update", Verb::Update { dry_run: false, source: None }),
-        ("update --dry-run", Verb::Update { dry_run: true, source: None }),
-        ("update --source /x", Verb::Update { dry_run: false, source: Some("/x".to_owned()) }),
+        ("update", Verb::Update { dry_run: false, source: None, allow_expired: false }),
+        ("update --dry-run", Verb::Update { dry_run: true, source: None, allow_expired: false }),
+        (
+            "update --source /x",
+            Verb::Update { dry_run: false, source: Some("/x".to_owned()), allow_expired: false },
+        ),
+        (
+            "update --allow-expired",
+            Verb::Update { dry_run: false, source: None, allow_expired: true },
+        ),
         ("rollback", Verb::Rollback),
         ("install --bundle b.tar", Verb::Install { bundle: "b.tar".into() }),
     ];
@@ -44,7 +59,16 @@ fn verbs_take_their_arguments_and_the_common_ones_anywhere() {
 
 #[test]
 fn a_wrong_command_line_ends_with_64_and_help_with_0() {
-    for line in ["frobnicate", "install", "update --fast", "drivers a b", "run --config"] {
+    for line in [
+        "frobnicate",
+        "pin latest",
+        "block x",
+        "hold now",
+        "install",
+        "update --fast",
+        "drivers a b",
+        "run --config",
+    ] {
         let error = CliError::Usage(parse(line).unwrap_err());
         assert_eq!(exit_code(&error), 64, "{line}");
     }

@@ -14,7 +14,7 @@ use crate::cli::output::Output;
 use crate::cli::{CliError, Verb, engine_config};
 use crate::client::Client;
 use crate::config::Config;
-use crate::engine::{Engine, NodeView, Source};
+use crate::engine::{Actor, Change, Engine, NodeView, Source};
 use crate::service::RunError;
 use crate::work::{Event, Work, perform};
 
@@ -33,6 +33,28 @@ pub(super) fn run(verb: Verb, config: &Config, output: Output) -> Result<(), Cli
                 output.status(&status(agent.as_ref(), config).await?);
                 Ok(())
             }
+            Verb::History => {
+                output.history(&history(agent.as_ref(), config).await?);
+                Ok(())
+            }
+            Verb::Explain => {
+                output.explanation(&explanation(agent.as_ref(), config).await?);
+                Ok(())
+            }
+            Verb::Hold { reason } => {
+                change(agent.as_ref(), config, Change::Hold { reason }, output).await
+            }
+            Verb::ReleaseHold => change(agent.as_ref(), config, Change::ReleaseHold, output).await,
+            Verb::Pin { version } => {
+                change(agent.as_ref(), config, Change::Pin { version }, output).await
+            }
+            Verb::Unpin => change(agent.as_ref(), config, Change::Unpin, output).await,
+            Verb::Block { what, reason } => {
+                change(agent.as_ref(), config, Change::Block { what, reason }, output).await
+            }
+            Verb::Unblock { what } => {
+                change(agent.as_ref(), config, Change::Unblock { what }, output).await
+            }
             Verb::Drivers { name: None } => {
                 output.drivers(&drivers(agent.as_ref(), config).await?);
                 Ok(())
@@ -41,9 +63,15 @@ pub(super) fn run(verb: Verb, config: &Config, output: Output) -> Result<(), Cli
                 output.driver(&driver(agent.as_ref(), config, &name).await?);
                 Ok(())
             }
-            Verb::Update { dry_run, source } => {
+            Verb::Update { dry_run, source, allow_expired } => {
                 let source = given_source(source)?;
-                work(agent.as_ref(), config, &Asked::Update { dry_run, source }, output).await
+                work(
+                    agent.as_ref(),
+                    config,
+                    &Asked::Update { dry_run, source, allow_expired },
+                    output,
+                )
+                .await
             }
             Verb::Rollback => work(agent.as_ref(), config, &Asked::Rollback, output).await,
             Verb::Install { bundle } => {
@@ -59,6 +87,29 @@ async fn status(agent: Option<&Client>, config: &Config) -> Result<Value, CliErr
         Some(agent) => Ok(agent.get("/status").await?),
         None => Ok(api::status(&Identity::new(config.clone(), None), &look(config)?, None)),
     }
+}
+
+async fn history(agent: Option<&Client>, config: &Config) -> Result<Value, CliError> {
+    match agent {
+        Some(agent) => Ok(agent.get("/history").await?),
+        None => Ok(api::history(&look(config)?)),
+    }
+}
+
+async fn explanation(agent: Option<&Client>, config: &Config) -> Result<Value, CliError> {
+    match agent {
+        Some(agent) => Ok(agent.get("/explain").await?),
+        None => Ok(api::explain(&Identity::new(config.clone(), None), &look(config)?, None)),
+    }
+}
+
+async fn change(
+    agent: Option<&Client>,
+    config: &Config,
+    change: Change,
+    output: Output,
+) -> Result<(), CliError> {
+    work(agent, config, &Asked::Change(change), output).await
 }
 
 async fn drivers(agent: Option<&Client>, config: &Config) -> Result<Value, CliError> {
@@ -96,34 +147,23 @@ fn look(config: &Config) -> Result<NodeView, CliError> {
     if config.root.exists() {
         return Ok(Engine::open(engine_config(config))?.view());
     }
-    Ok(NodeView {
-        channel: config.channel.clone(),
-        target: config.target.clone(),
-        current: None,
-        previous: None,
-        pending: None,
-        blocked: Vec::new(),
-        since: None,
-        trust: None,
-        last_check: None,
-        hold: None,
-        notes: Vec::new(),
-    })
+    Ok(NodeView::empty(config.channel.clone(), config.target.clone()))
 }
 
 /// A changing verb, with what was given.
 enum Asked {
-    Update { dry_run: bool, source: Option<Source> },
+    Update { dry_run: bool, source: Option<Source>, allow_expired: bool },
     Rollback,
     Install { bundle: PathBuf },
+    Change(Change),
 }
 
 impl Asked {
     /// The request for the running agent.
     fn request(&self) -> (&'static str, Value) {
         match self {
-            Asked::Update { dry_run, source } => {
-                let mut body = json!({ "dry_run": dry_run });
+            Asked::Update { dry_run, source, allow_expired } => {
+                let mut body = json!({ "dry_run": dry_run, "allow_expired": allow_expired });
                 if let Some(source) = source {
                     body["source"] = spelled(source).into();
                 }
@@ -131,18 +171,24 @@ impl Asked {
             }
             Asked::Rollback => ("/rollback", json!({})),
             Asked::Install { bundle } => ("/installs", json!({ "bundle": bundle })),
+            Asked::Change(change) => ("/changes", json!(change)),
         }
     }
 
     /// The work for an engine in this process.
     fn work(&self, config: &Config) -> Result<Work, CliError> {
         match self {
-            Asked::Update { dry_run, source } => {
+            Asked::Update { dry_run, source, allow_expired } => {
                 let source = source.clone().or_else(|| config.source.clone());
                 let source = source.ok_or(CliError::NoSource)?;
-                Ok(if *dry_run { Work::Plan(source) } else { Work::Update(source) })
+                Ok(match (dry_run, allow_expired) {
+                    (true, _) => Work::Plan(source),
+                    (false, true) => Work::UpdateExpired(source),
+                    (false, false) => Work::Update(source),
+                })
             }
             Asked::Rollback => Ok(Work::Rollback),
+            Asked::Change(change) => Ok(Work::Change(change.clone())),
             Asked::Install { bundle } => Ok(Work::Update(Source::Bundle(bundle.clone()))),
         }
     }
@@ -172,6 +218,7 @@ async fn work(
         None => {
             let work = asked.work(config)?;
             let mut engine = Engine::open(engine_config(config))?;
+            engine.act_for(me());
             perform(&mut engine, &work, Timestamp::now(), &mut emit).await
         }
     };
@@ -180,6 +227,14 @@ async fn work(
         Event::Failed { text, kind } => Err(CliError::Work { text, kind }),
         Event::Done { .. } | Event::Planned { .. } | Event::Progress { .. } => Ok(()),
     }
+}
+
+/// Who runs this process, for the history.
+fn me() -> Actor {
+    let named = |name: &str| std::env::var(name).ok().filter(|user| !user.is_empty());
+    let user = named("SUDO_USER").or_else(|| named("LOGNAME")).or_else(|| named("USER"));
+    let plain = |user: &String| user.len() <= 64 && !user.chars().any(char::is_control);
+    Actor::Cli { uid: rustix::process::getuid().as_raw(), user: user.filter(plain) }
 }
 
 /// The text of `--source` as a source; a path may be relative to where the command is run.

@@ -4,6 +4,7 @@
 
 //! Takes keys out of a JSON object one by one and remembers every problem.
 
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -11,7 +12,9 @@ use std::time::Duration;
 use dockerlogger_manifest::value::{parse_duration, parse_size_binary};
 use serde_json::{Map, Value};
 
-use crate::config::{ConfigProblem, KEYS, POLL_INTERVAL_MAX, POLL_INTERVAL_MIN};
+use crate::engine::EngineConfig;
+
+use crate::config::{ConfigProblem, KEYS};
 
 /// How much of a wrong value a message quotes, in characters.
 const QUOTED_CHARS_MAX: usize = 120;
@@ -86,10 +89,13 @@ impl Reader {
         })
     }
 
-    pub(super) fn poll_interval(&mut self, key: &'static str) -> Option<Duration> {
+    pub(super) fn duration(
+        &mut self,
+        key: &'static str,
+        bounds: &RangeInclusive<Duration>,
+    ) -> Option<Duration> {
         self.text(key, |text| {
-            let bounds = POLL_INTERVAL_MIN..=POLL_INTERVAL_MAX;
-            parse_duration(text).ok().filter(|interval| bounds.contains(interval)).ok_or(())
+            parse_duration(text).ok().filter(|duration| bounds.contains(duration)).ok_or(())
         })
     }
 
@@ -102,6 +108,17 @@ impl Reader {
             }
             _ => self.text(key, parse_size_binary),
         }
+    }
+
+    /// A number from [`EngineConfig::RETAIN`] to `max`.
+    pub(super) fn count(&mut self, key: &'static str, max: usize) -> Option<usize> {
+        let value = self.keys.remove(key)?;
+        let count = value.as_u64().and_then(|count| usize::try_from(count).ok());
+        let accepted = count.filter(|count| (EngineConfig::RETAIN..=max).contains(count));
+        if accepted.is_none() {
+            self.problem(key, format!("{} is not accepted; {}", quoted(&value), accepts(key)));
+        }
+        accepted
     }
 
     /// All problems; keys nobody asked for are the last of them.

@@ -35,6 +35,8 @@ fn an_empty_object_means_the_documented_defaults() {
             "listen": "127.0.0.1:5320",
             "poll_interval": "300s",
             "reserve_bytes": 67_108_864,
+            "retain": 2,
+            "trial": "60s",
             "log_level": "info",
         })
     );
@@ -66,6 +68,8 @@ fn every_accepted_form_is_read() {
         (r#"{"poll_interval":"24h"}"#, "poll_interval", "\"86400s\""),
         (r#"{"reserve_bytes":0}"#, "reserve_bytes", "0"),
         (r#"{"reserve_bytes":"1m"}"#, "reserve_bytes", "1048576"),
+        (r#"{"retain":16}"#, "retain", "16"),
+        (r#"{"trial":"0s"}"#, "trial", "\"0s\""),
         (r#"{"log_level":"trace"}"#, "log_level", "\"trace\""),
     ];
     for (text, key, expected) in cases {
@@ -95,6 +99,11 @@ fn each_wrong_value_names_its_key_and_what_is_accepted() {
         (r#"{"poll_interval":300}"#, "poll_interval"),
         (r#"{"reserve_bytes":-1}"#, "reserve_bytes"),
         (r#"{"reserve_bytes":"many"}"#, "reserve_bytes"),
+        (r#"{"retain":1}"#, "retain"),
+        (r#"{"retain":17}"#, "retain"),
+        (r#"{"retain":"2"}"#, "retain"),
+        (r#"{"trial":"61m"}"#, "trial"),
+        (r#"{"trial":0}"#, "trial"),
         (r#"{"log_level":"verbose"}"#, "log_level"),
     ];
     for (text, key) in cases {
@@ -115,7 +124,7 @@ fn all_problems_come_at_once_and_unknown_keys_last() {
     assert_eq!(
         found[2],
         "lisen: unknown key; known keys: root, trust_anchor, source, channel, target, listen, \
-         poll_interval, reserve_bytes, log_level"
+         poll_interval, reserve_bytes, retain, trial, log_level"
     );
     assert!(found[3].starts_with("extra: unknown key"), "{found:?}");
 }

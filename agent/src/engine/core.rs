@@ -12,11 +12,13 @@ use jiff::Timestamp;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use crate::engine::error::{OpenError, RollbackError, UpdateError};
+use crate::engine::error::{FailureKind, OpenError, RollbackError, UpdateError};
 use crate::engine::execute::{self, Execution};
+use crate::engine::history::{Action, Actor, Entry, History};
 use crate::engine::layout::Layout;
 use crate::engine::plan::Plan;
-use crate::engine::policy::Decision;
+use crate::engine::policy::{Decision, Facts};
+use crate::engine::probe::{Prober, RealProber};
 use crate::engine::recover::{self, Found, Repair};
 use crate::engine::source::Source;
 use crate::engine::state::{FORMAT, Loaded, Slot, State, StateStore};
@@ -24,10 +26,11 @@ use crate::engine::trust::Verifier;
 use crate::engine::trust_store::TrustStore;
 use crate::engine::view::{Blocked, Installed, LastCheck, NodeView, TrustVersions};
 use crate::engine::{EngineConfig, Outcome, Progress};
-use crate::os::lock::{LockError, RootLock};
+use crate::os::lock::{Held, LockError};
 use crate::os::{FileError, Files};
 
 mod observe;
+pub(crate) mod trial;
 
 /// Everything an engine knows and holds.
 #[derive(Debug)]
@@ -42,13 +45,20 @@ pub(crate) struct Core {
     pub(crate) damaged: bool,
     /// A change was begun and not ended: look at the disk before the next one.
     pub(crate) unsettled: bool,
+    /// Puts a staged logger to the proof.
+    pub(crate) prober: Arc<dyn Prober>,
     trust: TrustStore,
     hold: Option<String>,
     notes: Vec<String>,
     versions: Option<TrustVersions>,
     last_check: Option<LastCheck>,
+    pub(crate) history: History,
+    /// The watch of the trial, if this process has begun one.
+    session: Option<trial::Session>,
+    /// Who asked for what is being done.
+    pub(crate) actor: Actor,
     view: watch::Sender<NodeView>,
-    _lock: RootLock,
+    _lock: Box<dyn Held>,
 }
 
 impl Core {
@@ -60,7 +70,7 @@ impl Core {
         let layout = Layout::new(Arc::clone(&files), config.root.clone());
         files.make_dir(&config.root, 0o755).map_err(OpenError::Layout)?;
         let path = config.root.join("lock");
-        let lock = RootLock::take(&path).map_err(|e| match e {
+        let lock = files.lock(&path).map_err(|e| match e {
             LockError::Held { pid } => OpenError::Locked { path: path.clone(), pid },
             LockError::File(e) => OpenError::Layout(e),
         })?;
@@ -71,20 +81,9 @@ impl Core {
             config.trust_anchor.clone(),
             config.limits.clone(),
         );
-        let states = StateStore::new(files, layout.state());
-        let empty = NodeView {
-            channel: config.channel.clone(),
-            target: config.target.clone(),
-            current: None,
-            previous: None,
-            pending: None,
-            blocked: Vec::new(),
-            since: None,
-            trust: None,
-            last_check: None,
-            hold: None,
-            notes: Vec::new(),
-        };
+        let states = StateStore::new(Arc::clone(&files), layout.state());
+        let empty = NodeView::empty(config.channel.clone(), config.target.clone());
+        let history = History::open(Arc::clone(&files), layout.history());
         let mut core = Self {
             config,
             layout,
@@ -93,11 +92,15 @@ impl Core {
             releases: BTreeMap::new(),
             damaged: false,
             unsettled: true,
+            prober: Arc::new(RealProber),
             trust,
             hold: None,
             notes: Vec::new(),
             versions: None,
-            last_check: None,
+            last_check: history.last_check(),
+            history,
+            session: None,
+            actor: Actor::Agent,
             view: watch::Sender::new(empty),
             _lock: lock,
         };
@@ -118,8 +121,9 @@ impl Core {
         now: Timestamp,
         runtime: &Handle,
     ) -> Result<Plan, UpdateError> {
-        let planned = self.settle(now).and_then(|()| self.observe(source, now, runtime));
+        let planned = self.settle(now).and_then(|()| self.observe(source, now, false, runtime));
         let planned = planned.and_then(|mut observed| self.plan_observed(&mut observed));
+        self.distrust(planned.as_ref().err());
         let outcome = planned.as_ref().map(|plan| match &plan.decision {
             Decision::Stay(reason) => reason.to_string(),
             Decision::Move(target) => format!("release {} is available", target.to),
@@ -128,6 +132,8 @@ impl Core {
         planned
     }
 
+    /// As an operator's or the clock's plain update does.
+    #[cfg(test)]
     pub(crate) fn update(
         &mut self,
         source: &Source,
@@ -135,7 +141,19 @@ impl Core {
         runtime: &Handle,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Outcome, UpdateError> {
-        let updated = self.update_unrecorded(source, now, runtime, progress);
+        self.update_unless_expired(source, false, now, runtime, progress)
+    }
+
+    pub(crate) fn update_unless_expired(
+        &mut self,
+        source: &Source,
+        allow_expired: bool,
+        now: Timestamp,
+        runtime: &Handle,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Outcome, UpdateError> {
+        let updated = self.update_unrecorded(source, allow_expired, now, runtime, progress);
+        self.distrust(updated.as_ref().err());
         let outcome = updated.as_ref().map(|outcome| match outcome {
             Outcome::Moved { to, .. } => format!("installed release {to}"),
             Outcome::Stayed(reason) => reason.to_string(),
@@ -145,11 +163,21 @@ impl Core {
     }
 
     pub(crate) fn rollback(&mut self, now: Timestamp) -> Result<Outcome, RollbackError> {
+        let told = self.view.borrow().clone();
         self.settle(now).map_err(|e| match e {
             UpdateError::Held(hold) => RollbackError::Held(hold),
             UpdateError::File(e) => RollbackError::File(e),
             _ => RollbackError::Abandoned,
         })?;
+        if let (Some(from), Some(to)) = (told.current, told.previous)
+            && from.digest != to.digest
+            && self.is_current(&to.digest)
+        {
+            // An earlier try failed after its switch, and was ended just now:
+            // once more would be forward again.
+            let (from, to) = (Some(from.version), to.version);
+            return Ok(Outcome::Moved { from, to, warnings: self.notes.clone() });
+        }
         let previous = self.state.previous.clone().ok_or(RollbackError::NoPrevious)?;
         let (version, digest) = (previous.version.clone(), previous.digest);
         if self.layout.verify(&digest, self.config.limits.document_bytes)?.is_err() {
@@ -162,9 +190,16 @@ impl Core {
             version: left.version.clone(),
             reason: format!("rolled back to release {version} by the operator"),
         });
+        let entry = Entry {
+            what: Action::Rollback,
+            why: "the operator asked for the previous release".to_owned(),
+            from: left.as_ref().map(|left| left.version.to_string()),
+            to: Some(version.to_string()),
+            digest: Some(digest),
+        };
+        self.record(entry, now)?;
         execute::record_intent(self, previous, block)?;
-        execute::switch(self)?;
-        if let Err(e) = execute::confirm(self, now) {
+        if let Err(e) = execute::switch(self).and_then(|()| execute::confirm(self, now)) {
             self.recover_after(now, e, &digest)?;
         }
         let from = left.map(|left| left.version);
@@ -187,16 +222,21 @@ impl Core {
             view.previous = installed(&self.state.previous);
             view.pending = installed(&self.state.pending);
             view.blocked.clone_from(&self.state.blocked);
+            view.barred.clone_from(&self.state.barred);
+            view.held.clone_from(&self.state.held);
+            view.pinned.clone_from(&self.state.pinned);
+            view.trial.clone_from(&self.state.trial);
             view.since = self.state.since;
             view.trust = self.versions;
             view.last_check.clone_from(&self.last_check);
             view.hold.clone_from(&self.hold);
             view.notes.clone_from(&self.notes);
+            view.history = self.history.records();
         });
     }
 
     /// Before a change: nothing may be half done, and nothing may forbid it.
-    fn settle(&mut self, now: Timestamp) -> Result<(), UpdateError> {
+    pub(crate) fn settle(&mut self, now: Timestamp) -> Result<(), UpdateError> {
         if self.unsettled {
             self.recover(now).map_err(|e| match e {
                 OpenError::Layout(e) => UpdateError::File(e),
@@ -225,6 +265,7 @@ impl Core {
             .into_iter()
             .filter_map(|(digest, release)| Some((digest, release.ok()?)))
             .collect();
+        self.record_repairs(&recovery.repairs, now);
         self.repair(&recovery.repairs).map_err(OpenError::Layout)?;
         self.unsettled = false;
         self.publish();
@@ -232,6 +273,7 @@ impl Core {
     }
 
     fn look(&self) -> Result<Found, FileError> {
+        self.layout.settle()?;
         self.layout.remove_litter()?;
         let mut entries = BTreeMap::new();
         let mut strangers = Vec::new();
@@ -247,7 +289,33 @@ impl Core {
             }
         }
         let (state, link) = (self.states.load()?, self.layout.link()?);
-        Ok(Found { state, link, entries, strangers })
+        let retain = self.config.retain;
+        Ok(Found { state, link, entries, strangers, retain })
+    }
+
+    /// Writes down what is about to be changed; no record, no change.
+    pub(crate) fn record(&mut self, entry: Entry, now: Timestamp) -> Result<(), FileError> {
+        self.history.append(entry, &self.actor, now)
+    }
+
+    /// A repair is recorded where that is possible, and done in any case.
+    fn record_repairs(&mut self, repairs: &[Repair], now: Timestamp) {
+        self.notes.extend(self.history.problems().iter().cloned());
+        let changes = |repair: &Repair| matches!(repair, Repair::Save | Repair::Switch(_));
+        if !repairs.iter().any(changes) {
+            return;
+        }
+        let to = self.state.current.as_ref();
+        let entry = Entry {
+            what: Action::Repair,
+            why: self.notes.join("; "),
+            from: None,
+            to: to.map(|current| current.version.to_string()),
+            digest: to.map(|current| current.digest),
+        };
+        if let Err(e) = self.history.append(entry, &Actor::Agent, now) {
+            self.notes.push(format!("the repair is not in the history: {e}: {}", e.source));
+        }
     }
 
     fn repair(&mut self, repairs: &[Repair]) -> Result<(), FileError> {
@@ -269,13 +337,20 @@ impl Core {
     fn update_unrecorded(
         &mut self,
         source: &Source,
+        allow_expired: bool,
         now: Timestamp,
         runtime: &Handle,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Outcome, UpdateError> {
         progress(Progress::Checking);
         self.settle(now)?;
-        let mut observed = self.observe(source, now, runtime)?;
+        if allow_expired {
+            let from = crate::config::redacted(&source.to_string());
+            let why = format!("the operator takes metadata of {from} although it may have expired");
+            let (what, from) = (Action::AllowExpired, None);
+            self.record(Entry { what, why, from, to: None, digest: None }, now)?;
+        }
+        let mut observed = self.observe(source, now, allow_expired, runtime)?;
         let plan = self.plan_observed(&mut observed)?;
         let target = match &plan.decision {
             Decision::Stay(reason) if reason.is_refusal() => {
@@ -291,6 +366,7 @@ impl Core {
             target,
             release: &observed.facts.release,
             release_json: &observed.release_json,
+            why: why(&observed.facts, source),
             now,
             runtime,
         };
@@ -323,6 +399,14 @@ impl Core {
         Err(error)
     }
 
+    /// After trouble of this node's own, what can be seen may not be durable,
+    /// and half of a change may be left: look again before the next one.
+    fn distrust(&mut self, error: Option<&UpdateError>) {
+        if error.is_some_and(|error| error.kind() == FailureKind::Local) {
+            self.unsettled = true;
+        }
+    }
+
     fn is_current(&self, digest: &Digest) -> bool {
         self.state.current.as_ref().is_some_and(|current| current.digest == *digest)
     }
@@ -335,8 +419,22 @@ impl Core {
                 LastCheck { at, outcome: String::new(), error, kind }
             }
         };
+        // Worth keeping, and not worth failing for.
+        if let Err(e) = self.history.save_last_check(&last) {
+            tracing::warn!(error = %chain(&e), "how the check went is not on disk");
+        }
         self.last_check = Some(last);
         self.publish();
+    }
+}
+
+/// The reason of a move, for the history.
+fn why(facts: &Facts, source: &Source) -> String {
+    let source = crate::config::redacted(&source.to_string());
+    let version = &facts.release.version;
+    match &facts.pinned {
+        Some(pinned) => format!("pinned to release {version} by {}, from {source}", pinned.by),
+        None => format!("channel {} of {source} names release {version}", facts.channel.name),
     }
 }
 

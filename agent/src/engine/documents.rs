@@ -6,7 +6,7 @@
 
 use std::path::{Component, Path};
 
-use dockerlogger_manifest::{Artifact, Channel, ChannelName, Release, Target};
+use dockerlogger_manifest::{Artifact, Channel, ChannelName, Release, Target, Version};
 
 use crate::engine::layout::{LOGGER, RELEASE};
 use crate::engine::trust::TargetPin;
@@ -24,16 +24,12 @@ pub(crate) fn parse_channel(bytes: &[u8], name: &ChannelName) -> Result<Channel,
     Ok(channel)
 }
 
-/// Parses a release and sees that it is the one that the channel names.
-pub(crate) fn parse_release(bytes: &[u8], channel: &Channel) -> Result<Release, String> {
+/// Parses a release and sees that it is the one that is wanted.
+pub(crate) fn parse_release(bytes: &[u8], wanted: &Version) -> Result<Release, String> {
     check_format(bytes, Release::FORMAT)?;
     let release: Release = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
-    if release.version != channel.release {
-        let (got, expected) = (&release.version, &channel.release);
-        return Err(format!(
-            "it says it is release {got}, channel {} names {expected}",
-            channel.name
-        ));
+    if release.version != *wanted {
+        return Err(format!("it says it is release {}, not {wanted}", release.version));
     }
     Ok(release)
 }

@@ -11,6 +11,7 @@ use dockerlogger_manifest::{Digest, Version};
 use jiff::Timestamp;
 
 use crate::engine::policy::Reason;
+pub use crate::engine::refresh::Present;
 pub use crate::os::FileError;
 pub use artifact::{ArtifactError, ProbeError};
 pub use fetch::FetchError;
@@ -21,7 +22,7 @@ mod fetch;
 mod trust;
 
 /// What a caller does about a failure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FailureKind {
     /// What the source offers must not be installed here. Trying again gives
@@ -92,7 +93,7 @@ pub enum UpdateError {
         source: TrustError,
     },
     /// Metadata verified but is too old to be believed.
-    #[error("{role} metadata from {from} expired at {expires}; this node's clock says {now}")]
+    #[error("{role} metadata from {from} expired at {expires}; {now}")]
     Expired {
         /// `root`, `timestamp`, `snapshot` or `targets`.
         role: &'static str,
@@ -101,7 +102,7 @@ pub enum UpdateError {
         /// When it expired.
         expires: Timestamp,
         /// What the node takes for the present.
-        now: Timestamp,
+        now: Present,
     },
     /// The trust anchor is absent, unreadable or not a root of trust.
     #[error("cannot use the trust anchor {}", path.display())]

@@ -7,16 +7,16 @@
 //! The order is law: intent before switch, switch before confirmation,
 //! confirmation before collection; each is durable before the next begins.
 
-use dockerlogger_manifest::{Extra, Release};
+use dockerlogger_manifest::{Digest, Extra, Release};
 use jiff::Timestamp;
 use tokio::runtime::Handle;
 
 use crate::engine::Progress;
 use crate::engine::core::Core;
 use crate::engine::error::{ArtifactError, UpdateError};
+use crate::engine::history::{Action, Entry};
 use crate::engine::plan::{Plan, Step};
 use crate::engine::policy::Move;
-use crate::engine::probe;
 use crate::engine::refresh::target_path;
 use crate::engine::source::{self, Expect, Repository};
 use crate::engine::space;
@@ -37,6 +37,8 @@ pub(crate) struct Execution<'a> {
     pub(crate) release: &'a Release,
     /// The release as signed, byte for byte.
     pub(crate) release_json: &'a [u8],
+    /// The reason, for the history.
+    pub(crate) why: String,
     pub(crate) now: Timestamp,
     pub(crate) runtime: &'a Handle,
 }
@@ -61,6 +63,9 @@ impl Execution<'_> {
                     let (version, digest) = (self.target.to.clone(), *digest);
                     let slot = Slot { version, digest, installed_at, extra: Extra::new() };
                     self.core.releases.insert(slot.digest, self.release.clone());
+                    self.record(slot.digest)?;
+                    // The trial is part of the intent: a switch that a repair confirms is watched too.
+                    self.core.state.trial = self.core.trial_of(&slot, self.now);
                     record_intent(self.core, slot, None)?;
                 }
                 Step::Switch { .. } => switch(self.core)?,
@@ -69,6 +74,18 @@ impl Execution<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Writes into the history what is about to be done.
+    fn record(&mut self, digest: Digest) -> Result<(), FileError> {
+        let entry = Entry {
+            what: Action::Update,
+            why: self.why.clone(),
+            from: self.target.from.as_ref().map(ToString::to_string),
+            to: Some(self.target.to.to_string()),
+            digest: Some(digest),
+        };
+        self.core.record(entry, self.now)
     }
 
     fn stage(&mut self, progress: &mut dyn FnMut(Progress)) -> Result<(), UpdateError> {
@@ -102,7 +119,7 @@ impl Execution<'_> {
     fn probe(&mut self) -> Result<(), UpdateError> {
         let logger = self.core.layout.logger(&self.target.digest);
         let timeout = self.core.config.limits.probe_timeout;
-        let probed = self.runtime.block_on(probe::probe(&logger, self.release, timeout));
+        let probed = self.core.prober.prove(&logger, self.release, timeout, self.runtime);
         probed.map_err(|source| UpdateError::Probe {
             version: self.target.to.clone(),
             source: Box::new(source),
@@ -134,6 +151,7 @@ pub(crate) fn switch(core: &mut Core) -> Result<(), FileError> {
 /// Writes down that the switch is done.
 pub(crate) fn confirm(core: &mut Core, now: Timestamp) -> Result<(), FileError> {
     core.state.confirm(now);
+    core.state.keep(core.config.retain);
     core.states.save(&mut core.state)?;
     core.unsettled = false;
     core.damaged = false;
@@ -141,13 +159,9 @@ pub(crate) fn confirm(core: &mut Core, now: Timestamp) -> Result<(), FileError> 
     Ok(())
 }
 
-/// Removes every stored release that is neither current nor previous.
+/// Removes every stored release that the state does not keep.
 pub(crate) fn collect(core: &mut Core) -> Result<(), FileError> {
-    let kept: Vec<String> = [&core.state.current, &core.state.previous]
-        .into_iter()
-        .flatten()
-        .map(|slot| slot.digest.to_string())
-        .collect();
+    let kept: Vec<String> = core.state.kept().iter().map(ToString::to_string).collect();
     for name in core.layout.files.list(&core.layout.store())? {
         let name = name.to_string_lossy();
         if !kept.iter().any(|kept| *kept == name) {

@@ -7,6 +7,7 @@
 //!
 //! [`stage`]: crate::engine::stage
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -51,11 +52,29 @@ impl Layout {
             (self.store(), 0o755),
             (self.state(), 0o700),
             (self.trust(), 0o755),
+            (self.history(), 0o700),
             (self.tmp(), 0o700),
         ] {
             self.files.make_dir(&directory, mode)?;
         }
-        self.files.sync_dir(&self.root)
+        self.files.sync_dir(&self.root)?;
+        // The root's own name is as good as its parent's last fsync.
+        match self.root.parent() {
+            Some(parent) => self.files.sync_dir(parent),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes durable what can be seen, so that it may be believed: a process
+    /// that died, or an fsync that failed, may have left names that a power
+    /// cut takes away again.
+    pub(crate) fn settle(&self) -> Result<(), FileError> {
+        for directory in
+            [self.bin(), self.store(), self.tmp(), self.state(), self.trust(), self.history()]
+        {
+            self.files.sync_dir(&directory)?;
+        }
+        Ok(())
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -76,6 +95,10 @@ impl Layout {
 
     pub(crate) fn trust(&self) -> PathBuf {
         self.root.join("trust")
+    }
+
+    pub(crate) fn history(&self) -> PathBuf {
+        self.root.join("history")
     }
 
     pub(crate) fn tmp(&self) -> PathBuf {
@@ -143,7 +166,8 @@ impl Layout {
         }
         self.files.unlink(&self.logger_link_temporary())?;
         files::remove_temporaries(&*self.files, &self.state())?;
-        files::remove_temporaries(&*self.files, &self.trust())
+        files::remove_temporaries(&*self.files, &self.trust())?;
+        files::remove_temporaries(&*self.files, &self.history())
     }
 
     /// Takes something out of `store/`: first out of sight, durably, then away,
@@ -157,6 +181,42 @@ impl Layout {
             self.files.sync_dir(&self.store())?;
         }
         files::remove_tree(&*self.files, &to)
+    }
+
+    /// Replaces a damaged release that `bin/logger` names, file by file: the
+    /// link must not dangle, not even for a moment.
+    pub(crate) fn mend(
+        &self,
+        staged: &Path,
+        digest: &Digest,
+        paths: &[&str],
+    ) -> Result<(), FileError> {
+        let files = &*self.files;
+        let entry = self.entry(digest);
+        let mut directories = BTreeSet::from([entry.clone()]);
+        for path in paths {
+            let mut to = entry.clone();
+            let mut parts = path.split('/').peekable();
+            while let Some(part) = parts.next() {
+                to.push(part);
+                let kind = files.stat(&to)?.map(|stat| stat.kind);
+                let last = parts.peek().is_none();
+                if kind.is_some_and(|kind| (kind == FileKind::Directory) == last) {
+                    files::remove_tree(files, &to)?;
+                }
+                if !last {
+                    files.make_dir(&to, 0o755)?;
+                    directories.insert(to.clone());
+                }
+            }
+            files.rename(&staged.join(path), &to)?;
+        }
+        // Deepest first, as when it was staged.
+        for directory in directories.iter().rev() {
+            files.sync_dir(directory)?;
+        }
+        files::remove_tree(files, staged)?;
+        files.sync_dir(&self.tmp())
     }
 
     /// Reads a release in `store/` whole and compares it with its manifest.

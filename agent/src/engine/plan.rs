@@ -62,7 +62,7 @@ pub enum Step {
         /// The release that is current from now on.
         version: Version,
     },
-    /// Remove every stored release that is neither current nor previous.
+    /// Remove every stored release that is no longer kept.
     Collect,
 }
 
@@ -79,7 +79,7 @@ impl fmt::Display for Step {
             Self::RecordIntent { digest } => write!(f, "record the intent to switch to {digest}"),
             Self::Switch { digest } => write!(f, "switch bin/logger to {digest}"),
             Self::Confirm { version } => write!(f, "record release {version} as current"),
-            Self::Collect => f.write_str("remove releases that are neither current nor previous"),
+            Self::Collect => f.write_str("remove releases that are no longer kept"),
         }
     }
 }

@@ -8,14 +8,15 @@ use std::fmt;
 
 use dockerlogger_manifest::{Artifact, Channel, ChannelName, Digest, Release, Target, Version};
 
-use crate::engine::view::Blocked;
+use crate::engine::change::Which;
+use crate::engine::view::{Barred, Blocked, Held, Pinned};
 
 /// Everything a decision depends on.
 #[derive(Debug, Clone)]
 pub struct Facts {
     /// The channel the node follows, as signed.
     pub channel: Channel,
-    /// The release that the channel names, as signed.
+    /// The release that the channel names, or that the node is pinned to, as signed.
     pub release: Release,
     /// This node's platform.
     pub target: Target,
@@ -25,6 +26,12 @@ pub struct Facts {
     pub damaged: bool,
     /// What must not be installed.
     pub blocked: Vec<Blocked>,
+    /// What an operator forbids.
+    pub barred: Vec<Barred>,
+    /// Set: an operator wants this node to keep what it has.
+    pub held: Option<Held>,
+    /// Set: an operator wants this node to have one release; `release` is that one.
+    pub pinned: Option<Pinned>,
 }
 
 /// The choice, with its reason.
@@ -60,6 +67,22 @@ pub enum Reason {
         /// It.
         version: Version,
     },
+    /// An operator wants this node to keep what it has.
+    Held {
+        /// Why.
+        why: String,
+        /// Who.
+        by: String,
+        /// The release that would be installed.
+        version: Version,
+    },
+    /// The node is pinned to a release that its source does not have.
+    PinUnavailable {
+        /// The release.
+        version: Version,
+        /// Who pinned it.
+        by: String,
+    },
     /// The publisher stopped the channel.
     Halted {
         /// The channel.
@@ -73,7 +96,7 @@ pub enum Reason {
         version: Version,
         /// Its digest.
         digest: Digest,
-        /// Why it was blocked.
+        /// Why it was blocked, and by whom.
         why: String,
     },
     /// The channel's release is older than what is active.
@@ -98,8 +121,11 @@ impl Reason {
     /// Whether an operator who asked for an update has to hear of a refusal.
     pub fn is_refusal(&self) -> bool {
         match self {
-            Self::Older { .. } | Self::NoArtifact { .. } => true,
-            Self::AlreadyInstalled { .. } | Self::Halted { .. } | Self::Blocked { .. } => false,
+            Self::Older { .. } | Self::NoArtifact { .. } | Self::PinUnavailable { .. } => true,
+            Self::AlreadyInstalled { .. }
+            | Self::Held { .. }
+            | Self::Halted { .. }
+            | Self::Blocked { .. } => false,
         }
     }
 }
@@ -108,6 +134,15 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AlreadyInstalled { version } => write!(f, "release {version} is installed"),
+            Self::Held { why, by, version } => {
+                write!(f, "this node is held by {by}, release {version} waits: {why}")
+            }
+            Self::PinUnavailable { version, by } => {
+                write!(
+                    f,
+                    "this node is pinned to release {version} by {by}, and the source does not have it"
+                )
+            }
             Self::Halted { channel, version } => {
                 write!(f, "channel {channel} is halted at release {version}")
             }
@@ -149,7 +184,29 @@ pub fn decide(facts: &Facts) -> Decision {
     {
         return Decision::Stay(Reason::AlreadyInstalled { version: installed.clone() });
     }
-    if facts.channel.halted {
+    // Repairing what is damaged changes nothing that anybody held.
+    let same = facts.current.as_ref().is_some_and(|(_, digest)| *digest == artifact.sha256);
+    if let (Some(held), false) = (&facts.held, same) {
+        return Decision::Stay(Reason::Held {
+            why: held.reason.clone(),
+            by: held.by.clone(),
+            version: version.clone(),
+        });
+    }
+    let barred = facts.barred.iter().find(|barred| match &barred.what {
+        Which::Digest(digest) => *digest == artifact.sha256,
+        Which::Version(barred) => barred == version,
+    });
+    if let Some(barred) = barred {
+        return Decision::Stay(Reason::Blocked {
+            version: version.clone(),
+            digest: artifact.sha256,
+            why: format!("{}, by {}", barred.reason, barred.by),
+        });
+    }
+    // What was pinned was chosen on this node: the channel does not matter.
+    let pinned = facts.pinned.is_some();
+    if facts.channel.halted && !pinned {
         return Decision::Stay(Reason::Halted {
             channel: facts.channel.name.clone(),
             version: version.clone(),
@@ -162,7 +219,8 @@ pub fn decide(facts: &Facts) -> Decision {
             why: blocked.reason.clone(),
         });
     }
-    if let Some((installed, _)) = facts.current.as_ref().filter(|(current, _)| version < current) {
+    let newer = facts.current.as_ref().filter(|(current, _)| version < current && !pinned);
+    if let Some((installed, _)) = newer {
         return Decision::Stay(Reason::Older {
             installed: installed.clone(),
             offered: version.clone(),

@@ -2,13 +2,17 @@
 // License, v. 2.0. If a copy of the MPL was not distributed with this
 // file, You can obtain one at https://mozilla.org/MPL/2.0/.
 
-//! The proof before the switch: run the staged logger and compare what it
-//! says of itself with the signed release.
+//! The proof before the switch: run the staged logger, compare what it says of
+//! itself with the signed release, and have it deliver a record by every driver.
 
+mod deliver;
+
+use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-use dockerlogger_manifest::{DriverSpec, Release};
+use dockerlogger_manifest::{DriverSpec, Release, Runs};
+use tokio::runtime::Handle;
 
 use crate::engine::error::ProbeError;
 use crate::os::process::{self, Finished, Invocation, RunError};
@@ -19,16 +23,47 @@ const OUTPUT_BYTES_MAX: u64 = 1 << 20;
 /// Characters of a program's words that go into a message.
 const QUOTE_CHARS_MAX: usize = 200;
 
-/// Runs `logger version` and `logger drivers --json`.
-pub(crate) async fn probe(
-    logger: &Path,
-    release: &Release,
-    timeout: Duration,
-) -> Result<(), ProbeError> {
+/// Proves that a staged logger is the release. Blocks.
+pub(crate) trait Prober: Send + Sync + fmt::Debug {
+    /// Each run of the logger may take `timeout`.
+    fn prove(
+        &self,
+        logger: &Path,
+        release: &Release,
+        timeout: Duration,
+        runtime: &Handle,
+    ) -> Result<(), ProbeError>;
+}
+
+/// Runs the logger.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RealProber;
+
+impl Prober for RealProber {
+    fn prove(
+        &self,
+        logger: &Path,
+        release: &Release,
+        timeout: Duration,
+        runtime: &Handle,
+    ) -> Result<(), ProbeError> {
+        runtime.block_on(probe(logger, release, timeout))
+    }
+}
+
+/// Runs `logger version`, `logger drivers --json`, and `logger DRIVER` for every
+/// driver that runs in the zone and that this agent has a receiver for.
+async fn probe(logger: &Path, release: &Release, timeout: Duration) -> Result<(), ProbeError> {
     let version = run(logger, &["version"], timeout).await?;
     compare_version(&version.command, &version.stdout, release)?;
     let drivers = run(logger, &["drivers", "--json"], timeout).await?;
-    compare_drivers(&drivers.command, &drivers.stdout, release)
+    compare_drivers(&drivers.command, &drivers.stdout, release)?;
+    for driver in release.drivers.iter().filter(|driver| driver.runs == Runs::Zone) {
+        if !deliver::deliver(logger, &driver.name, timeout).await? {
+            tracing::debug!(driver = driver.name, "there is no receiver to try this driver on");
+        }
+    }
+    Ok(())
 }
 
 struct Said {
@@ -40,6 +75,9 @@ async fn run(logger: &Path, arguments: &[&str], timeout: Duration) -> Result<Sai
     let command = format!("{} {}", logger.display(), arguments.join(" "));
     let invocation = Invocation {
         program: logger.to_owned(),
+        arg0: None,
+        environment: Vec::new(),
+        streams: Vec::new(),
         arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
         timeout,
         output_bytes_max: OUTPUT_BYTES_MAX,
@@ -50,9 +88,16 @@ async fn run(logger: &Path, arguments: &[&str], timeout: Duration) -> Result<Sai
             let (status, stderr) = (status.to_string(), first_line(&stderr));
             Err(ProbeError::Failed { command, status, stderr })
         }
-        Err(RunError::Start(source)) => Err(ProbeError::Start { command, source }),
-        Err(RunError::TimedOut) => Err(ProbeError::TimedOut { command, secs: timeout.as_secs() }),
-        Err(RunError::Output) => Err(ProbeError::Output { command, limit: OUTPUT_BYTES_MAX }),
+        Err(error) => Err(run_error(error, &command, timeout)),
+    }
+}
+
+fn run_error(error: RunError, command: &str, timeout: Duration) -> ProbeError {
+    let command = command.to_owned();
+    match error {
+        RunError::Start(source) => ProbeError::Start { command, source },
+        RunError::TimedOut => ProbeError::TimedOut { command, secs: timeout.as_secs() },
+        RunError::Output => ProbeError::Output { command, limit: OUTPUT_BYTES_MAX },
     }
 }
 

@@ -33,6 +33,8 @@ pub(crate) struct Found {
     pub(crate) entries: BTreeMap<Digest, Result<Release, String>>,
     /// Names in `store/` that are no digests.
     pub(crate) strangers: Vec<String>,
+    /// Releases to keep when a switch is confirmed.
+    pub(crate) retain: usize,
 }
 
 /// One repair. In the order given.
@@ -100,6 +102,7 @@ fn recover_state(found: &Found, mut state: State, now: Timestamp) -> Recovery {
     {
         notes.push(format!("the interrupted switch to release {} was confirmed", pending.version));
         state.confirm(now);
+        state.keep(found.retain);
         repairs.push(Repair::SyncLink);
     } else if let Some(current) = state.current.clone().filter(whole) {
         if let Some(pending) = &state.pending {
@@ -147,11 +150,18 @@ fn recover_state(found: &Found, mut state: State, now: Timestamp) -> Recovery {
         let problem = problem_of(found, &previous);
         notes.push(format!("previous release {} is damaged: {problem}", previous.version));
     }
+    state.retained.retain(|slot| {
+        let whole = whole(slot);
+        if !whole {
+            let problem = problem_of(found, slot);
+            notes.push(format!("release {}, which was kept, is damaged: {problem}", slot.version));
+        }
+        whole
+    });
     if state != before {
         repairs.push(Repair::Save);
     }
-    let kept: Vec<Digest> =
-        [&state.current, &state.previous].into_iter().flatten().map(|slot| slot.digest).collect();
+    let kept = state.kept();
     let useless = found.entries.keys().filter(|digest| !kept.contains(digest));
     repairs.extend(useless.map(|digest| Repair::Discard(digest.to_string())));
     repairs.extend(found.strangers.iter().cloned().map(Repair::Discard));

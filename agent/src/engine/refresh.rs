@@ -6,6 +6,8 @@
 //! (specification 5.3 to 5.6) against one source, with what is accepted made
 //! durable before it is used.
 
+use std::fmt;
+
 use jiff::Timestamp;
 
 use crate::engine::Limits;
@@ -23,12 +25,42 @@ pub(crate) enum Expiry {
     Warn,
 }
 
+/// What a node takes for the present: its clock, but nothing before the latest
+/// time at which it accepted metadata. So a clock that fell back to 1970 opens no
+/// way back, and one that runs ahead shuts nothing once it is right again: the
+/// floor never exceeds the expiry of what was accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Present {
+    clock: Timestamp,
+    floor: Option<Timestamp>,
+}
+
+impl Present {
+    pub(crate) fn new(clock: Timestamp, floor: Option<Timestamp>) -> Self {
+        Self { clock, floor: floor.filter(|floor| *floor > clock) }
+    }
+
+    pub(crate) fn time(self) -> Timestamp {
+        self.floor.unwrap_or(self.clock)
+    }
+}
+
+impl fmt::Display for Present {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "this node's clock says {}", self.clock)?;
+        match self.floor {
+            Some(floor) => write!(f, ", and it accepted metadata at {floor} already"),
+            None => Ok(()),
+        }
+    }
+}
+
 /// One refresh: the source and the rules that hold for it.
 pub(crate) struct Refresh<'a> {
     pub(crate) repository: &'a mut dyn Repository,
     /// The source as configured, for messages.
     pub(crate) from: String,
-    pub(crate) now: Timestamp,
+    pub(crate) now: Present,
     pub(crate) expiry: Expiry,
     pub(crate) limits: &'a Limits,
 }
@@ -39,22 +71,26 @@ impl Refresh<'_> {
         let mut trusted = store.load()?;
         self.follow_roots(store, &mut trusted)?;
         if self.expiry == Expiry::Refuse {
-            self.verified(Role::Root, trusted.verifier.check_expiry(Role::Root, self.now))?;
+            self.verified(Role::Root, trusted.verifier.check_expiry(Role::Root, self.now.time()))?;
         }
         let fetched = self.lower_roles(&mut trusted)?;
         if trusted.accepted.as_ref() != Some(&fetched) {
             store.store(&trusted.verifier, &fetched)?;
         }
+        let warned = trusted.warnings.len();
         for role in [Role::Root, Role::Timestamp, Role::Snapshot, Role::Targets] {
             if let Err(VerifyError::Expired { expires }) =
-                trusted.verifier.check_expiry(role, self.now)
+                trusted.verifier.check_expiry(role, self.now.time())
             {
                 trusted.warnings.push(format!(
-                    "{} metadata expired at {expires}; this node's clock says {}",
+                    "{} metadata expired at {expires}; {}",
                     role.name(),
                     self.now
                 ));
             }
+        }
+        if trusted.warnings.len() == warned {
+            store.raise_clock(self.now.time())?;
         }
         trusted.accepted = Some(fetched);
         Ok(trusted)
@@ -116,7 +152,7 @@ impl Refresh<'_> {
 
     fn lower_roles(&mut self, trusted: &mut Trusted) -> Result<Accepted, UpdateError> {
         let believed_at = match self.expiry {
-            Expiry::Refuse => self.now,
+            Expiry::Refuse => self.now.time(),
             Expiry::Warn => Timestamp::MIN,
         };
         let before = trusted.verifier.versions();

@@ -22,9 +22,9 @@ use dockerlogger_manifest::{Artifact, ArtifactFile};
 
 use crate::engine::digest::Hasher;
 use crate::engine::error::ArtifactError;
-use crate::engine::layout::{Layout, RELEASE};
+use crate::engine::layout::{Layout, Link, RELEASE};
 use crate::engine::source::{Bounded, fetch_error};
-use crate::os::files::{self, FileError};
+use crate::os::files::{self, FileError, FileKind, Stat};
 
 /// Bytes moved at once.
 const BUFFER_BYTES: usize = 128 << 10;
@@ -181,12 +181,23 @@ impl Staging<'_> {
     fn publish(&self, staged: &Path) -> Result<(), ArtifactError> {
         let files = &*self.layout.files;
         let digest = self.artifact.sha256;
+        if self.layout.link()? == Link::To(digest)
+            && files.stat(&self.layout.entry(&digest))?.is_some_and(is_directory)
+        {
+            let listed = self.artifact.files.iter().map(|file| file.path.as_str());
+            let paths: Vec<&str> = listed.chain([RELEASE]).collect();
+            return Ok(self.layout.mend(staged, &digest, &paths)?);
+        }
         // A damaged tree of the same name gives way; nothing that runs uses it.
         self.layout.discard(&digest.to_string())?;
         files.rename(staged, &self.layout.entry(&digest))?;
         files.sync_dir(&self.layout.store())?;
         Ok(files.sync_dir(&self.layout.tmp())?)
     }
+}
+
+fn is_directory(stat: Stat) -> bool {
+    stat.kind == FileKind::Directory
 }
 
 /// The signed file that an entry is; anything else is refused.

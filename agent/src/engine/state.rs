@@ -17,7 +17,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::digest;
-use crate::engine::view::Blocked;
+use crate::engine::trial::Trial;
+use crate::engine::view::{Barred, Blocked, Held, Pinned};
 use crate::os::files::{self, FileError, Files};
 
 /// The format that this agent writes and the newest that it reads.
@@ -40,6 +41,21 @@ pub(crate) struct State {
     pub(crate) pending: Option<Slot>,
     /// Never contains what is current.
     pub(crate) blocked: Vec<Blocked>,
+    /// What operators forbid.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) barred: Vec<Barred>,
+    /// Set: keep the current release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) held: Option<Held>,
+    /// Set: have this release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) pinned: Option<Pinned>,
+    /// The trial of the current release, or of the pending one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) trial: Option<Trial>,
+    /// Releases that are kept besides current and previous, newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) retained: Vec<Slot>,
     /// When the current release became so.
     pub(crate) since: Option<Timestamp>,
     #[serde(flatten)]
@@ -65,6 +81,11 @@ impl Default for State {
             previous: None,
             pending: None,
             blocked: Vec::new(),
+            barred: Vec::new(),
+            held: None,
+            pinned: None,
+            trial: None,
+            retained: Vec::new(),
             since: None,
             extra: Extra::new(),
         }
@@ -88,10 +109,26 @@ impl State {
         let same = self.current.as_ref().is_some_and(|current| current.digest == pending.digest);
         let left = self.current.replace(pending);
         if !same {
-            self.previous = left;
+            if let Some(older) = std::mem::replace(&mut self.previous, left) {
+                self.retained.insert(0, older);
+            }
             self.since = Some(now);
         }
+        let kept = [&self.current, &self.previous];
+        let kept: Vec<Digest> = kept.into_iter().flatten().map(|slot| slot.digest).collect();
+        self.retained.retain(|slot| !kept.contains(&slot.digest));
         self.unblock_current();
+    }
+
+    /// Forgets all but the newest releases; current and previous are always among them.
+    pub(crate) fn keep(&mut self, retain: usize) {
+        self.retained.truncate(retain.saturating_sub(2));
+    }
+
+    /// The digests of everything that is kept in the store.
+    pub(crate) fn kept(&self) -> Vec<Digest> {
+        let newest = [&self.current, &self.previous].into_iter().flatten();
+        newest.chain(&self.retained).map(|slot| slot.digest).collect()
     }
 
     /// The switch did not happen.
@@ -109,6 +146,8 @@ impl State {
     }
 
     fn unblock_current(&mut self) {
+        let current = self.current.as_ref().map(|current| current.digest);
+        self.trial.take_if(|trial| Some(trial.digest) != current);
         if let Some(current) = &self.current {
             self.blocked.retain(|blocked| blocked.digest != current.digest);
         }

@@ -5,6 +5,9 @@
 //! The engine as a whole, against repositories that are signed here.
 
 mod archives;
+mod audit;
+mod clock;
+mod crash;
 mod faults;
 mod interruptions;
 mod node;
@@ -12,3 +15,4 @@ mod publisher;
 mod refusals;
 mod server;
 mod updates;
+mod wishes;

@@ -9,6 +9,7 @@
 //! N.snapshot.json    named by version, as in a repository
 //! N.targets.json
 //! timestamp.json     written last: names, by what it pins, the two above
+//! clock              the latest time that metadata was accepted at
 //! ```
 //!
 //! Invariants: what is accepted is durable before anybody acts on it; the
@@ -116,6 +117,23 @@ impl TrustStore {
         Ok(())
     }
 
+    /// The latest time that is known to have been, if any is.
+    pub(crate) fn clock_floor(&self) -> Result<Option<Timestamp>, FileError> {
+        let path = self.directory.join(CLOCK);
+        let text = files::read(&*self.files, &path, CLOCK_BYTES_MAX)?;
+        // What is damaged is as good as absent: the versions are floors in any case.
+        Ok(text.and_then(|text| std::str::from_utf8(&text).ok()?.trim_end().parse().ok()))
+    }
+
+    /// Raises the floor to `at`, unless it is as high within [`CLOCK_STEP`].
+    pub(crate) fn raise_clock(&self, at: Timestamp) -> Result<(), FileError> {
+        if self.clock_floor()?.is_some_and(|floor| at.duration_since(floor) < CLOCK_STEP) {
+            return Ok(());
+        }
+        let path = self.directory.join(CLOCK);
+        files::write_atomic(&*self.files, &path, format!("{at}\n").as_bytes(), 0o644)
+    }
+
     /// Makes one more root durable.
     pub(crate) fn store_root(&self, version: u64, bytes: &[u8]) -> Result<(), FileError> {
         files::write_atomic(&*self.files, &self.root_path(version), bytes, 0o644)
@@ -192,6 +210,13 @@ impl TrustStore {
 }
 
 const TIMESTAMP: &str = "timestamp.json";
+const CLOCK: &str = "clock";
+
+/// A timestamp has 35 characters at most.
+const CLOCK_BYTES_MAX: u64 = 256;
+
+/// How much the floor may lag behind, so that a poll costs no write.
+const CLOCK_STEP: jiff::SignedDuration = jiff::SignedDuration::from_hours(1);
 
 fn damaged(path: &Path, source: TrustError) -> UpdateError {
     UpdateError::TrustStore { path: path.to_owned(), source }

@@ -4,11 +4,16 @@
 
 //! What a node tells about itself: plain data for status pages and drivers' lists.
 
+use std::sync::Arc;
+
 use dockerlogger_manifest::{ChannelName, Digest, Release, Target, Version};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::engine::change::Which;
 use crate::engine::error::FailureKind;
+use crate::engine::history::Record;
+use crate::engine::trial::Trial;
 
 /// A snapshot of the node, complete and consistent in itself.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -25,16 +30,51 @@ pub struct NodeView {
     pub pending: Option<Installed>,
     /// What is never installed without an operator's word.
     pub blocked: Vec<Blocked>,
+    /// What an operator forbids on this node.
+    pub barred: Vec<Barred>,
+    /// Set: an operator wants this node to keep what it has.
+    pub held: Option<Held>,
+    /// Set: an operator wants this node to have one release.
+    pub pinned: Option<Pinned>,
+    /// The trial of the current release, while it lasts.
+    pub trial: Option<Trial>,
     /// Since when the current release is the current one.
     pub since: Option<Timestamp>,
     /// The versions of the metadata accepted last; none before the first check.
     pub trust: Option<TrustVersions>,
-    /// The last check or update of this process.
+    /// The last check or update.
     pub last_check: Option<LastCheck>,
     /// Why nothing may be changed, if so.
     pub hold: Option<String>,
     /// What recovery found and did when the root was opened.
     pub notes: Vec<String>,
+    /// Every change on record, oldest first.
+    #[serde(skip)]
+    pub history: Arc<Vec<Record>>,
+}
+
+impl NodeView {
+    /// A node on which nothing was ever installed.
+    pub fn empty(channel: ChannelName, target: Target) -> Self {
+        Self {
+            channel,
+            target,
+            current: None,
+            previous: None,
+            pending: None,
+            blocked: Vec::new(),
+            barred: Vec::new(),
+            held: None,
+            pinned: None,
+            trial: None,
+            since: None,
+            trust: None,
+            last_check: None,
+            hold: None,
+            notes: Vec::new(),
+            history: Arc::default(),
+        }
+    }
 }
 
 /// A release on this node.
@@ -61,6 +101,41 @@ pub struct Blocked {
     pub reason: String,
 }
 
+/// What an operator forbids.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
+pub struct Barred {
+    /// One artifact, or every artifact of a version.
+    pub what: Which,
+    /// Why, in the operator's words.
+    pub reason: String,
+    /// Who, as in the history.
+    pub by: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// An operator's wish that a node keeps what it has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
+pub struct Held {
+    /// Why, in the operator's words.
+    pub reason: String,
+    /// Who, as in the history.
+    pub by: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// An operator's wish that a node has one release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
+pub struct Pinned {
+    /// The release.
+    pub version: Version,
+    /// Who, as in the history.
+    pub by: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
 /// Versions of metadata; none of them ever falls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct TrustVersions {
@@ -75,7 +150,7 @@ pub struct TrustVersions {
 }
 
 /// How the last check or update went.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
 pub struct LastCheck {
     /// When it began.
     pub at: Timestamp,

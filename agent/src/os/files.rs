@@ -16,6 +16,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::os::lock::{Held, LockError, RootLock};
+
 /// A file operation that failed.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {doing} {}", path.display())]
@@ -87,6 +89,10 @@ pub(crate) trait Files: Send + Sync + fmt::Debug {
     fn remove_dir(&self, path: &Path) -> Result<(), FileError>;
     /// Makes the entries of a directory durable.
     fn sync_dir(&self, path: &Path) -> Result<(), FileError>;
+    /// Takes the lock at `path` for as long as the answer lives.
+    fn lock(&self, path: &Path) -> Result<Box<dyn Held>, LockError> {
+        Ok(Box::new(RootLock::take(path)?))
+    }
 
     /// Opens a regular file.
     fn open(&self, path: &Path) -> Result<Box<dyn Read + Send>, FileError>;
@@ -264,13 +270,21 @@ pub(crate) fn write_atomic(
     temporary.push(name);
     let temporary = directory.join(temporary);
     files.unlink(&temporary)?;
-    let mut file = files.create(&temporary)?;
+    let placed =
+        write_synced(files, &temporary, bytes, mode).and_then(|()| files.rename(&temporary, path));
+    if placed.is_err() {
+        // What cannot be removed now is in nobody's way, and goes with the next write.
+        let _ = files.unlink(&temporary);
+    }
+    placed?;
+    files.sync_dir(directory)
+}
+
+fn write_synced(files: &dyn Files, path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
+    let mut file = files.create(path)?;
     file.write(bytes)?;
     file.set_mode(mode)?;
-    file.sync()?;
-    drop(file);
-    files.rename(&temporary, path)?;
-    files.sync_dir(directory)
+    file.sync()
 }
 
 /// What the names of files begin with that are not in place yet.

@@ -5,12 +5,18 @@
 //! The lock on an install root: held by one process at a time, released by
 //! the kernel however that process ends.
 
+use std::fmt;
 use std::fs::{self, File, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use crate::os::files::FileError;
+
+/// A lock that is held until this is dropped.
+pub(crate) trait Held: Send + fmt::Debug {}
+
+impl Held for RootLock {}
 
 /// Holds the lock until it is dropped.
 #[derive(Debug)]

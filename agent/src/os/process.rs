@@ -5,6 +5,7 @@
 //! Child processes: run a program with nothing inherited and everything bounded.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -13,13 +14,21 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::Instant;
 
-/// A program to run: empty environment, working directory `/`, no input.
-#[derive(Debug, Clone)]
+use crate::os::place::Placed;
+
+/// A program to run: working directory `/`, no input, nothing inherited.
+#[derive(Debug)]
 pub(crate) struct Invocation {
     /// Absolute path of the program.
     pub(crate) program: PathBuf,
+    /// What it is told as its own name, if not the path.
+    pub(crate) arg0: Option<&'static str>,
     /// Its arguments.
     pub(crate) arguments: Vec<String>,
+    /// Its whole environment.
+    pub(crate) environment: Vec<(String, String)>,
+    /// Its descriptors 3, 4 and so on.
+    pub(crate) streams: Vec<OwnedFd>,
     /// How long it and whatever it starts may run.
     pub(crate) timeout: Duration,
     /// Bytes of standard output, and of standard error, at most.
@@ -87,16 +96,26 @@ pub(crate) async fn run(invocation: &Invocation) -> Result<Finished, RunError> {
 }
 
 fn spawn(invocation: &Invocation) -> io::Result<tokio::process::Child> {
-    tokio::process::Command::new(&invocation.program)
+    let mut command = tokio::process::Command::new(&invocation.program);
+    if let Some(arg0) = invocation.arg0 {
+        command.arg0(arg0);
+    }
+    command
         .args(&invocation.arguments)
         .env_clear()
+        .envs(invocation.environment.iter().map(|(name, value)| (name, value)))
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0)
-        .kill_on_drop(true)
-        .spawn()
+        .kill_on_drop(true);
+    if invocation.streams.is_empty() {
+        return command.spawn();
+    }
+    let placed = Placed::new(&invocation.streams)?;
+    placed.give(&mut command);
+    command.spawn()
 }
 
 async fn drain(stream: Option<impl AsyncRead + Unpin>, limit: u64) -> Result<Vec<u8>, RunError> {

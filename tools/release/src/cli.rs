@@ -52,7 +52,46 @@ Examples:
   Metadata that has to be renewed every day:
     release publish --repo repo --keys keys --release out/1.2.0 --channel stable \\
         --expires-timestamp 1d
-  To renew what is about to expire, publish the current release again.";
+  To renew what is about to expire, see `release renew`.";
+
+const RENEW_EXAMPLES: &str = "\
+Examples:
+  From a timer, on a machine that has snapshot.pem, timestamp.pem and 1.root.json:
+    release renew --repo repo --keys keys --expires-timestamp 7d
+  The targets too, where their key is:
+    release renew --repo repo --keys keys --targets";
+
+const CHANNEL_EXAMPLES: &str = "\
+Examples:
+  release halt --repo repo --keys keys --channel stable
+  release resume --repo repo --keys keys --channel stable
+
+Nodes of a halted channel keep what they have. Publishing on it resumes it.";
+
+const REVOKE_EXAMPLES: &str = "\
+Examples:
+  release revoke --repo repo --keys keys --version 1.2.0
+
+The release is no longer listed: no node installs it, pinned ones neither. Nodes
+that have it keep it until their channel names another. A channel that names it
+has to be given another release first. Published under the same version again, it
+is listed again.";
+
+const ROTATE_EXAMPLES: &str = "\
+Examples:
+  Replace one of three root keys (all that count from now on are named):
+    release key --out root-4.pem
+    release rotate --root repo/metadata/1.root.json --out 2.root.json \\
+        --root-key root-2.pem.pub --root-key root-3.pem.pub --root-key root-4.pem.pub
+  Replace a leaked online key:
+    release key --out new/timestamp.pem
+    release rotate --root repo/metadata/1.root.json --out 2.root.json \\
+        --timestamp new/timestamp.pem.pub
+  Only a later expiry:
+    release rotate --root repo/metadata/1.root.json --out 2.root.json --renew
+  Then, on the machine of each key holder, and at last where it is published:
+    release sign --root 1.root.json --file 2.root.json --key root-1.pem
+    release adopt --repo repo --keys keys --root 2.root.json";
 
 const BUNDLE_EXAMPLES: &str = "\
 Examples:
@@ -78,6 +117,14 @@ pub(crate) enum Verb {
     Keygen(KeygenOptions),
     Build(BuildOptions),
     Publish(PublishOptions),
+    Renew(RenewOptions),
+    Halt(ChannelOptions),
+    Resume(ChannelOptions),
+    Revoke(RevokeOptions),
+    Key(KeyOptions),
+    Rotate(RotateOptions),
+    Sign(SignOptions),
+    Adopt(AdoptOptions),
     Bundle(BundleOptions),
     Show(ShowOptions),
 }
@@ -152,6 +199,133 @@ pub(crate) struct PublishOptions {
     /// The channel that shall name this release: 1-32 of a-z, 0-9 and -.
     #[arg(long, value_name = "NAME")]
     pub(crate) channel: ChannelName,
+    #[command(flatten)]
+    pub(crate) lifetimes: Lifetimes,
+}
+
+/// Sign the timestamp and the snapshot anew, before they expire.
+#[derive(Debug, Args)]
+#[command(after_help = RENEW_EXAMPLES)]
+pub(crate) struct RenewOptions {
+    /// The repository.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) repo: PathBuf,
+    /// Directory with snapshot.pem, timestamp.pem and 1.root.json.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) keys: PathBuf,
+    /// The targets as well; needs targets.pem.
+    #[arg(long = "targets")]
+    pub(crate) with_targets: bool,
+    #[command(flatten)]
+    pub(crate) lifetimes: Lifetimes,
+}
+
+/// Stop a channel (halt) or let it go on (resume).
+#[derive(Debug, Args)]
+#[command(after_help = CHANNEL_EXAMPLES)]
+pub(crate) struct ChannelOptions {
+    /// The repository.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) repo: PathBuf,
+    /// Directory with the online keys and 1.root.json.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) keys: PathBuf,
+    /// The channel.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) channel: ChannelName,
+    #[command(flatten)]
+    pub(crate) lifetimes: Lifetimes,
+}
+
+/// Take a release out of the repository.
+#[derive(Debug, Args)]
+#[command(after_help = REVOKE_EXAMPLES)]
+pub(crate) struct RevokeOptions {
+    /// The repository.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) repo: PathBuf,
+    /// Directory with the online keys and 1.root.json.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) keys: PathBuf,
+    /// The release.
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) version: Version,
+    #[command(flatten)]
+    pub(crate) lifetimes: Lifetimes,
+}
+
+/// Make one key, with its public half beside it.
+#[derive(Debug, Args)]
+#[command(after_help = ROTATE_EXAMPLES)]
+pub(crate) struct KeyOptions {
+    /// The private key, mode 0600; the public one gets the same name and .pub.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+}
+
+/// Write the next root, unsigned: other keys, another threshold, a later expiry.
+///
+/// A key is a public one (.pem.pub) or, where it is at hand, a private one (.pem).
+#[derive(Debug, Args)]
+#[command(after_help = ROTATE_EXAMPLES)]
+pub(crate) struct RotateOptions {
+    /// The root in force.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) root: PathBuf,
+    /// The next one, which is written.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// A root key; all that shall count have to be named.
+    #[arg(long, value_name = "KEY")]
+    pub(crate) root_key: Vec<PathBuf>,
+    /// How many of them have to sign.
+    #[arg(long, value_name = "M", value_parser = clap::value_parser!(u32).range(1..=16))]
+    pub(crate) root_threshold: Option<u32>,
+    /// The key of the targets.
+    #[arg(long, value_name = "KEY")]
+    pub(crate) targets: Option<PathBuf>,
+    /// The key of the snapshot.
+    #[arg(long, value_name = "KEY")]
+    pub(crate) snapshot: Option<PathBuf>,
+    /// The key of the timestamp.
+    #[arg(long, value_name = "KEY")]
+    pub(crate) timestamp: Option<PathBuf>,
+    /// The same keys, a later expiry.
+    #[arg(long)]
+    pub(crate) renew: bool,
+    /// How long it is valid: a number with s, m, h, d or w.
+    #[arg(long, value_name = "DURATION", default_value = "730d")]
+    pub(crate) root_expires: Lifetime,
+}
+
+/// Add signatures to the next root.
+#[derive(Debug, Args)]
+#[command(after_help = ROTATE_EXAMPLES)]
+pub(crate) struct SignOptions {
+    /// The root in force.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) root: PathBuf,
+    /// The next one.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// A root key of either.
+    #[arg(long = "key", value_name = "FILE", required = true)]
+    pub(crate) keys: Vec<PathBuf>,
+}
+
+/// Publish the next root, and sign everything below it with the keys it names.
+#[derive(Debug, Args)]
+#[command(after_help = ROTATE_EXAMPLES)]
+pub(crate) struct AdoptOptions {
+    /// The repository.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) repo: PathBuf,
+    /// Directory with the online keys that the next root names, and 1.root.json.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) keys: PathBuf,
+    /// The next root, signed by enough keys.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) root: PathBuf,
     #[command(flatten)]
     pub(crate) lifetimes: Lifetimes,
 }

@@ -123,6 +123,11 @@ impl SigningKey {
         self.pair.tuf_key()
     }
 
+    /// The signature of a message.
+    pub(crate) fn signature(&self, message: &[u8]) -> Vec<u8> {
+        self.pair.sign(message).as_ref().to_vec()
+    }
+
     /// This key as the editor takes it.
     pub(crate) fn source(&self) -> Box<dyn KeySource> {
         Box::new(self.clone())

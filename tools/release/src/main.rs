@@ -13,6 +13,9 @@
 //! bundle(REPO) ─> one tar for a site without network
 //! ```
 //!
+//! Between releases: `renew`, `halt`, `resume`, `revoke`; and for new keys `key`,
+//! `rotate`, `sign`, `adopt`.
+//!
 //! Invariants: nothing is added to a repository that does not verify from the
 //! trust anchor; a published file is never overwritten with other bytes;
 //! `timestamp.json` is written last, so that an interrupted publish leaves the
@@ -29,6 +32,7 @@ mod package;
 mod publish;
 mod repository;
 mod root;
+mod rotate;
 mod show;
 
 use std::process::ExitCode;
@@ -37,6 +41,7 @@ use clap::Parser;
 
 use crate::cli::Cli;
 use crate::cli::Verb;
+use crate::publish::maintain;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -57,6 +62,18 @@ fn run(verb: Verb) -> anyhow::Result<()> {
             Verb::Keygen(options) => output::keygen(&root::keygen(&options, now).await?),
             Verb::Build(options) => output::build(&package::build(&options, now).await?),
             Verb::Publish(options) => output::publish(&publish::publish(&options, now).await?),
+            Verb::Renew(options) => output::maintain(&maintain::renew(&options, now).await?),
+            Verb::Halt(options) => {
+                output::maintain(&maintain::set_halted(&options, true, now).await?);
+            }
+            Verb::Resume(options) => {
+                output::maintain(&maintain::set_halted(&options, false, now).await?);
+            }
+            Verb::Revoke(options) => output::maintain(&maintain::revoke(&options, now).await?),
+            Verb::Key(options) => output::key(&options.out, &rotate::key(&options)?),
+            Verb::Rotate(options) => output::signing(&rotate::rotate(&options, now)?),
+            Verb::Sign(options) => output::signing(&rotate::sign(&options)?),
+            Verb::Adopt(options) => output::maintain(&maintain::adopt(&options, now).await?),
             Verb::Bundle(options) => output::bundle(&bundle::bundle(&options).await?),
             Verb::Show(options) => {
                 let shown = show::show(&options, now).await?;

@@ -5,12 +5,15 @@
 //! Everything this program prints, and its exit status.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the one place that prints")]
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use crate::bundle::Bundled;
 use crate::package::Built;
 use crate::publish::Published;
+use crate::publish::maintain::Maintained;
 use crate::root::NewKeys;
+use crate::rotate::Signing;
 use crate::show::Shown;
 use crate::show::ShownRelease;
 
@@ -81,6 +84,32 @@ pub(crate) fn publish(published: &Published) {
     println!("{} targets in the repository", published.targets);
     if let Some(expired) = published.root_expired {
         eprintln!("warning: the root expired at {expired}; nodes will refuse this repository");
+    }
+}
+
+pub(crate) fn maintain(maintained: &Maintained) {
+    println!("{}", maintained.done);
+    for (role, version, expires) in &maintained.roles {
+        println!("{role:<10} version {version}, expires {expires}");
+    }
+}
+
+pub(crate) fn key(private: &Path, public: &Path) {
+    println!("private key  {}   (stays on this machine)", private.display());
+    println!("public key   {}   (for `rotate`)", public.display());
+}
+
+pub(crate) fn signing(signing: &Signing) {
+    let (old, old_needed) = signing.old;
+    let (new, new_needed) = signing.new;
+    println!("{}: root version {}", signing.path.display(), signing.version);
+    println!(
+        "signed by {old} of {old_needed} keys of the root before, {new} of {new_needed} of its own"
+    );
+    let complete = u64::try_from(old).is_ok_and(|old| old >= old_needed)
+        && u64::try_from(new).is_ok_and(|new| new >= new_needed);
+    if complete {
+        println!("complete: it can be adopted");
     }
 }
 

@@ -8,7 +8,7 @@
 //! lock ─> verify what is there ─> read and check the release ─> sign ─> writes as data ─> do them in order
 //! ```
 //!
-//! The order is law: target files, root, targets, snapshot, then the timestamp,
+//! The order is law: target files, targets, snapshot, root, then the timestamp,
 //! which is the only file that is ever replaced. Whoever stops in between leaves
 //! files nobody refers to, and the next publish takes the next version numbers.
 
@@ -44,6 +44,7 @@ use crate::root::ANCHOR;
 use crate::root::OnlineKeys;
 
 mod built;
+pub(crate) mod maintain;
 mod sign;
 #[cfg(test)]
 mod tests;
@@ -147,17 +148,22 @@ pub(crate) async fn publish(
     files::create_dir(layout.directory())?;
     let _lock = lock(&layout)?;
     let existing = existing(&layout, &anchor).await?;
-    let request = Request { layout, anchor, keys, lifetimes: options.lifetimes, now };
+    let request = Request::new(layout, anchor, keys, options.lifetimes, now);
     let (writes, published) = plan(&request, existing, built, &options.channel).await?;
+    make_directories(&request.layout)?;
+    writes.iter().try_for_each(PlannedWrite::execute)?;
+    Ok(published)
+}
+
+/// Makes what is missing and removes what an interrupted run left.
+fn make_directories(layout: &Layout) -> Result<(), FileError> {
     for directory in ["", "releases", "channels"] {
-        let directory = request.layout.targets().join(directory);
+        let directory = layout.targets().join(directory);
         files::create_dir(&directory)?;
         files::remove_unfinished(&directory)?;
     }
-    files::create_dir(&request.layout.metadata())?;
-    files::remove_unfinished(&request.layout.metadata())?;
-    writes.iter().try_for_each(PlannedWrite::execute)?;
-    Ok(published)
+    files::create_dir(&layout.metadata())?;
+    files::remove_unfinished(&layout.metadata())
 }
 
 /// One file to write.
@@ -313,9 +319,10 @@ fn writes(layout: &Layout, targets: Vec<NewTarget>, signed: &SignedRoles) -> Vec
     let targets = &signed.targets;
     let snapshot = &signed.snapshot;
     writes.extend([
-        new(layout.role("root", signed.root.version.get()), &signed.root_bytes),
         new(layout.role("targets", targets.signed().signed.version.get()), targets.buffer()),
         new(layout.role("snapshot", snapshot.signed().signed.version.get()), snapshot.buffer()),
+        // Late, so that nodes meet a new root together with what its keys signed.
+        new(layout.role("root", signed.root.version.get()), &signed.root_bytes),
     ]);
     let bytes = signed.timestamp.buffer().clone();
     writes.push(PlannedWrite { path: layout.timestamp(), bytes, kind: WriteKind::Replace });

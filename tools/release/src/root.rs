@@ -103,7 +103,7 @@ pub(crate) async fn keygen(
         root_paths.iter().map(|path| SigningKey::generate(path)).collect::<Result<Vec<_>, _>>()?;
     let [targets, snapshot, timestamp] = &online_paths;
     let online = OnlineKeys {
-        targets: SigningKey::generate(targets)?,
+        targets: Some(SigningKey::generate(targets)?),
         snapshot: SigningKey::generate(snapshot)?,
         timestamp: SigningKey::generate(timestamp)?,
     };
@@ -126,7 +126,8 @@ pub(crate) async fn keygen(
 /// The keys that sign what changes with every release.
 #[derive(Debug)]
 pub(crate) struct OnlineKeys {
-    targets: SigningKey,
+    /// None on a machine that only renews.
+    targets: Option<SigningKey>,
     snapshot: SigningKey,
     timestamp: SigningKey,
 }
@@ -136,27 +137,37 @@ impl OnlineKeys {
     pub(crate) fn load(directory: &Path) -> Result<Self, KeyError> {
         let [targets, snapshot, timestamp] = Self::paths(directory);
         Ok(Self {
-            targets: SigningKey::load(&targets)?,
+            targets: Some(SigningKey::load(&targets)?),
             snapshot: SigningKey::load(&snapshot)?,
             timestamp: SigningKey::load(&timestamp)?,
         })
     }
 
+    /// Reads those of snapshot and timestamp alone.
+    pub(crate) fn load_frequent(directory: &Path) -> Result<Self, KeyError> {
+        let [_, snapshot, timestamp] = Self::paths(directory);
+        let (snapshot, timestamp) = (SigningKey::load(&snapshot)?, SigningKey::load(&timestamp)?);
+        Ok(Self { targets: None, snapshot, timestamp })
+    }
+
     /// As the editor takes them.
     pub(crate) fn sources(&self) -> Vec<Box<dyn KeySource>> {
-        vec![self.targets.source(), self.snapshot.source(), self.timestamp.source()]
+        let rest = [&self.snapshot, &self.timestamp];
+        self.targets.iter().chain(rest).map(SigningKey::source).collect()
     }
 
     /// The first role of which the root does not name our key.
     pub(crate) fn foreign(&self, root: &Root) -> Option<&'static str> {
         let roles = [
-            ("targets", RoleType::Targets, &self.targets),
-            ("snapshot", RoleType::Snapshot, &self.snapshot),
-            ("timestamp", RoleType::Timestamp, &self.timestamp),
+            ("targets", RoleType::Targets, self.targets.as_ref()),
+            ("snapshot", RoleType::Snapshot, Some(&self.snapshot)),
+            ("timestamp", RoleType::Timestamp, Some(&self.timestamp)),
         ];
         let foreign =
             |key: &SigningKey, role| !root.keys(role).any(|public| *public == key.public());
-        roles.into_iter().find(|(_, role, key)| foreign(key, *role)).map(|(name, _, _)| name)
+        let mut roles = roles.into_iter();
+        let foreign = roles.find(|(_, role, key)| key.is_some_and(|key| foreign(key, *role)));
+        foreign.map(|(name, _, _)| name)
     }
 
     fn paths(directory: &Path) -> [PathBuf; 3] {
@@ -183,7 +194,7 @@ fn first_root(
     let root_threshold = NonZeroU64::new(threshold.into()).unwrap_or(one);
     let roles = [
         (RoleType::Root, root_keys, root_threshold),
-        (RoleType::Targets, std::slice::from_ref(&online.targets), one),
+        (RoleType::Targets, online.targets.as_slice(), one),
         (RoleType::Snapshot, std::slice::from_ref(&online.snapshot), one),
         (RoleType::Timestamp, std::slice::from_ref(&online.timestamp), one),
     ];

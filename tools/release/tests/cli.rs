@@ -6,6 +6,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on must stop")]
 
+mod maintenance;
 mod verify;
 
 use std::collections::BTreeMap;

@@ -10,6 +10,7 @@
 mod bench;
 mod ci;
 mod command;
+mod crash;
 mod footprint;
 mod illumos;
 mod programs;
@@ -27,11 +28,13 @@ Usage: cargo xtask VERB
   check-illumos                  type-check every crate for x86_64-unknown-illumos
   footprint                      sizes and idle memory of the programs, release build
   bench [OPTION...]              what the logger costs and loses, release build; --help names the options
+  crash [--long] [--power]       the agent's crash model; with --power real power cuts on ext4
 
 Examples:
   cargo xtask demo -- vmstat 1 10
   cargo xtask test rsyslog
   cargo xtask bench --quick --peer /opt/other/logger
+  cargo xtask crash --long
 ";
 
 fn main() -> ExitCode {
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
             "check-illumos" => illumos::check(),
             "footprint" => footprint::measure(),
             "bench" => bench::measure(rest),
+            "crash" => crash::explore(rest),
             "help" | "--help" | "-h" => {
                 say(USAGE);
                 Ok(())

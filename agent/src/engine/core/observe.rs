@@ -13,10 +13,10 @@ use crate::engine::core::Core;
 use crate::engine::documents;
 use crate::engine::error::UpdateError;
 use crate::engine::plan::{self, Plan};
-use crate::engine::policy::{self, Decision, Facts};
-use crate::engine::refresh::{Expiry, Refresh};
+use crate::engine::policy::{self, Decision, Facts, Reason};
+use crate::engine::refresh::{Expiry, Present, Refresh};
 use crate::engine::source::{self, Repository, Source};
-use crate::engine::trust::Verifier;
+use crate::engine::trust::{Role, Verifier};
 
 /// What was gathered for a decision.
 pub(super) struct Observed {
@@ -32,6 +32,7 @@ impl Core {
         &mut self,
         source: &Source,
         now: Timestamp,
+        allow_expired: bool,
         runtime: &Handle,
     ) -> Result<Observed, UpdateError> {
         let limits = &self.config.limits;
@@ -40,9 +41,11 @@ impl Core {
             UpdateError::Fetch { name: "the repository".to_owned(), from: from.clone(), source: e }
         })?;
         let expiry = match source {
+            _ if allow_expired => Expiry::Warn,
             Source::Bundle(_) => Expiry::Warn,
             Source::Http(_) | Source::Directory(_) => Expiry::Refuse,
         };
+        let now = Present::new(now, self.trust.clock_floor()?);
         let mut refresh = Refresh { repository: &mut *repository, from, now, expiry, limits };
         let trusted = refresh.run(&self.trust)?;
         self.versions = Some(trusted.verifier.versions());
@@ -51,15 +54,27 @@ impl Core {
         let bytes = refresh.document(&trusted.verifier, &name)?;
         let channel = documents::parse_channel(&bytes, &self.config.channel)
             .map_err(|problem| UpdateError::Document { name, problem })?;
-        let name = Release::target_name(&channel.release);
+        let pinned = self.state.pinned.clone();
+        let wanted = pinned.as_ref().map_or(&channel.release, |pinned| &pinned.version).clone();
+        let name = Release::target_name(&wanted);
+        if let (Some(pinned), None) = (&pinned, trusted.verifier.target(&name)) {
+            let (version, by) = (wanted, pinned.by.clone());
+            return Err(UpdateError::Declined(Reason::PinUnavailable { version, by }));
+        }
         let release_json = refresh.document(&trusted.verifier, &name)?;
         let document = |problem| UpdateError::Document { name: name.clone(), problem };
-        let release = documents::parse_release(&release_json, &channel).map_err(document)?;
+        let release = documents::parse_release(&release_json, &wanted).map_err(document)?;
         if let Some(artifact) = release.targets.get(&self.config.target) {
             let pin = trusted.verifier.target(&artifact.name);
             let target = &self.config.target;
             documents::check_artifact(&release, target, artifact, pin, limits.artifact_bytes)
                 .map_err(document)?;
+        }
+        // A release cannot be signed before it was built: that is a time that has been.
+        let built: Option<Timestamp> = release.built_at.parse().ok();
+        let credible = |at: &Timestamp| trusted.verifier.check_expiry(Role::Timestamp, *at).is_ok();
+        if let Some(built) = built.filter(credible) {
+            self.trust.raise_clock(built)?;
         }
         let facts = Facts {
             channel,
@@ -68,6 +83,9 @@ impl Core {
             current: self.state.current.as_ref().map(|slot| (slot.version.clone(), slot.digest)),
             damaged: self.damaged,
             blocked: self.state.blocked.clone(),
+            barred: self.state.barred.clone(),
+            held: self.state.held.clone(),
+            pinned,
         };
         Ok(Observed { repository, facts, release_json, warnings: trusted.warnings })
     }

@@ -101,6 +101,21 @@ pub enum ProbeError {
         /// The signed version.
         expected: Version,
     },
+    /// It took a record, ended well, and nobody got the record.
+    #[error("{command} ended well and its record did not arrive")]
+    Undelivered {
+        /// Program, driver and where the record was to go.
+        command: String,
+    },
+    /// There is no receiver to try it on.
+    #[error("cannot receive on loopback what driver {driver} sends")]
+    Receiver {
+        /// The driver.
+        driver: String,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
     /// Its driver list is not JSON or differs from the signed one.
     #[error("{command}: {problem}")]
     Drivers {
@@ -115,7 +130,7 @@ impl ProbeError {
     /// What a caller does about it.
     pub fn kind(&self) -> FailureKind {
         match self {
-            Self::Start { .. } => FailureKind::Local,
+            Self::Start { .. } | Self::Receiver { .. } => FailureKind::Local,
             _ => FailureKind::Refused,
         }
     }

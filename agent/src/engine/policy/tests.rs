@@ -24,6 +24,9 @@ fn facts(installed: Option<&str>, offered: &str) -> Facts {
         current: installed.map(|version| (version.parse().unwrap(), digest(version))),
         damaged: false,
         blocked: Vec::new(),
+        barred: Vec::new(),
+        held: None,
+        pinned: None,
     }
 }
 
@@ -69,4 +72,39 @@ fn stays_for_a_reason() {
         "release 1.0.0 has no artifact for sparc64-sun-solaris, only for x86_64-unknown-illumos"
     );
     assert!(reason(&elsewhere).is_refusal());
+}
+
+#[test]
+fn an_operators_word_counts_more_than_the_channel() {
+    let stays = |facts: &Facts| match decide(facts) {
+        Decision::Stay(reason) => Some(reason.to_string()),
+        Decision::Move(_) => None,
+    };
+    let (by, since) = ("socket uid 0".to_owned(), jiff::Timestamp::UNIX_EPOCH);
+    let held = Held { reason: "freeze".to_owned(), by: by.clone(), since };
+    let mut frozen = facts(Some("1.0.0"), "2.0.0");
+    frozen.held = Some(held);
+    assert_eq!(
+        stays(&frozen).unwrap(),
+        "this node is held by socket uid 0, release 2.0.0 waits: freeze"
+    );
+    // What is damaged is mended even so; another release is not.
+    let mut mended = facts(Some("1.0.0"), "1.0.0");
+    (mended.held, mended.damaged) = (frozen.held.clone(), true);
+    assert_eq!(stays(&mended), None);
+
+    let mut pinned = facts(Some("2.0.0"), "1.0.0");
+    pinned.channel.halted = true;
+    assert!(stays(&pinned).is_some());
+    let version = "1.0.0".parse().unwrap();
+    pinned.pinned = Some(Pinned { version, by: by.clone(), since });
+    assert_eq!(stays(&pinned), None);
+
+    let digest = crate::engine::digest::of(b"1.0.0");
+    for what in [Which::Version("1.0.0".parse().unwrap()), Which::Digest(digest)] {
+        let (reason, by) = ("it leaks".to_owned(), by.clone());
+        pinned.barred = vec![Barred { what, reason, by, since }];
+        let stayed = stays(&pinned).unwrap();
+        assert!(stayed.ends_with("is blocked on this node: it leaks, by socket uid 0"), "{stayed}");
+    }
 }

@@ -62,6 +62,7 @@ fn check(state: &str, link: &str, store: &str) -> String {
         link,
         entries: entries(store),
         strangers: Vec::new(),
+        retain: 2,
     };
     let recovery = recover(&found, Timestamp::UNIX_EPOCH);
     assert_eq!(recovery.hold, None);
@@ -136,6 +137,7 @@ fn without_a_state_the_link_speaks() {
         link,
         entries: entries(store),
         strangers: vec!["litter".to_owned()],
+        retain: 2,
     };
     let now = Timestamp::UNIX_EPOCH;
     let recovery = recover(&found(Loaded::Absent, Link::To(digest('A')), "A"), now);

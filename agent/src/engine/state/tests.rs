@@ -51,7 +51,7 @@ fn the_newest_whole_generation_wins() {
 fn fields_of_a_newer_agent_are_kept_and_its_format_is_not_guessed() {
     let (directory, store) = store();
     let mut state = State::default();
-    state.extra.insert("trial".to_owned(), serde_json::json!({"attempts": 2}));
+    state.extra.insert("experiment".to_owned(), serde_json::json!({"attempts": 2}));
     let mut current = slot("1.0.0");
     current.extra.insert("pinned".to_owned(), serde_json::json!(true));
     state.current = Some(current);

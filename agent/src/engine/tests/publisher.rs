@@ -78,8 +78,9 @@ pub(super) fn target() -> Target {
 
 pub(super) fn drivers() -> Vec<DriverSpec> {
     vec![DriverSpec {
-        name: "syslog".to_owned(),
-        summary: "sends to syslog".to_owned(),
+        // No agent has a receiver for it, so the probe does not start it.
+        name: "fixture".to_owned(),
+        summary: "sends to nobody".to_owned(),
         runs: Runs::Zone,
         since: "1.0.0".to_owned(),
         options: Vec::new(),

@@ -213,7 +213,7 @@ async fn a_logger_that_is_not_the_release() {
     node.publisher.point_channel("3.0.0", false);
     node.publisher.sign();
     assert_eq!(artifact.files[0].size, u64::try_from(script.len()).unwrap());
-    assert_says(&node.refused().await, &["its drivers are syslog, the release says gelf"]);
+    assert_says(&node.refused().await, &["its drivers are fixture, the release says gelf"]);
 }
 
 #[tokio::test]

@@ -31,7 +31,7 @@ async fn installs_the_first_release_and_then_the_next() {
     let view = engine.view();
     let current = view.current.unwrap();
     assert_eq!((current.digest, current.installed_at), (first.sha256, now()));
-    assert_eq!(current.release.drivers[0].name, "syslog");
+    assert_eq!(current.release.drivers[0].name, "fixture");
     assert_eq!((view.previous, view.pending, view.since), (None, None, Some(now())));
     assert_eq!(view.last_check.unwrap().outcome, "installed release 1.0.0");
     assert!(matches!(signs[0], Progress::Checking));
@@ -87,7 +87,7 @@ async fn a_plan_changes_nothing_but_the_floors() {
             format!("record the intent to switch to {sha}"),
             format!("switch bin/logger to {sha}"),
             "record release 1.0.0 as current".to_owned(),
-            "remove releases that are neither current nor previous".to_owned(),
+            "remove releases that are no longer kept".to_owned(),
         ]
     );
     assert!(serde_json::to_string(&plan).unwrap().contains("\"step\":\"record_intent\""));

@@ -42,6 +42,16 @@ pub(super) struct Request {
     pub(super) keys: OnlineKeys,
     pub(super) lifetimes: Lifetimes,
     pub(super) now: Timestamp,
+    /// Targets that are no longer listed.
+    pub(super) removed: Vec<String>,
+    /// The root that takes over, signed by enough keys, and its bytes.
+    pub(super) next_root: Option<(Root, Vec<u8>)>,
+}
+
+/// Snapshot and timestamp, signed anew over the same targets.
+pub(super) struct Renewed {
+    pub(super) snapshot: SignedRole<Snapshot>,
+    pub(super) timestamp: SignedRole<tough::schema::Timestamp>,
 }
 
 /// The signed roles, as they will be written.
@@ -114,6 +124,31 @@ pub(crate) enum SignError {
 }
 
 impl Request {
+    /// A request that adds to what is listed, under the root in force.
+    pub(super) fn new(
+        layout: Layout,
+        anchor: PathBuf,
+        keys: OnlineKeys,
+        lifetimes: Lifetimes,
+        now: Timestamp,
+    ) -> Self {
+        let (removed, next_root) = (Vec::new(), None);
+        Self { layout, anchor, keys, lifetimes, now, removed, next_root }
+    }
+
+    /// Signs snapshot and timestamp anew; needs no key of the targets.
+    pub(super) async fn renew(&self, existing: &Repository) -> Result<Renewed, SignError> {
+        let (root, _) = self.root(Some(existing))?;
+        if let Some(role) = self.keys.foreign(&root) {
+            return Err(SignError::ForeignKey { role });
+        }
+        let snapshot = self.snapshot(Some(existing), None)?;
+        let snapshot = self.signed("snapshot", &root, snapshot).await?;
+        let timestamp = self.timestamp(Some(existing), &snapshot)?;
+        let timestamp = self.signed("timestamp", &root, timestamp).await?;
+        Ok(Renewed { snapshot, timestamp })
+    }
+
     /// Signs the earlier targets and the new ones under the next version numbers.
     pub(super) async fn sign(
         &self,
@@ -126,7 +161,7 @@ impl Request {
         }
         let targets = self.targets(existing, new)?;
         let targets = self.signed("targets", &root, targets).await?;
-        let snapshot = self.snapshot(existing, &targets)?;
+        let snapshot = self.snapshot(existing, Some(&targets))?;
         let snapshot = self.signed("snapshot", &root, snapshot).await?;
         let timestamp = self.timestamp(existing, &snapshot)?;
         let timestamp = self.signed("timestamp", &root, timestamp).await?;
@@ -135,6 +170,9 @@ impl Request {
 
     /// The root in force: the newest of the repository, else the trust anchor.
     fn root(&self, existing: Option<&Repository>) -> Result<(Root, Vec<u8>), SignError> {
+        if let Some((root, bytes)) = &self.next_root {
+            return Ok((root.clone(), bytes.clone()));
+        }
         if let Some(repository) = existing {
             let root = repository.loaded().root().signed.clone();
             let path = self.layout.role("root", root.version.get());
@@ -166,6 +204,7 @@ impl Request {
         };
         targets.version = version;
         targets.expires = expires;
+        targets.targets.retain(|name, _| !self.removed.contains(&name.resolved().to_owned()));
         for target in new {
             let name = TargetName::new(target.name.as_str()).map_err(|source| SignError::Name {
                 name: target.name.clone(),
@@ -179,7 +218,7 @@ impl Request {
     fn snapshot(
         &self,
         existing: Option<&Repository>,
-        targets: &SignedRole<Targets>,
+        targets: Option<&SignedRole<Targets>>,
     ) -> Result<Snapshot, SignError> {
         let version = next("snapshot", self.layout.highest("snapshot")?.unwrap_or(0))?;
         let expires = self.end("snapshot", self.lifetimes.snapshot)?;
@@ -189,7 +228,9 @@ impl Request {
         };
         snapshot.version = version;
         snapshot.expires = expires;
-        snapshot.meta.insert("targets.json".to_owned(), metafile(targets));
+        if let Some(targets) = targets {
+            snapshot.meta.insert("targets.json".to_owned(), metafile(targets));
+        }
         Ok(snapshot)
     }
 

@@ -76,13 +76,8 @@ impl Site {
         let options = self.options(repo, version);
         let layout = Layout::new(repo);
         let existing = existing(&layout, &self.anchor()).await.unwrap();
-        let request = Request {
-            layout,
-            anchor: self.anchor(),
-            keys: OnlineKeys::load(&options.keys).unwrap(),
-            lifetimes: options.lifetimes,
-            now: self.now,
-        };
+        let keys = OnlineKeys::load(&options.keys).unwrap();
+        let request = Request::new(layout, self.anchor(), keys, options.lifetimes, self.now);
         let built = BuiltRelease::read(&options.release).unwrap();
         plan(&request, existing, built, &options.channel).await.unwrap().0
     }

@@ -1,0 +1,181 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! `GET /explain`: why this node is on its release, and what it waits for.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use serde_json::{Value, json};
+
+use crate::api::{ApiState, Identity, stamp};
+use crate::engine::{NodeView, Record};
+use crate::service::Activity;
+
+/// What a node waits for: a word for programs, and the rest of a sentence.
+#[derive(Debug, PartialEq, Eq)]
+struct Wait {
+    what: &'static str,
+    detail: String,
+}
+
+/// The explanation document. Pure. Also what `explain` prints where no agent runs.
+pub fn explain(identity: &Identity, node: &NodeView, activity: Option<&Activity>) -> Value {
+    let record = origin(node);
+    let wait = wait(identity.config.source.is_some(), node, activity);
+    let current = node.current.as_ref();
+    json!({
+        "sentence": format!("{}; {}", because(node, record), wait.detail),
+        "release": current.map(|current| current.version.to_string()),
+        "digest": current.map(|current| current.digest),
+        "since": node.since.map(stamp),
+        "because": record,
+        "waits_for": { "what": wait.what, "detail": wait.detail },
+        "next_check_at": activity.and_then(|activity| activity.next_check_at).map(stamp),
+    })
+}
+
+pub(super) async fn show(State(state): State<Arc<ApiState>>) -> Json<Value> {
+    let activity = state.activity.borrow().clone();
+    Json(explain(&state.identity, &state.node.borrow(), Some(&activity)))
+}
+
+/// The record of the change that made the current release current.
+fn origin(node: &NodeView) -> Option<&Record> {
+    let version = node.current.as_ref()?.version.to_string();
+    let moves = ["update", "rollback", "repair", "trial-revert"];
+    let mut newest = node.history.iter().rev();
+    newest.find(|record| {
+        moves.contains(&record.what.as_str()) && record.to.as_ref() == Some(&version)
+    })
+}
+
+fn because(node: &NodeView, record: Option<&Record>) -> String {
+    let Some(current) = &node.current else {
+        return "no release is installed".to_owned();
+    };
+    let version = &current.version;
+    let since = node.since.map(|since| format!(" since {}", stamp(since))).unwrap_or_default();
+    match record {
+        Some(record) => format!(
+            "release {version} is installed{since} because {} ({} by {})",
+            record.why, record.what, record.who
+        ),
+        None => format!("release {version} is installed{since}, and no record says why"),
+    }
+}
+
+/// What has to happen before anything changes here, the strongest reason first.
+fn wait(source: bool, node: &NodeView, activity: Option<&Activity>) -> Wait {
+    let wait = |what, detail| Wait { what, detail };
+    if let Some(hold) = &node.hold {
+        return wait("repair", format!("it waits for an operator to repair its state: {hold}"));
+    }
+    if let Some(doing) = activity.and_then(|activity| activity.doing.as_ref()) {
+        return wait("work", format!("it waits for nothing: {} is in progress", doing.work));
+    }
+    if let Some(held) = &node.held {
+        let (by, since) = (&held.by, stamp(held.since));
+        let detail = format!(
+            "it waits for an operator to release the hold of {by} since {since}: {}",
+            held.reason
+        );
+        return wait("operator", detail);
+    }
+    if let Some(trial) = &node.trial {
+        let (version, tally) = (&trial.version, trial.tally);
+        let detail = format!(
+            "it waits for the trial of release {version} to end: {} loggers started, {} ended early",
+            tally.started, tally.ended_early
+        );
+        return wait("trial", detail);
+    }
+    let failed = node.last_check.as_ref().and_then(|check| Some((check, check.error.as_ref()?)));
+    if let Some((check, error)) = failed {
+        let detail = format!(
+            "it waits for the next check to succeed, since that at {} failed: {error}",
+            stamp(check.at)
+        );
+        return wait("source", detail);
+    }
+    if let Some(pinned) = &node.pinned {
+        let (version, by) = (&pinned.version, &pinned.by);
+        let current = node.current.as_ref().is_some_and(|current| current.version == *version);
+        return if current {
+            wait(
+                "operator",
+                format!("it waits for an operator to lift the pin to {version} of {by}"),
+            )
+        } else {
+            wait(
+                "check",
+                format!(
+                    "it waits for the next check to bring release {version}, to which {by} pinned it"
+                ),
+            )
+        };
+    }
+    match (&node.last_check, source) {
+        (Some(check), true) => {
+            let detail = format!(
+                "it waits for channel {} to offer another release: at {} the answer was that {}",
+                node.channel,
+                stamp(check.at),
+                check.outcome
+            );
+            wait("channel", detail)
+        }
+        (None, true) => wait("check", "it waits for the first check of its source".to_owned()),
+        (_, false) => {
+            let detail = "it waits for a bundle, since no source is configured".to_owned();
+            wait("bundle", detail)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dockerlogger_manifest::Target;
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::engine::{Held, LastCheck, Pinned};
+
+    fn node() -> NodeView {
+        NodeView::empty("stable".parse().unwrap(), Target::of_this_build())
+    }
+
+    fn check(outcome: &str, error: Option<&str>) -> Option<LastCheck> {
+        let (outcome, error) = (outcome.to_owned(), error.map(str::to_owned));
+        Some(LastCheck { at: Timestamp::UNIX_EPOCH, outcome, error, kind: None })
+    }
+
+    #[test]
+    fn the_strongest_reason_is_told() {
+        let (by, since) = ("socket uid 0".to_owned(), Timestamp::UNIX_EPOCH);
+        let mut node = node();
+        assert_eq!(wait(false, &node, None).what, "bundle");
+        assert_eq!(wait(true, &node, None).what, "check");
+        node.last_check = check("release 1.0.0 is installed", None);
+        let told = wait(true, &node, None);
+        assert_eq!(told.what, "channel");
+        assert!(told.detail.ends_with("the answer was that release 1.0.0 is installed"));
+        node.pinned = Some(Pinned { version: "1.0.0".parse().unwrap(), by: by.clone(), since });
+        assert_eq!(wait(true, &node, None).what, "check");
+        node.last_check = check("", Some("no route"));
+        assert_eq!(wait(true, &node, None).what, "source");
+        node.held = Some(Held { reason: "freeze".to_owned(), by, since });
+        let told = wait(true, &node, None);
+        assert_eq!(told.what, "operator");
+        assert!(told.detail.ends_with("of socket uid 0 since 1970-01-01T00:00:00.000Z: freeze"));
+        node.hold = Some("the state is lost".to_owned());
+        assert_eq!(wait(true, &node, None).what, "repair");
+    }
+
+    #[test]
+    fn a_node_without_a_release_says_so() {
+        assert_eq!(because(&node(), None), "no release is installed");
+    }
+}

@@ -1,0 +1,96 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! What the history says, and that nothing changes without it.
+
+use std::fs;
+use std::sync::Arc;
+
+use crate::engine::tests::faults::{Fault, FaultyFiles};
+use crate::engine::tests::node::{Node, check_settled, now};
+use crate::engine::tests::publisher::Recipe;
+use crate::engine::{Actor, Engine};
+
+fn told(engine: &Engine) -> Vec<String> {
+    let records = engine.view().history;
+    let told = records.iter().map(|r| {
+        let (from, to) = (r.from.as_deref().unwrap_or("-"), r.to.as_deref().unwrap_or("-"));
+        format!("{} {from} {to} by {}: {}", r.what, r.who, r.why)
+    });
+    told.collect()
+}
+
+#[tokio::test]
+async fn every_change_is_on_record_with_who_and_why() {
+    let mut node = Node::new();
+    node.publisher.publish(&Recipe::new("1.0.0"));
+    let mut engine = node.open();
+    engine.act_for(Actor::Poll);
+    engine.update(&node.source(), now(), &mut |_| {}).await.unwrap();
+    // Nothing to do is nothing to record.
+    engine.update(&node.source(), now(), &mut |_| {}).await.unwrap();
+    node.publisher.publish(&Recipe::new("1.1.0"));
+    engine.act_for(Actor::Socket { uid: Some(0) });
+    engine.update(&node.source(), now(), &mut |_| {}).await.unwrap();
+    engine.rollback(now()).await.unwrap();
+    let from = node.publisher.directory.display().to_string();
+    let expected = [
+        format!("update - 1.0.0 by poll: channel stable of {from} names release 1.0.0"),
+        format!("update 1.0.0 1.1.0 by socket uid 0: channel stable of {from} names release 1.1.0"),
+        "rollback 1.1.0 1.0.0 by socket uid 0: the operator asked for the previous release"
+            .to_owned(),
+    ];
+    assert_eq!(told(&engine), expected);
+    drop(engine);
+    let engine = node.open();
+    assert_eq!(told(&engine), expected, "the history survives a restart");
+    assert_eq!(engine.view().last_check.unwrap().outcome, "installed release 1.1.0");
+}
+
+#[tokio::test]
+async fn a_repair_is_on_record_too() {
+    let mut node = Node::new();
+    let mut digests = Vec::new();
+    for version in ["1.0.0", "2.0.0"] {
+        digests.push(node.publisher.publish(&Recipe::new(version)).sha256.to_string());
+        node.update().await.unwrap();
+    }
+    fs::remove_dir_all(node.root.join("store").join(&digests[1])).unwrap();
+    let engine = node.open();
+    let last = told(&engine).pop().unwrap();
+    assert!(last.starts_with("repair - 1.0.0 by agent: release 2.0.0 is damaged ("), "{last}");
+}
+
+/// Wherever the disk fails, what changed was on record before.
+#[tokio::test]
+async fn no_change_without_a_record() {
+    const ENOSPC: i32 = 28;
+    let mut node = Node::new();
+    node.publisher.publish(&Recipe::new("1.0.0"));
+    node.update().await.unwrap();
+    node.publisher.publish(&Recipe::new("2.0.0"));
+    let base = node.scratch.path().join("base");
+    crate::engine::tests::node::copy_tree(&node.root, &base);
+    let mut moved = 0;
+    for effects in 0.. {
+        fs::remove_dir_all(&node.root).unwrap();
+        crate::engine::tests::node::copy_tree(&base, &node.root);
+        let files = FaultyFiles::new(effects, Fault::Always(ENOSPC));
+        if let Ok(mut engine) = node.open_on(&node.root, Arc::new(files.clone())) {
+            let _ended = engine.update(&node.source(), now(), &mut |_| {}).await;
+        }
+        let says = node.logger_says();
+        let engine = node.open_on(&node.root, Arc::new(FaultyFiles::unlimited())).unwrap();
+        if says == "2.0.0" {
+            moved += 1;
+            assert!(told(&engine).iter().any(|r| r.starts_with("update 1.0.0 2.0.0 ")));
+        }
+        drop(engine);
+        check_settled(&node.root);
+        if !files.hit() {
+            break;
+        }
+    }
+    assert!(moved > 1, "the switch was never reached");
+}

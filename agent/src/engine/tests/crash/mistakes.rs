@@ -1,0 +1,300 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! Engines that are wrong in one way each. The model must catch every one of
+//! them, or it proves nothing about the engine that is right.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::path::Path;
+
+use crate::engine::tests::crash::disk::Effect;
+use crate::engine::tests::crash::files::Rewrite;
+use crate::engine::tests::crash::scenario::Scenario;
+
+/// A mistake, and where it shows.
+pub(super) struct Mistake {
+    pub(super) name: &'static str,
+    pub(super) scenario: fn() -> Scenario,
+    pub(super) rewrite: fn() -> Rewrite,
+}
+
+/// Whether a path is below this folder of the root.
+fn below(path: &Path, folder: &str) -> bool {
+    path.starts_with(Path::new("/opt/docker").join(folder))
+}
+
+fn is(path: &Path, place: &str) -> bool {
+    path == Path::new("/opt/docker").join(place)
+}
+
+/// Leaves effects out.
+fn without(unwanted: impl Fn(&Effect) -> bool + Send + 'static) -> Rewrite {
+    Box::new(move |effect| match effect {
+        Some(effect) if !unwanted(effect) => vec![effect.clone()],
+        _ => Vec::new(),
+    })
+}
+
+/// Puts effects off, from the first that `late` picks until one that `until`
+/// picks has been done, or to the end.
+fn put_off(
+    late: impl Fn(&Effect) -> bool + Send + 'static,
+    until: impl Fn(&Effect) -> bool + Send + 'static,
+) -> Rewrite {
+    let mut held = VecDeque::new();
+    let mut done = false;
+    Box::new(move |effect| match effect {
+        Some(effect) if !done && late(effect) => {
+            held.push_back(effect.clone());
+            Vec::new()
+        }
+        Some(effect) => {
+            let mut effects = vec![effect.clone()];
+            if !held.is_empty() && until(effect) {
+                done = true;
+                effects.extend(held.drain(..));
+            }
+            effects
+        }
+        None => held.drain(..).collect(),
+    })
+}
+
+/// Does something else in an effect's place.
+fn instead(other: impl Fn(&Effect) -> Option<Vec<Effect>> + Send + 'static) -> Rewrite {
+    Box::new(move |effect| match effect {
+        Some(effect) => other(effect).unwrap_or_else(|| vec![effect.clone()]),
+        None => Vec::new(),
+    })
+}
+
+fn no_fsync_of_files_in(folder: &'static str) -> Rewrite {
+    without(move |effect| matches!(effect, Effect::SyncFile(path) if below(path, folder)))
+}
+
+fn no_fsync_of(place: &'static str) -> Rewrite {
+    without(move |effect| matches!(effect, Effect::SyncDir(path) if is(path, place)))
+}
+
+fn in_state(effect: &Effect) -> bool {
+    below(effect.path(), "state")
+}
+
+/// The name of a file without the mark of a temporary one.
+fn in_place(path: &Path) -> std::path::PathBuf {
+    let name = path.file_name().unwrap().to_str().unwrap();
+    path.with_file_name(name.strip_prefix(".new-").unwrap_or(name))
+}
+
+/// Writes the state into its file, instead of beside it.
+fn state_in_place() -> Rewrite {
+    instead(|effect| {
+        if !in_state(effect) {
+            return None;
+        }
+        Some(match effect {
+            Effect::Create(path) => vec![Effect::Truncate(in_place(path))],
+            Effect::Write(path, bytes) => vec![Effect::Write(in_place(path), bytes.clone())],
+            Effect::SetMode(path, mode) => vec![Effect::SetMode(in_place(path), *mode)],
+            Effect::SyncFile(path) => vec![Effect::SyncFile(in_place(path))],
+            Effect::Rename(..) => Vec::new(),
+            other => vec![other.clone()],
+        })
+    })
+}
+
+/// Removes a collected release where it lies.
+fn collect_in_place() -> Rewrite {
+    let home = |path: &Path| {
+        let rest =
+            path.strip_prefix("/opt/docker/tmp").ok()?.to_str()?.strip_prefix("discarded-")?;
+        Some(Path::new("/opt/docker/store").join(rest))
+    };
+    instead(move |effect| {
+        let there = home(effect.path())?;
+        Some(match effect {
+            Effect::Rename(..) => Vec::new(),
+            Effect::Unlink(_) => vec![Effect::Unlink(there)],
+            Effect::RemoveDir(_) => vec![Effect::RemoveDir(there)],
+            other => vec![other.clone()],
+        })
+    })
+}
+
+pub(super) const MISTAKES: &[Mistake] = &[
+    Mistake {
+        name: "no fsync of staged files",
+        scenario: Scenario::update,
+        rewrite: || no_fsync_of_files_in("tmp"),
+    },
+    Mistake {
+        name: "no fsync of the staged directory",
+        scenario: Scenario::update,
+        rewrite: || {
+            without(
+                |effect| matches!(effect, Effect::SyncDir(path) if below(path, "tmp") && !is(path, "tmp")),
+            )
+        },
+    },
+    Mistake {
+        name: "no fsync of store/",
+        scenario: Scenario::update,
+        rewrite: || no_fsync_of("store"),
+    },
+    Mistake {
+        name: "no fsync of tmp/ before a collected release is removed",
+        scenario: Scenario::collection,
+        rewrite: || no_fsync_of("tmp"),
+    },
+    Mistake {
+        name: "no fsync of bin/ after the switch",
+        scenario: Scenario::update,
+        rewrite: || no_fsync_of("bin"),
+    },
+    Mistake {
+        name: "no fsync of the state file",
+        scenario: Scenario::update,
+        rewrite: || no_fsync_of_files_in("state"),
+    },
+    Mistake {
+        name: "no fsync of state/",
+        scenario: Scenario::update,
+        rewrite: || no_fsync_of("state"),
+    },
+    Mistake {
+        name: "no fsync of trust files",
+        scenario: Scenario::check,
+        rewrite: || no_fsync_of_files_in("trust"),
+    },
+    Mistake {
+        name: "no fsync of trust/",
+        scenario: Scenario::check,
+        rewrite: || no_fsync_of("trust"),
+    },
+    Mistake {
+        name: "no fsync of a new root of trust",
+        scenario: Scenario::rotation,
+        rewrite: || {
+            without(|effect| {
+                matches!(effect, Effect::SyncFile(path)
+                    if path.to_str().is_some_and(|path| path.ends_with(".root.json")))
+            })
+        },
+    },
+    Mistake {
+        name: "no fsync of the install root",
+        scenario: Scenario::first_install,
+        rewrite: || no_fsync_of(""),
+    },
+    Mistake {
+        name: "no fsync of the directory above the install root",
+        scenario: Scenario::first_install,
+        rewrite: || without(|effect| *effect == Effect::SyncDir("/opt".into())),
+    },
+    Mistake {
+        name: "the timestamp before what it names",
+        scenario: Scenario::check,
+        rewrite: || {
+            put_off(
+                |effect| {
+                    let name = effect.path().to_str().unwrap();
+                    name.ends_with(".targets.json") || name.ends_with(".snapshot.json")
+                },
+                |effect| matches!(effect, Effect::Rename(_, to) if is(to, "trust/timestamp.json")),
+            )
+        },
+    },
+    Mistake {
+        name: "old metadata removed before the new is in place",
+        scenario: Scenario::check,
+        rewrite: || {
+            let timestamp = |path: &Path| path.to_str().unwrap().ends_with("timestamp.json");
+            put_off(
+                move |effect| timestamp(effect.path()),
+                |effect| matches!(effect, Effect::Unlink(_)),
+            )
+        },
+    },
+    Mistake {
+        name: "switch before intent",
+        scenario: Scenario::update,
+        rewrite: || {
+            put_off(in_state, |effect| matches!(effect, Effect::SyncDir(path) if is(path, "bin")))
+        },
+    },
+    Mistake {
+        name: "confirmation before the switch",
+        scenario: Scenario::update,
+        rewrite: || {
+            let begun = Cell::new(false);
+            put_off(
+                move |effect| {
+                    begun.set(begun.get() || matches!(effect, Effect::Symlink(..)));
+                    begun.get() && below(effect.path(), "bin")
+                },
+                |effect| matches!(effect, Effect::SyncDir(path) if is(path, "state")),
+            )
+        },
+    },
+    Mistake {
+        name: "acknowledgement before it is durable",
+        scenario: Scenario::update,
+        rewrite: || put_off(|effect| below(effect.path(), "bin") || in_state(effect), |_| false),
+    },
+    Mistake {
+        name: "collection before confirmation",
+        scenario: Scenario::collection,
+        rewrite: || {
+            // The intent is the first file; the second one waits for the collection.
+            let files = Cell::new(0);
+            put_off(
+                move |effect| {
+                    if in_state(effect) && matches!(effect, Effect::Create(_)) {
+                        files.set(files.get() + 1);
+                    }
+                    in_state(effect) && files.get() > 1
+                },
+                |_| false,
+            )
+        },
+    },
+    Mistake {
+        name: "the state written in place",
+        scenario: Scenario::first_install,
+        rewrite: state_in_place,
+    },
+    Mistake {
+        name: "the link removed before it is made anew",
+        scenario: Scenario::update,
+        rewrite: || {
+            instead(|effect| match effect {
+                Effect::Rename(_, to) if is(to, "bin/logger") => {
+                    Some(vec![Effect::Unlink(to.clone()), effect.clone()])
+                }
+                _ => None,
+            })
+        },
+    },
+    Mistake {
+        name: "a release collected where it lies",
+        scenario: Scenario::collection,
+        rewrite: collect_in_place,
+    },
+    Mistake {
+        name: "no fsync of history/",
+        scenario: Scenario::block,
+        rewrite: || no_fsync_of("history"),
+    },
+    Mistake {
+        name: "the mode set after the fsync",
+        scenario: Scenario::update,
+        rewrite: || {
+            put_off(
+                |effect| matches!(effect, Effect::SetMode(path, _) if below(path, "tmp")),
+                |effect| matches!(effect, Effect::SyncFile(_)),
+            )
+        },
+    },
+];

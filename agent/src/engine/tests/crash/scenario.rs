@@ -1,0 +1,338 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! Running the engine over a model: from a disk and an action to every moment
+//! of the run.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use dockerlogger_manifest::{Digest, Release};
+use tokio::runtime::{Handle, Runtime};
+
+use crate::engine::change::{Change, Which};
+use crate::engine::core::Core;
+use crate::engine::error::ProbeError;
+use crate::engine::probe::Prober;
+use crate::engine::tests::crash::disk::{Cut, Disk, Effect};
+use crate::engine::tests::crash::files::{ModelFiles, Moment, Rewrite, Trouble};
+use crate::engine::tests::crash::invariants::{Rules, Told};
+use crate::engine::tests::node::{chain, now};
+use crate::engine::tests::publisher::{Key, Publisher, Recipe, target};
+use crate::engine::view::NodeView;
+use crate::engine::{EngineConfig, Outcome, Source};
+use crate::os::Files;
+
+const ROOT: &str = "/opt/docker";
+const ANCHOR: &str = "/etc/anchor.json";
+
+/// What is asked of the engine once the root is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Action {
+    Nothing,
+    Check,
+    Update,
+    Rollback,
+    Block,
+}
+
+/// A disk, an action, and what may come of it.
+pub(super) struct Scenario {
+    pub(super) name: &'static str,
+    pub(super) disk: Disk,
+    pub(super) told: Told,
+    pub(super) rules: Rules,
+    pub(super) action: Action,
+    publisher: Publisher,
+    runtime: Runtime,
+    _scratch: tempfile::TempDir,
+}
+
+/// One life of an engine.
+pub(super) struct Run {
+    pub(super) moments: Vec<Moment>,
+    /// The first answer that was an error.
+    pub(super) error: Option<String>,
+    /// Whether the last answer was none.
+    pub(super) done: bool,
+    pub(super) view: Option<NodeView>,
+    /// What effects were refused.
+    pub(super) failed: Vec<PathBuf>,
+    /// Effects between the first refused one and the answer.
+    pub(super) effects_after: usize,
+}
+
+impl Run {
+    pub(super) fn end(&self) -> &Moment {
+        self.moments.last().unwrap()
+    }
+}
+
+/// What goes wrong in a run.
+#[derive(Default)]
+pub(super) struct Tampering {
+    pub(super) rewrite: Option<Rewrite>,
+    pub(super) trouble: Option<Trouble>,
+}
+
+/// A logger that is not run: that it can be read is proof enough here.
+#[derive(Debug)]
+pub(super) struct ReadProber(pub(super) Arc<dyn Files>);
+
+impl Prober for ReadProber {
+    fn prove(&self, logger: &Path, _: &Release, _: Duration, _: &Handle) -> Result<(), ProbeError> {
+        match self.0.open(logger) {
+            Ok(_) => Ok(()),
+            Err(e) => Err(ProbeError::Start { command: "logger".to_owned(), source: e.source }),
+        }
+    }
+}
+
+impl Scenario {
+    pub(super) fn config() -> EngineConfig {
+        let (root, anchor) = (PathBuf::from(ROOT), PathBuf::from(ANCHOR));
+        let mut config = EngineConfig::new(root, anchor, "stable".parse().unwrap(), target());
+        config.retain = 2;
+        config
+    }
+
+    /// Opens the root, does the action, and closes it. With trouble, the action
+    /// is tried once more when the trouble is over.
+    pub(super) fn run(&self, disk: Disk, told: &Told, action: Action, tampering: Tampering) -> Run {
+        let troubled = tampering.trouble;
+        let files = ModelFiles::new(disk, told.clone())
+            .rewritten(tampering.rewrite)
+            .troubled(tampering.trouble);
+        let mut run = Run {
+            moments: Vec::new(),
+            error: None,
+            done: false,
+            view: None,
+            failed: Vec::new(),
+            effects_after: 0,
+        };
+        let mut core = None;
+        let lives = if troubled.is_some() { 2 } else { 1 };
+        for _ in 0..lives {
+            let answer = self.live(&mut core, &files, action);
+            run.done = answer.is_ok();
+            if let Some(trouble) = troubled.filter(|_| run.failed.is_empty()) {
+                run.failed = files.failed();
+                run.effects_after = files.effects().saturating_sub(trouble.at);
+            }
+            match answer {
+                Ok(()) => break,
+                Err(error) => run.error = run.error.or(Some(error)),
+            }
+            files.clone().troubled(None);
+        }
+        run.view = core.map(|core| core.subscribe().borrow().clone());
+        run.moments = files.finish();
+        run
+    }
+
+    fn live(
+        &self,
+        life: &mut Option<Core>,
+        files: &ModelFiles,
+        action: Action,
+    ) -> Result<(), String> {
+        let core = match life {
+            Some(core) => core,
+            None => {
+                let seam: Arc<dyn Files> = Arc::new(files.clone());
+                let mut core =
+                    Core::open(Self::config(), Arc::clone(&seam), now()).map_err(|e| chain(&e))?;
+                core.prober = Arc::new(ReadProber(seam));
+                files.watch(core.subscribe());
+                life.insert(core)
+            }
+        };
+        let source = Source::Directory(self.publisher.directory.clone());
+        let runtime = self.runtime.handle();
+        match action {
+            Action::Nothing => Ok(()),
+            Action::Check => core.plan(&source, now(), runtime).map(drop).map_err(|e| chain(&e)),
+            Action::Update => {
+                let updated = core.update(&source, now(), runtime, &mut |_| {});
+                match updated.map_err(|e| chain(&e))? {
+                    Outcome::Moved { .. } => Ok(()),
+                    Outcome::Stayed(_) if self.at_goal(files) => Ok(()),
+                    Outcome::Stayed(reason) => Err(format!("stayed: {reason}")),
+                }
+            }
+            // A second rollback would go forward again.
+            Action::Rollback if self.at_goal(files) => Ok(()),
+            Action::Rollback => core.rollback(now()).map(drop).map_err(|e| chain(&e)),
+            Action::Block => {
+                let what = Which::Version("9.0.0".parse().unwrap());
+                let change = Change::Block { what, reason: None };
+                core.change(&change, now()).map(drop).map_err(|e| chain(&e))
+            }
+        }
+    }
+
+    fn at_goal(&self, files: &ModelFiles) -> bool {
+        let files: Arc<dyn Files> = Arc::new(files.clone());
+        self.rules.goal.is_some() && self.rules.current_on(&files) == self.rules.goal
+    }
+
+    /// Nothing installed yet; the next action is what `new` leads to.
+    fn empty(name: &'static str, action: Action) -> Self {
+        let scratch = tempfile::tempdir().unwrap();
+        let publisher = Publisher::new(&scratch.path().join("repository"));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let mut disk = Disk::new();
+        let anchor = publisher.read("metadata/1.root.json");
+        for effect in [
+            Effect::MakeDir("/opt".into(), 0o755),
+            Effect::MakeDir("/etc".into(), 0o755),
+            Effect::Create(ANCHOR.into()),
+            Effect::Write(ANCHOR.into(), anchor),
+        ] {
+            disk.apply(&effect).unwrap();
+        }
+        let rules =
+            Rules { root: ROOT.into(), before: None, goal: None, wished: None, damaged: None };
+        Self {
+            name,
+            disk: disk.cut(Cut::Everything),
+            told: Told::default(),
+            rules,
+            action,
+            publisher,
+            runtime,
+            _scratch: scratch,
+        }
+    }
+
+    /// Publishes a release and makes it the goal.
+    fn publish(&mut self, version: &str) -> Digest {
+        let digest = self.publisher.publish(&Recipe::new(version)).sha256;
+        self.rules.goal = Some(digest);
+        digest
+    }
+
+    /// Publishes and installs.
+    fn install(&mut self, version: &str) -> Digest {
+        let digest = self.publish(version);
+        let run = self.run(self.disk.clone(), &self.told, Action::Update, Tampering::default());
+        assert!(run.done, "{:?}", run.error);
+        self.disk = run.end().disk.cut(Cut::Everything);
+        self.told = run.end().told.clone();
+        self.rules.before = Some(digest);
+        digest
+    }
+
+    fn corrupt(&mut self, digest: Digest) {
+        self.disk.corrupt(&Path::new(ROOT).join(format!("store/{digest}/logger")));
+        self.rules.damaged = Some(digest);
+    }
+
+    pub(super) fn first_install() -> Self {
+        let mut scenario = Self::empty("first install", Action::Update);
+        scenario.publish("1.0.0");
+        scenario
+    }
+
+    pub(super) fn check() -> Self {
+        let mut scenario = Self::empty("check", Action::Check);
+        let current = scenario.install("1.0.0");
+        scenario.publish("2.0.0");
+        scenario.rules.goal = Some(current);
+        scenario
+    }
+
+    pub(super) fn update() -> Self {
+        let mut scenario = Self::empty("update", Action::Update);
+        scenario.install("1.0.0");
+        scenario.publish("2.0.0");
+        scenario
+    }
+
+    /// Three releases: the first one is collected.
+    pub(super) fn collection() -> Self {
+        let mut scenario = Self::empty("update with collection", Action::Update);
+        scenario.install("1.0.0");
+        scenario.install("2.0.0");
+        scenario.publish("3.0.0");
+        scenario
+    }
+
+    pub(super) fn rotation() -> Self {
+        let mut scenario = Self::empty("update with new keys", Action::Update);
+        scenario.install("1.0.0");
+        scenario.publisher.rotate(Key::new(11), Key::new(12));
+        scenario.publish("2.0.0");
+        scenario
+    }
+
+    pub(super) fn rollback() -> Self {
+        let mut scenario = Self::empty("rollback", Action::Rollback);
+        let first = scenario.install("1.0.0");
+        scenario.install("2.0.0");
+        scenario.rules.goal = Some(first);
+        scenario
+    }
+
+    /// A rollback, then forward again.
+    pub(super) fn return_to_newer() -> Self {
+        let mut scenario = Self::rollback();
+        let (first, second) = (scenario.rules.goal, scenario.rules.before);
+        let run =
+            scenario.run(scenario.disk.clone(), &scenario.told, Action::Rollback, <_>::default());
+        assert!(run.done, "{:?}", run.error);
+        scenario.name = "rollback of a rollback";
+        scenario.disk = run.end().disk.cut(Cut::Everything);
+        scenario.told = run.end().told.clone();
+        (scenario.rules.before, scenario.rules.goal) = (first, second);
+        scenario
+    }
+
+    /// An operator blocks a version.
+    pub(super) fn block() -> Self {
+        let mut scenario = Self::empty("block", Action::Block);
+        let current = scenario.install("1.0.0");
+        scenario.rules.goal = Some(current);
+        let run =
+            scenario.run(scenario.disk.clone(), &scenario.told, Action::Block, <_>::default());
+        scenario.rules.wished = Some(run.end().told.wishes.clone());
+        assert_ne!(scenario.rules.wished.as_ref(), Some(&scenario.told.wishes));
+        scenario
+    }
+
+    /// The medium lost the current release; the previous one is whole.
+    pub(super) fn fall_back() -> Self {
+        let mut scenario = Self::empty("repair by the previous release", Action::Nothing);
+        let first = scenario.install("1.0.0");
+        let second = scenario.install("2.0.0");
+        scenario.rules.goal = Some(first);
+        scenario.corrupt(second);
+        scenario
+    }
+
+    /// The medium lost the only release.
+    pub(super) fn reinstall() -> Self {
+        let mut scenario = Self::empty("repair by an update", Action::Update);
+        let only = scenario.install("1.0.0");
+        scenario.corrupt(only);
+        scenario
+    }
+
+    pub(super) fn all() -> Vec<Self> {
+        vec![
+            Self::first_install(),
+            Self::check(),
+            Self::update(),
+            Self::rotation(),
+            Self::collection(),
+            Self::rollback(),
+            Self::return_to_newer(),
+            Self::block(),
+            Self::fall_back(),
+            Self::reinstall(),
+        ]
+    }
+}

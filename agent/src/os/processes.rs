@@ -1,0 +1,126 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! The processes of this machine, zones included: which file each one runs.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+#[cfg(any(target_os = "illumos", test))]
+mod psinfo;
+
+/// A file, whatever its names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+/// A process that runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) parent: u32,
+    /// Tells a process from a later one with its number.
+    pub(crate) birth: u64,
+    /// The file it executes.
+    pub(crate) file: FileId,
+}
+
+/// What can be seen of processes.
+pub(crate) trait ProcessTable {
+    /// The numbers of all processes.
+    fn numbers(&self) -> io::Result<Vec<u32>>;
+    /// A process, unless it is gone, dead, or the kernel's own.
+    fn look(&self, number: u32) -> Option<Seen>;
+}
+
+/// The identity of a file; links are followed.
+pub(crate) fn file_id(path: &Path) -> io::Result<FileId> {
+    let metadata = fs::metadata(path)?;
+    Ok(FileId { device: metadata.dev(), inode: metadata.ino() })
+}
+
+/// `/proc`.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Proc;
+
+impl ProcessTable for Proc {
+    fn numbers(&self) -> io::Result<Vec<u32>> {
+        let mut numbers = Vec::new();
+        for entry in fs::read_dir("/proc")? {
+            numbers.extend(entry?.file_name().to_str().and_then(|name| name.parse::<u32>().ok()));
+        }
+        Ok(numbers)
+    }
+
+    #[cfg(not(target_os = "illumos"))]
+    fn look(&self, number: u32) -> Option<Seen> {
+        let stat = fs::read_to_string(format!("/proc/{number}/stat")).ok()?;
+        let (parent, birth) = parse_stat(&stat)?;
+        let file = file_id(Path::new(&format!("/proc/{number}/exe"))).ok()?;
+        Some(Seen { parent, birth, file })
+    }
+
+    #[cfg(target_os = "illumos")]
+    fn look(&self, number: u32) -> Option<Seen> {
+        let bytes = fs::read(format!("/proc/{number}/psinfo")).ok()?;
+        let info = psinfo::Psinfo::parse(&bytes)?;
+        if info.is_dead() {
+            return None;
+        }
+        let file = file_id(Path::new(&format!("/proc/{number}/object/a.out"))).ok()?;
+        Some(Seen { parent: info.parent, birth: info.birth(), file })
+    }
+}
+
+/// Parent and start time of a line of Linux's `/proc/PID/stat`; none for a dead process.
+#[cfg(not(target_os = "illumos"))]
+fn parse_stat(stat: &str) -> Option<(u32, u64)> {
+    // The name, in parentheses, may hold anything.
+    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
+    let state = fields.next()?;
+    if matches!(state, "Z" | "X" | "x") {
+        return None;
+    }
+    let parent = fields.next()?.parse().ok()?;
+    // Field 22 of the whole line; the parent was field 4.
+    let birth = fields.nth(17)?.parse().ok()?;
+    Some((parent, birth))
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    #[test]
+    fn a_child_is_seen_with_its_file_until_it_is_dead() {
+        let mut child = Command::new("/bin/sleep").arg("600").stdin(Stdio::null()).spawn().unwrap();
+        let seen = Proc.look(child.id()).unwrap();
+        assert_eq!(seen.parent, std::process::id());
+        assert_eq!(seen.file, file_id(Path::new("/bin/sleep")).unwrap());
+        assert!(Proc.numbers().unwrap().contains(&child.id()));
+        child.kill().unwrap();
+        // Dead and not yet collected counts as gone.
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        while Proc.look(child.id()).is_some() {
+            assert!(std::time::Instant::now() < deadline, "it still looks alive");
+            std::thread::yield_now();
+        }
+        child.wait().unwrap();
+        assert_eq!(Proc.look(child.id()), None);
+    }
+
+    #[test]
+    fn names_in_parentheses_do_not_confuse() {
+        let rest = "S 42 1 1 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 987654 1 2 3";
+        assert_eq!(parse_stat(&format!("7 (a) Z 1 (b) {rest}")), Some((42, 987_654)));
+        assert_eq!(parse_stat("7 (x) Z 42 1 1 0 -1 4 1 2 3 4 5 6 7 8 20 0 1 0 9 1"), None);
+        assert_eq!(parse_stat("7 (x) S"), None);
+        assert_eq!(parse_stat(""), None);
+    }
+}

@@ -1,0 +1,172 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! Between releases: renewing, halting, revoking, and new keys for every role. What is left is verified by two
+//! libraries: the one that nodes use, and, through `show`, the one that wrote it.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::{Scratch, View, files, publish};
+
+/// What a node that knows the first root alone sees; the other library has to agree that it verifies.
+fn seen(scratch: &Scratch) -> View {
+    scratch.ok("show repo --root keys/1.root.json");
+    scratch.view("repo").unwrap()
+}
+
+fn json(scratch: &Scratch, name: &str) -> Value {
+    serde_json::from_slice(&fs::read(scratch.path(name)).unwrap()).unwrap()
+}
+
+fn channel(view: &View) -> Value {
+    serde_json::from_slice(&view.targets["channels/stable.json"]).unwrap()
+}
+
+#[test]
+fn renewing_needs_two_keys_and_changes_no_target() {
+    let scratch = Scratch::published(&["1.0.0"]);
+    let before = seen(&scratch);
+    fs::rename(scratch.path("keys/targets.pem"), scratch.path("targets.pem")).unwrap();
+    let said = scratch.ok("renew --repo repo --keys keys --expires-timestamp 3d");
+    assert!(said.starts_with("renewed what expires\nsnapshot   version 2, "), "{said}");
+    let after = seen(&scratch);
+    assert_eq!((after.versions, &after.targets), ([2, 2, 1], &before.targets));
+    assert!(scratch.refused("renew --repo repo --keys keys --targets").contains("targets.pem"));
+    fs::rename(scratch.path("targets.pem"), scratch.path("keys/targets.pem")).unwrap();
+    scratch.ok("renew --repo repo --keys keys --targets");
+    let after = seen(&scratch);
+    assert_eq!((after.versions, &after.targets), ([3, 3, 2], &before.targets));
+    assert!(scratch.refused("renew --repo nowhere --keys keys").contains("nowhere"));
+}
+
+#[test]
+fn a_channel_stops_and_goes_on() {
+    let scratch = Scratch::published(&["1.0.0"]);
+    scratch.ok("halt --repo repo --keys keys --channel stable");
+    let halted = channel(&seen(&scratch));
+    assert_eq!((&halted["halted"], &halted["release"]), (&true.into(), &"1.0.0".into()));
+    scratch.ok("resume --repo repo --keys keys --channel stable");
+    assert_eq!(channel(&seen(&scratch))["halted"], false);
+    let message = scratch.refused("halt --repo repo --keys keys --channel edge");
+    assert!(message.contains("the repository has no channel edge"), "{message}");
+}
+
+#[test]
+fn a_revoked_release_is_listed_no_more_and_a_current_one_cannot_be() {
+    let scratch = Scratch::published(&["1.0.0", "1.1.0"]);
+    let revoke = |version: &str| format!("revoke --repo repo --keys keys --version {version}");
+    let message = scratch.refused(&revoke("1.1.0"));
+    assert!(message.contains("release 1.1.0 is what channel stable names"), "{message}");
+    let message = scratch.refused(&revoke("7.0.0"));
+    assert!(message.contains("the repository has no release 7.0.0"), "{message}");
+    scratch.ok(&revoke("1.0.0"));
+    let view = seen(&scratch);
+    assert!(!view.targets.keys().any(|name| name.contains("1.0.0")), "{:?}", view.targets.keys());
+    assert!(view.targets.contains_key("releases/1.1.0.json"));
+    scratch.ok(&publish("1.0.0"));
+    assert!(seen(&scratch).targets.contains_key("releases/1.0.0.json"));
+}
+
+/// A repository with three root keys, of which two sign.
+fn guarded() -> Scratch {
+    let scratch = Scratch::new();
+    scratch.ok("keygen --keys keys --root-keys 3 --root-threshold 2");
+    scratch.build("1.0.0");
+    scratch.ok(&publish("1.0.0"));
+    scratch
+}
+
+#[test]
+fn every_role_gets_new_keys_and_nodes_follow() {
+    let scratch = guarded();
+    let before = seen(&scratch);
+    fs::create_dir(scratch.path("new")).unwrap();
+    for role in ["targets", "snapshot", "timestamp"] {
+        let said = scratch.ok(&format!("key --out new/{role}.pem"));
+        assert!(said.contains(&format!("new/{role}.pem.pub")), "{said}");
+    }
+    scratch.ok("key --out root-4.pem");
+    let said = scratch.ok(
+        "rotate --root repo/metadata/1.root.json --out 2.root.json --root-key keys/root-2.pem \
+         --root-key keys/root-3.pem --root-key root-4.pem.pub --targets new/targets.pem.pub \
+         --snapshot new/snapshot.pem.pub --timestamp new/timestamp.pem.pub",
+    );
+    assert!(said.contains("signed by 0 of 2 keys of the root before, 0 of 2 of its own"), "{said}");
+    fs::copy(scratch.path("keys/1.root.json"), scratch.path("new/1.root.json")).unwrap();
+
+    // Too few signatures: of both roots, then of the old one.
+    let adopt = "adopt --repo repo --keys new --root 2.root.json";
+    let untouched = files(&scratch.path("repo"));
+    let sign = "sign --root keys/1.root.json --file 2.root.json";
+    scratch.ok(&format!("{sign} --key root-4.pem"));
+    let said = scratch.ok(&format!("{sign} --key keys/root-2.pem"));
+    assert!(said.contains("signed by 1 of 2 keys of the root before, 2 of 2 of its own"), "{said}");
+    let message = scratch.refused(adopt);
+    assert!(message.contains("root version 2 has 1 of 2 signatures of the keys before it"));
+    assert_eq!(files(&scratch.path("repo")), untouched);
+    // Signing twice counts once.
+    let said = scratch.ok(&format!("{sign} --key keys/root-2.pem"));
+    assert!(said.contains("signed by 1 of 2 keys"), "{said}");
+    // The key that leaves signs as well.
+    let said = scratch.ok(&format!("{sign} --key keys/root-1.pem"));
+    assert!(said.ends_with("complete: it can be adopted\n"), "{said}");
+
+    // The old online keys are not those the new root names.
+    let message = scratch.refused("adopt --repo repo --keys keys --root 2.root.json");
+    assert!(message.contains("the root does not name targets.pem"), "{message}");
+    scratch.ok(adopt);
+    let after = seen(&scratch);
+    assert_eq!((after.versions, &after.targets), ([2, 2, 2], &before.targets));
+    assert_eq!(json(&scratch, "repo/metadata/2.root.json")["signed"]["version"], 2);
+
+    // Publishing goes on with the new keys, and not with the old ones.
+    scratch.build("1.1.0");
+    scratch.refused(&publish("1.1.0"));
+    scratch.ok("publish --repo repo --keys new --release out/1.1.0 --channel stable");
+    assert_eq!(channel(&seen(&scratch))["release"], "1.1.0");
+}
+
+#[test]
+fn an_adoption_that_was_interrupted_is_done_again() {
+    let scratch = guarded();
+    scratch.ok("rotate --root keys/1.root.json --out 2.root.json --renew --root-threshold 1");
+    scratch.ok(
+        "sign --root keys/1.root.json --file 2.root.json --key keys/root-1.pem --key keys/root-3.pem",
+    );
+    let before = scratch.path("before");
+    let copied = std::process::Command::new("cp")
+        .arg("-r")
+        .args([scratch.path("repo"), before.clone()])
+        .status();
+    assert!(copied.unwrap().success());
+    // Killed between the new root and the timestamp.
+    fs::copy(scratch.path("2.root.json"), scratch.path("repo/metadata/2.root.json")).unwrap();
+    scratch.ok("adopt --repo repo --keys keys --root 2.root.json");
+    assert_eq!(seen(&scratch).versions, [2, 2, 2]);
+    let message = scratch.refused("adopt --repo repo --keys keys --root keys/1.root.json");
+    assert!(message.contains("does not follow version"), "{message}");
+}
+
+#[test]
+fn nonsense_is_refused_before_anything_is_written() {
+    let scratch = guarded();
+    let rotate = "rotate --root keys/1.root.json --out 2.root.json";
+    assert!(scratch.refused(rotate).contains("nothing to rotate"));
+    let message = scratch.refused(&format!("{rotate} --root-threshold 4"));
+    assert!(
+        message.contains("a root threshold of 4 cannot be met with 3 root key(s)"),
+        "{message}"
+    );
+    let message = scratch.refused(&format!("{rotate} --timestamp keys/1.root.json"));
+    assert!(message.contains("neither a private key (.pem) nor a public one"), "{message}");
+    assert!(!scratch.path("2.root.json").exists());
+    scratch.ok(&format!("{rotate} --renew"));
+    let message =
+        scratch.refused("sign --root keys/1.root.json --file 2.root.json --key keys/timestamp.pem");
+    assert!(message.contains("is a root key of neither version 1 nor version 2"), "{message}");
+    scratch.ok("key --out k.pem");
+    assert!(scratch.refused("key --out k.pem").contains("exists and is never overwritten"));
+}
