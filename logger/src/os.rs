@@ -250,6 +250,25 @@ pub(crate) fn notices(pipe: &OwnedFd) -> impl Iterator<Item = Notice> {
     })
 }
 
+/// Puts this process before all that are scheduled by share, at the lowest of the
+/// real-time priorities; its children start out as ordinary processes. False
+/// where it is refused.
+#[cfg(target_os = "linux")]
+pub(crate) fn set_real_time() -> bool {
+    let lowest = libc::sched_param { sched_priority: 1 };
+    // SAFETY: reads a structure that is ours; 0 is the calling process.
+    unsafe {
+        libc::sched_setscheduler(0, libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK, &raw const lowest)
+            == 0
+    }
+}
+
+/// A zone has its share of the processors; real time would reach beyond it.
+#[cfg(not(target_os = "linux"))]
+pub(crate) const fn set_real_time() -> bool {
+    false
+}
+
 /// Sets this process' nice value: lower runs sooner. False where it is refused.
 pub(crate) fn set_nice(nice: i32) -> bool {
     // SAFETY: takes numbers only; 0 is the calling process.

@@ -87,7 +87,9 @@ pub(crate) fn run(
     };
     let supervisor = Supervisor::new(setup, Consumer::new(readable), inherited)
         .map_err(system("open the pipes between reader and sender"))?;
-    os::set_nice(NICE);
+    if !os::set_real_time() {
+        os::set_nice(NICE);
+    }
     if settings.generic.mode == Mode::Blocking {
         for stream in inherited.into_iter().filter(|&stream| stream >= 0) {
             os::set_flow_control(stream);

@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 
-use crate::backoff::Backoff;
+use crate::backoff::{Backoff, Delays};
 use crate::driver::OnFailure;
 use crate::links::Links;
 use crate::os::{self, Child, Ended, Fork};
@@ -66,7 +66,7 @@ impl<'a> Supervisor<'a> {
             inherited,
             state: State::Due { at_ns: 0 },
             suspects: Suspects::default(),
-            backoff: Backoff::new(RESPAWN_FIRST_NS, RESPAWN_CAP_NS, os::wall_ns()),
+            backoff: Backoff::new(RESPAWN, os::wall_ns()),
         })
     }
 
@@ -179,8 +179,12 @@ impl<'a> Supervisor<'a> {
 }
 
 /// Between the death of a sender and the next one: doubling up to the cap.
-const RESPAWN_FIRST_NS: u64 = 100_000_000;
-const RESPAWN_CAP_NS: u64 = 10_000_000_000;
+const RESPAWN: Delays = Delays {
+    first_ns: 100_000_000,
+    short_ns: 100_000_000,
+    short_failures: 0,
+    long_ns: 10_000_000_000,
+};
 
 /// A sender that lived this long makes the next death a first one.
 const STABLE_NS: u64 = 10_000_000_000;

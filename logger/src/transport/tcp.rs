@@ -15,7 +15,7 @@ use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 use super::{Haste, Host, Progress, Wait};
-use crate::backoff::Backoff;
+use crate::backoff::{Backoff, Delays};
 use crate::os;
 use crate::ring::{Shared, SinkState};
 use crate::window::{Lost, Replay, Window};
@@ -59,7 +59,7 @@ impl Tcp {
         Self {
             host,
             state: State::Down { retry_ns: 0 },
-            backoff: Backoff::new(RETRY_FIRST_NS, RETRY_CAP_NS, seed),
+            backoff: Backoff::new(Delays::SINK, seed),
             failed_ns: 0,
         }
     }
@@ -236,8 +236,6 @@ const fn first_look_ns(haste: Haste) -> u64 {
 
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-const RETRY_FIRST_NS: u64 = 50_000_000;
-const RETRY_CAP_NS: u64 = 5_000_000_000;
 
 /// The longest wait of a sender that drains, or for which the reader waits.
 const RETRY_HURRIED_NS: u64 = 500_000_000;
@@ -254,7 +252,7 @@ const WRITE_MAX: usize = 64 << 10;
 /// What the kernel holds for a peer, in bytes; twice that with its own overhead.
 /// It bounds what may have to be sent again, and the bytes per round trip. The
 /// kernel tells when there is room in it, which it does not of acknowledgements.
-const SEND_BUFFER_BYTES: i32 = 512 << 10;
+const SEND_BUFFER_BYTES: i32 = 256 << 10;
 
 /// Reads of a talking peer between two writes.
 const LISTEN_MAX: usize = 16;

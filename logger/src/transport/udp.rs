@@ -11,7 +11,7 @@ use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 use super::{Host, Progress, Wait};
-use crate::backoff::Backoff;
+use crate::backoff::{Backoff, Delays};
 use crate::os;
 use crate::ring::{Shared, SinkState};
 use crate::window::Window;
@@ -38,7 +38,7 @@ impl Udp {
         Self {
             host,
             socket: None,
-            backoff: Backoff::new(RETRY_FIRST_NS, RETRY_CAP_NS, seed),
+            backoff: Backoff::new(Delays::SINK, seed),
             retry_ns: 0,
             resolve_ns: 0,
             resent_at: None,
@@ -157,9 +157,6 @@ const RESOLVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// While there is an address to send to, a lookup must not take long.
 const REFRESH_TIMEOUT: Duration = Duration::from_secs(2);
-
-const RETRY_FIRST_NS: u64 = 50_000_000;
-const RETRY_CAP_NS: u64 = 5_000_000_000;
 
 /// A name is looked up again at least this often while lines are sent.
 const RESOLVE_EVERY_NS: u64 = 60_000_000_000;
