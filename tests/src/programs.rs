@@ -23,6 +23,11 @@ pub fn logger_next() -> PathBuf {
     program("logger-next")
 }
 
+/// The logger whose reader dies when it allocates after its start.
+pub fn logger_frozen() -> PathBuf {
+    program("logger-frozen")
+}
+
 /// The release tool.
 pub fn release() -> PathBuf {
     program("release")

@@ -10,6 +10,7 @@ mod it {
     mod agent;
     mod contract;
     mod edges;
+    mod no_allocation;
     mod on_failure;
     mod rsyslog;
     mod sender_killed;
