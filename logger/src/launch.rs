@@ -267,6 +267,22 @@ mod tests {
     }
 
     #[test]
+    fn large_variables() {
+        let env = format!(r#"["A={}"]"#, "v".repeat(1 << 20));
+        let labels = format!(r#"{{"a":"{}"}}"#, "v".repeat(1 << 20));
+        let command = format!(r#"["{}"]"#, "c".repeat(1 << 20));
+        let launch = read(&[
+            ("DOCKERLOG_ENV", &env),
+            ("DOCKERLOG_LABELS", &labels),
+            ("DOCKERLOG_CMD", &command),
+        ])
+        .unwrap();
+        assert_eq!(launch.env[0].len(), (1 << 20) + 2);
+        assert_eq!(launch.labels["a"].len(), 1 << 20);
+        assert_eq!(launch.command_line().len(), 1 << 20);
+    }
+
+    #[test]
     fn ids_and_names_are_shortened() {
         let launch = read(&[
             ("DOCKERLOG_CONTAINERID", "short"),

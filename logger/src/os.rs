@@ -250,6 +250,20 @@ pub(crate) fn notices(pipe: &OwnedFd) -> impl Iterator<Item = Notice> {
     })
 }
 
+/// Blocks of 64 KiB and more are the system's again when they are freed, and not
+/// holes in the heap. For the sender, which lives long and has few pages.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+pub(crate) fn return_freed_memory() {
+    for option in [libc::M_MMAP_THRESHOLD, libc::M_TRIM_THRESHOLD] {
+        // SAFETY: takes numbers only.
+        unsafe { libc::mallopt(option, 64 << 10) };
+    }
+}
+
+/// Other allocators have no such option.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub(crate) const fn return_freed_memory() {}
+
 /// Sets this process' nice value: lower runs sooner. False where it is refused.
 pub(crate) fn set_nice(nice: i32) -> bool {
     // SAFETY: takes numbers only; 0 is the calling process.

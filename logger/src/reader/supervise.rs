@@ -167,6 +167,7 @@ impl<'a> Supervisor<'a> {
     fn be_sender(&mut self) -> i32 {
         os::ignore_signals();
         os::set_nice(0);
+        os::return_freed_memory();
         // The streams are the reader's: a second holder would keep them open.
         for fd in self.inherited {
             os::close_inherited(fd);
