@@ -8,6 +8,7 @@
 
 mod it {
     mod agent;
+    mod bad_input;
     mod contract;
     mod edges;
     mod no_allocation;
@@ -16,6 +17,7 @@ mod it {
     mod sender_killed;
     mod sink_down;
     mod smf;
+    mod torture;
     mod vectors;
 
     use dockerlogger_tests::dockerinit::ContainerSpec;
@@ -23,6 +25,11 @@ mod it {
 
     /// The status of a logger whose configuration can never work.
     const EX_CONFIG: i32 = 78;
+
+    /// Whether tests that have a long form run in it.
+    fn is_long() -> bool {
+        std::env::var_os("DOCKERLOGGER_LONG").is_some_and(|value| value == "1")
+    }
 
     fn hostname() -> String {
         rustix::system::uname().nodename().to_string_lossy().into_owned()
