@@ -43,6 +43,8 @@ pub struct Launch {
     /// that kills, and none is known.
     #[cfg(debug_assertions)]
     pub test_poison: Option<String>,
+    /// `DOCKERLOG_STATUS`, which dockerinit does not set: the status page's file.
+    pub status_path: Option<String>,
     /// The base name under which this program was started.
     pub argv0: String,
 }
@@ -109,6 +111,7 @@ impl Launch {
             labels: parse_options("DOCKERLOG_LABELS", &text("DOCKERLOG_LABELS"))?,
             env: parse_list("DOCKERLOG_ENV", &text("DOCKERLOG_ENV"))?,
             time_zone: variable("TZ"),
+            status_path: variable("DOCKERLOG_STATUS"),
             #[cfg(debug_assertions)]
             test_poison: variable("DOCKERLOGGER_TEST_POISON"),
             argv0: argv0.rsplit('/').next().unwrap_or_default().to_owned(),

@@ -129,6 +129,7 @@ impl<'a> Supervisor<'a> {
     pub(super) fn reap(&mut self, now_ns: u64) {
         let State::Running { child, since_ns, tail } = self.state else { return };
         let Some(ended) = child.try_wait() else { return };
+        self.consumer.shared().sender_pid.store(0, Ordering::Relaxed);
         let finished = self.consumer.handoff().is_finished();
         if finished && ended == Ended::Exited(0) {
             self.state = State::Drained;

@@ -89,6 +89,7 @@ impl Tcp {
             // Connecting takes time.
             let now_ns = os::mono_ns();
             let Some(stream) = connected else {
+                shared.note_error("cannot connect to the server, or its name is not known");
                 let wait = self.fail(shared, now_ns);
                 return Progress::new(window.take(0, now_ns), wait);
             };
@@ -112,6 +113,10 @@ impl Tcp {
             Ok(wait) => Progress::new(released, wait),
             Err(lost) => {
                 let lasted = now_ns.saturating_sub(connection.since_ns);
+                shared.note_error(match lost {
+                    Lost::Closed => "the server closed the connection",
+                    Lost::Broken => "the connection to the server broke",
+                });
                 window.rewind(lost, now_ns);
                 if lasted >= STABLE_NS {
                     self.backoff.reset();
