@@ -112,6 +112,8 @@ fn megabytes_without_a_newline() {
         container.write_unread(Output::Stdout, b"\nthe end\n");
         wait_for(&receiver, "the end");
     });
+    let page = container.wait_until_settled(SOON);
+    assert_eq!((page.delivered, page.delivered.lines), (page.read, 2), "{page:?}");
     let pieces = texts(&receiver.messages());
     let (last, pieces) = pieces.split_last().unwrap();
     assert_eq!(last, "the end");
@@ -143,6 +145,9 @@ fn lines_of_nothing_and_of_one_byte() {
             wait_for(&receiver, "the end");
         });
         let sent = line == "x\n" || options[1].0 == "syslog-tag";
+        let page = container.wait_until_settled(SOON);
+        let empty = page.dropped.get("empty").map_or(0, |dropped| dropped.lines);
+        assert_eq!(empty, if sent { 0 } else { lines as u64 }, "{page:?}");
         let received = receiver.bytes().iter().filter(|byte| **byte == b'\n').count();
         assert_eq!(received, if sent { lines + 1 } else { 1 }, "{line:?} {options:?}");
     }
@@ -173,6 +178,8 @@ fn random_bytes_arrive_as_they_are() {
         }
         wait_for(&receiver, "the end");
     });
+    let page = container.wait_until_settled(SOON);
+    assert_eq!(page.delivered.bytes, bytes.len() as u64, "{page:?}");
     assert!(unwrapped(&receiver.bytes()) == bytes, "what arrived is not what was written");
 }
 
@@ -237,6 +244,7 @@ fn collectors_that_half_close_or_talk_get_everything() {
                 let verdict = Verdict::of(500, texts(&messages));
                 if verdict.complete() { Ok(()) } else { Err(verdict.to_string()) }
             });
+            container.wait_until_settled(SOON);
         });
     }
 }
@@ -283,6 +291,8 @@ fn datagrams_that_are_too_large_leave_a_marker() {
     let messages: Vec<String> =
         datagrams.iter().map(|bytes| String::from_utf8_lossy(bytes).into_owned()).collect();
     let texts = texts(&messages);
+    let page = container.wait_until_settled(SOON);
+    assert_eq!(page.dropped["oversize"].bytes, 65_531, "{page:?}");
     assert_eq!((texts[0].trim_end(), texts[2].trim_end()), ("before", "after"));
     assert!(texts[1].starts_with("1 lines / 65531 bytes dropped "), "{}", texts[1]);
     assert!(texts[1].trim_end().ends_with(": too large"), "{}", texts[1]);

@@ -143,6 +143,9 @@ mod poison {
                     && place(&verdict.torn[0]) < place(&oracle::line(56)),
                 "the marker stands where the line was"
             );
+            let page = container.wait_until_settled(SOON);
+            let poison = &page.dropped["poison"];
+            assert_eq!((poison.lines, poison.bytes, page.dropped.len()), (3, 36, 1), "{page:?}");
             container.end(Ending::Close);
             assert_eq!(container.wait(SOON).logger.unwrap(), Exit::Code(0));
         }

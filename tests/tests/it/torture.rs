@@ -34,7 +34,11 @@ fn expect_complete(receiver: &TcpReceiver, container: &Container, written: u64) 
         thread::sleep(Duration::from_millis(200));
         Err(verdict)
     });
-    judged.unwrap_or_else(|verdict| panic!("{verdict}; {:?}", container.dockerinit_log()))
+    let verdict =
+        judged.unwrap_or_else(|verdict| panic!("{verdict}; {:?}", container.dockerinit_log()));
+    let page = container.wait_until_settled(SOON);
+    assert_eq!((page.delivered, page.dropped.len()), (page.read, 0), "{page:?}");
+    verdict
 }
 
 #[test]
