@@ -15,6 +15,7 @@ use crate::output;
 use crate::reader::{self, Outcome, StartError};
 use crate::report::report;
 use crate::ring::Amount;
+use crate::status;
 
 /// What the arguments ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +36,13 @@ pub enum Command {
     },
     /// Print what the environment says about the container.
     Ctxdump,
+    /// Print a logger's status page.
+    Status {
+        /// The page's file.
+        path: String,
+        /// How to print it.
+        format: StatusFormat,
+    },
     /// Print how to use this program.
     Help,
 }
@@ -45,6 +53,15 @@ pub enum DriversFormat {
     /// Those that run in a zone, a name a line.
     Names,
     /// All, with their options.
+    Json,
+}
+
+/// How to print a status page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatusFormat {
+    /// For a person.
+    Text,
+    /// One line of JSON.
     Json,
 }
 
@@ -59,6 +76,10 @@ usage: logger DRIVER            ship a container's output (started by dockerinit
        logger drivers [--json]  drivers that run in a zone; all, with their options
        logger validate DRIVER   check log options: a JSON object on standard input
        logger ctxdump DRIVER    what the environment says about the container
+       logger status FILE [--json]
+                                what a logger has counted: its file is
+                                /var/run/dockerlogger/ID.status in the zone, or
+                                /run/dockerlogger/ID.status
        logger version
 
 Descriptors 3 and 4 are the container's output and errors; the DOCKERLOG_*
@@ -96,9 +117,15 @@ impl Command {
             ["validate", driver] if is_name(driver) => {
                 Self::Validate { driver: (*driver).to_owned() }
             }
+            ["status", path] if is_name(path) => {
+                Self::Status { path: (*path).to_owned(), format: StatusFormat::Text }
+            }
+            ["status", path, "--json"] | ["status", "--json", path] if is_name(path) => {
+                Self::Status { path: (*path).to_owned(), format: StatusFormat::Json }
+            }
             ["ctxdump", driver] if is_name(driver) => Self::Ctxdump,
             [] => return Err(UsageError("there are none".to_owned())),
-            [word] if is_name(word) && !matches!(*word, "validate" | "ctxdump") => {
+            [word] if is_name(word) && !matches!(*word, "validate" | "ctxdump" | "status") => {
                 Self::Run { driver: (*word).to_owned() }
             }
             words => return Err(UsageError(format!("\"{}\"", words.join(" ")))),
@@ -130,6 +157,19 @@ pub fn run(
                 ExitCode::SUCCESS
             }
             Err(error) => refuse(&error),
+        },
+        Ok(Command::Status { path, format }) => match status::read(&path) {
+            Ok(page) => {
+                output::print(&match format {
+                    StatusFormat::Text => status::text(&page),
+                    StatusFormat::Json => status::json(&page),
+                });
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                output::complain(&report(&error));
+                ExitCode::from(EXIT_LEFT)
+            }
         },
         Ok(Command::Help) => {
             output::print(USAGE);
@@ -251,6 +291,10 @@ mod tests {
             (&["drivers", "--json"], Command::Drivers(DriversFormat::Json)),
             (&["validate", "syslog"], Command::Validate { driver: driver() }),
             (&["ctxdump", "syslog"], Command::Ctxdump),
+            (
+                &["status", "f", "--json"],
+                Command::Status { path: "f".to_owned(), format: StatusFormat::Json },
+            ),
             (&["--help"], Command::Help),
         ] {
             assert_eq!(parse(words), Ok(command));
@@ -261,6 +305,8 @@ mod tests {
             &["-x"],
             &["validate"],
             &["ctxdump", "--json"],
+            &["status"],
+            &["status", "--json"],
             &["drivers", "--yaml"],
             &["syslog", "more"],
         ] {

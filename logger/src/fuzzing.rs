@@ -8,11 +8,14 @@
 
 use std::collections::BTreeMap;
 
+use dockerlogger_manifest::status::{FORMAT, MAGIC, PAGE_BYTES, StatusPage, at};
+
 use crate::driver::{Cut, Settings};
 use crate::launch::{Launch, parse_options};
 use crate::lines::{Flush, Splitter};
 use crate::record::Stream;
 use crate::ring::{self, Carried};
+use crate::status;
 
 /// A ring file: recovery never panics, never leaves the ring's bounds, and finds
 /// the same when it looks again. The first half of `bytes` is taken as a file;
@@ -20,6 +23,20 @@ use crate::ring::{self, Carried};
 pub fn ring_recovery(bytes: &[u8]) {
     let _ = ring::recover(bytes);
     ring::check_recovery(bytes);
+}
+
+/// A status page: refused, or read into something that is safe to print.
+pub fn status_page(bytes: &[u8]) {
+    let _ = StatusPage::decode(bytes);
+    let mut page = bytes.to_vec();
+    page.resize(PAGE_BYTES, 0);
+    page[at::MAGIC..at::MAGIC + 8].copy_from_slice(&MAGIC.to_le_bytes());
+    page[at::FORMAT..at::FORMAT + 4].copy_from_slice(&FORMAT.to_le_bytes());
+    let Ok(page) = StatusPage::decode(&page) else { panic!("a page with a right beginning") };
+    assert!(page.ring.held <= page.ring.capacity);
+    let text = status::text(&page);
+    assert!(text.len() < 4 * PAGE_BYTES && !text.contains('\u{1b}'));
+    assert!(!status::json(&page).contains('\n'));
 }
 
 /// A stream cut into reads at places that `bytes` chooses: its lines and pieces
@@ -93,6 +110,12 @@ mod tests {
             }
             bytes
         })
+    }
+
+    #[test]
+    fn any_page() {
+        inputs(&["dklogsta", "\0\0\0\0\0\0\0\0", "text", "\u{1b}[0m"], 1500)
+            .for_each(|bytes| status_page(&bytes.repeat(100)));
     }
 
     #[test]

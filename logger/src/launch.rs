@@ -45,6 +45,8 @@ pub struct Launch {
     /// that kills, and none is known.
     #[cfg(debug_assertions)]
     pub test_poison: Option<String>,
+    /// `DOCKERLOG_STATUS`, which dockerinit does not set: the status page's file.
+    pub status_path: Option<String>,
     /// The base name under which this program was started.
     pub argv0: String,
 }
@@ -111,6 +113,7 @@ impl Launch {
             labels: parse_options("DOCKERLOG_LABELS", &text("DOCKERLOG_LABELS"))?,
             env: parse_list("DOCKERLOG_ENV", &text("DOCKERLOG_ENV"))?,
             time_zone: variable("TZ"),
+            status_path: variable("DOCKERLOG_STATUS"),
             #[cfg(debug_assertions)]
             test_poison: variable("DOCKERLOGGER_TEST_POISON"),
             argv0: argv0.rsplit('/').next().unwrap_or_default().to_owned(),
@@ -255,6 +258,22 @@ mod tests {
                 read(&[("DOCKERLOG_ENTRYPOINT", entrypoint), ("DOCKERLOG_CMD", cmd)]).unwrap();
             assert_eq!(launch.container(b"h").command(), line);
         }
+    }
+
+    #[test]
+    fn large_variables() {
+        let env = format!(r#"["A={}"]"#, "v".repeat(1 << 20));
+        let labels = format!(r#"{{"a":"{}"}}"#, "v".repeat(1 << 20));
+        let command = format!(r#"["{}"]"#, "c".repeat(1 << 20));
+        let launch = read(&[
+            ("DOCKERLOG_ENV", &env),
+            ("DOCKERLOG_LABELS", &labels),
+            ("DOCKERLOG_CMD", &command),
+        ])
+        .unwrap();
+        assert_eq!(launch.env[0].len(), (1 << 20) + 2);
+        assert_eq!(launch.labels["a"].len(), 1 << 20);
+        assert_eq!(launch.container(b"h").command().len(), 1 << 20);
     }
 
     #[test]

@@ -23,6 +23,7 @@
 //! * `reader` — the process that was exec'd: descriptors to ring, supervision.
 //! * `ring` — the shared mapping; `spool` — the file that it may be; `links` —
 //!   the wake-ups beside it.
+//! * `status` — the page of counters, for others to read.
 //! * `sender` — the forked child: its loop. `pump` — ring to frames: `lines`
 //!   cuts, [`record`] is what it cuts, `driver` encodes; [`template`]
 //!   (tags), [`attributes`], `local_time` serve the drivers.
@@ -45,6 +46,7 @@ pub mod attributes;
 mod backoff;
 pub mod command;
 mod driver;
+mod files;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -64,6 +66,7 @@ mod ring;
 mod scratch;
 mod sender;
 mod spool;
+mod status;
 mod suspects;
 pub mod template;
 mod transport;

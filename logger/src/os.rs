@@ -41,6 +41,8 @@ pub(crate) enum Notice {
     Terminate,
     /// SIGCHLD.
     ChildEnded,
+    /// SIGUSR1: a report is wanted.
+    Report,
 }
 
 /// One descriptor to wait for; a negative one is skipped.
@@ -189,10 +191,14 @@ impl Child {
 /// The pipe end that the signal handler writes to; -1: none.
 static NOTICE_PIPE: AtomicI32 = AtomicI32::new(-1);
 
-/// Sends SIGTERM, SIGINT and SIGCHLD as bytes to `pipe`, which must stay open.
+/// Sends SIGTERM, SIGINT, SIGCHLD and SIGUSR1 as bytes to `pipe`, which must stay open.
 pub(crate) fn notice_signals(pipe: &OwnedFd) {
     extern "C" fn note(signal: libc::c_int) {
-        let byte = [u8::from(signal == libc::SIGCHLD)];
+        let byte = match signal {
+            libc::SIGCHLD => [1],
+            libc::SIGUSR1 => [2],
+            _ => [0],
+        };
         // The handler must leave errno as it was: it may run between a failed
         // call and the look at its reason.
         // SAFETY: errno is this thread's own.
@@ -203,9 +209,14 @@ pub(crate) fn notice_signals(pipe: &OwnedFd) {
     }
     NOTICE_PIPE.store(pipe.as_raw_fd(), Ordering::Relaxed);
     let handler = note as extern "C" fn(libc::c_int);
-    for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGCHLD] {
+    for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGCHLD, libc::SIGUSR1] {
         set_handler(signal, handler as libc::sighandler_t);
     }
+}
+
+/// Until signals are noticed, one that asks for a report must not end us.
+pub(crate) fn ignore_report_signal() {
+    set_handler(libc::SIGUSR1, libc::SIG_IGN);
 }
 
 /// For a forked sender: the reader decides about ends, signals do not.
@@ -213,6 +224,7 @@ pub(crate) fn ignore_signals() {
     set_handler(libc::SIGCHLD, libc::SIG_DFL);
     set_handler(libc::SIGTERM, libc::SIG_IGN);
     set_handler(libc::SIGINT, libc::SIG_IGN);
+    set_handler(libc::SIGUSR1, libc::SIG_IGN);
     NOTICE_PIPE.store(-1, Ordering::Relaxed);
 }
 
@@ -246,7 +258,8 @@ pub(crate) fn notices(pipe: &OwnedFd) -> impl Iterator<Item = Notice> {
     let n = read(pipe.as_raw_fd(), &mut bytes).unwrap_or(0);
     bytes.into_iter().take(n).map(|byte| match byte {
         0 => Notice::Terminate,
-        _ => Notice::ChildEnded,
+        1 => Notice::ChildEnded,
+        _ => Notice::Report,
     })
 }
 
@@ -268,6 +281,20 @@ pub(crate) fn set_real_time() -> bool {
 pub(crate) const fn set_real_time() -> bool {
     false
 }
+
+/// Blocks of 64 KiB and more are the system's again when they are freed, and not
+/// holes in the heap. For the sender, which lives long and has few pages.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+pub(crate) fn return_freed_memory() {
+    for option in [libc::M_MMAP_THRESHOLD, libc::M_TRIM_THRESHOLD] {
+        // SAFETY: takes numbers only.
+        unsafe { libc::mallopt(option, 64 << 10) };
+    }
+}
+
+/// Other allocators have no such option.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub(crate) const fn return_freed_memory() {}
 
 /// Sets this process' nice value: lower runs sooner. False where it is refused.
 pub(crate) fn set_nice(nice: i32) -> bool {

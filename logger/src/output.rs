@@ -25,7 +25,14 @@ pub(crate) fn complain(text: &str) {
 /// standard error, but its own log as descriptor 0.
 pub(crate) fn complain_to_starter(text: &str) {
     complain(text);
-    if os::is_writable(0) && !os::same_file(0, 2) {
+    if !os::same_file(0, 2) {
+        tell_starter(text);
+    }
+}
+
+/// A line for dockerinit's log.
+pub(crate) fn tell_starter(text: &str) {
+    if os::is_writable(0) {
         let line = format!("logger: {text}\n");
         let _ = os::write(0, line.as_bytes());
     }

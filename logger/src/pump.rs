@@ -14,7 +14,7 @@ use crate::suspects::{Spot, Suspects, Verdict};
 use crate::window::{Batch, Checkpoint};
 
 /// The size in bytes at which a batch is sent.
-pub(crate) const BATCH_BYTES: usize = 64 << 10;
+pub(crate) const BATCH_BYTES: usize = 48 << 10;
 
 /// Reads the ring and fills batches.
 #[derive(Debug)]

@@ -205,6 +205,11 @@ impl Reader<'_> {
         let mut terminate = false;
         for notice in os::notices(self.supervisor.notices()) {
             terminate |= notice == Notice::Terminate;
+            if notice == Notice::Report {
+                // Formatting is for the sender.
+                self.producer.handoff().ask_for_report();
+                self.supervisor.links().wake_sender();
+            }
         }
         self.supervisor.reap(os::mono_ns());
         terminate

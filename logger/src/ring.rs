@@ -57,6 +57,7 @@ pub(crate) use recovery::Found;
 #[cfg(any(test, fuzzing))]
 pub(crate) use recovery::check as check_recovery;
 pub(crate) use recovery::recover;
+pub(crate) use shared::Description;
 pub(crate) use shared::Shared;
 pub(crate) use shared::SinkState;
 pub(crate) use slots::Carried;

@@ -7,15 +7,20 @@
 //! has not taken stays in the ring for its successor.
 
 use std::os::fd::RawFd;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
+
+use dockerlogger_manifest::status::StatusPage;
 
 use crate::driver::{Identity, Settings};
 use crate::links::SenderLinks;
 use crate::local_time::LocalTime;
 use crate::os;
+use crate::output;
 use crate::pump::{BATCH_BYTES, Pump};
 use crate::resolver::{Paths, Resolver};
 use crate::ring::{Consumer, Handoff};
+use crate::status;
 use crate::suspects::Suspects;
 use crate::transport::{Haste, Transport, Wait};
 use crate::window::{Released, Window};
@@ -66,7 +71,13 @@ pub(crate) fn run(
     let mut flushed = false;
     let mut give_up_ns = None;
     let (shared, handoff) = (consumer.shared(), consumer.handoff());
+    shared.sender_pid.store(std::process::id(), Ordering::Relaxed);
     loop {
+        if handoff.take_report_request()
+            && let Ok(page) = StatusPage::decode(&consumer.page())
+        {
+            output::tell_starter(&status::json(&page));
+        }
         // Looked at before the ring: what was there when no more was to come has
         // been seen after this.
         let last = give_up_ns.is_some() || handoff.is_finished();
@@ -175,7 +186,7 @@ fn wait(wake: RawFd, wanted: Wait, links: &SenderLinks) -> bool {
 
 /// Bytes that may be with the sink without its word, in case that the kernel
 /// accepts more than it was told to; bounds the sender's memory.
-const UNDER_WAY_MAX: u64 = 640 << 10;
+const UNDER_WAY_MAX: u64 = 192 << 10;
 
 /// After the reader's death: how often to look whether a new logger waits.
 const HANDOVER_LOOK_NS: u64 = 20_000_000;

@@ -28,6 +28,7 @@ use std::time::Duration;
 
 use rustix::fs::{AtFlags, Mode, OFlags};
 
+use crate::files::{FLAGS, MODE, is_named};
 use crate::os;
 use crate::ring::{
     Amount, Carried, Consumer, Damage, DropCause, Found, HANDOVER_AT, Mapping, Payload, Producer,
@@ -363,13 +364,6 @@ fn open_locked(
     Err(SpoolError::Busy { name: name.to_owned() })
 }
 
-fn is_named(dir: &OwnedFd, name: &str, file: &File) -> bool {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let named = rustix::fs::openat(dir, name, flags, Mode::empty()).map(File::from);
-    let identity = |file: &File| file.metadata().ok().map(|file| (file.dev(), file.ino()));
-    named.is_ok_and(|named| identity(&named).is_some() && identity(&named) == identity(file))
-}
-
 /// Takes disk space for `len` bytes of zeros.
 fn allocate(file: &File, len: u64, meanwhile: &mut dyn FnMut(Duration)) -> io::Result<()> {
     #[cfg(target_os = "linux")]
@@ -391,11 +385,6 @@ fn allocate(file: &File, len: u64, meanwhile: &mut dyn FnMut(Duration)) -> io::R
 
 /// Not 0, which stands for no position in a carry slot.
 const FIRST_POSITION: u64 = 4096;
-
-/// Never a symbolic link, and never a wait for whoever reads a pipe.
-const FLAGS: OFlags =
-    OFlags::RDWR.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC).union(OFlags::NONBLOCK);
-const MODE: Mode = Mode::RUSR.union(Mode::WUSR);
 
 /// How often, and after which pause, to try for the lock: long enough for a
 /// sender that looks at its word every 20 ms.

@@ -51,16 +51,16 @@ pub(crate) struct Suspects {
 
 impl Suspects {
     /// A sender died at work on `spot`, or at none; everything before `tail` is
-    /// delivered.
-    pub(crate) fn note_death(&mut self, spot: Option<Spot>, tail: u64) {
+    /// delivered. True if that set the record aside.
+    pub(crate) fn note_death(&mut self, spot: Option<Spot>, tail: u64) -> bool {
         for aside in &mut self.aside {
             *aside = aside.filter(|spot| spot.position >= tail);
         }
-        let Some(spot) = spot else { return };
+        let Some(spot) = spot else { return false };
         self.deaths = if self.last == Some(spot) { self.deaths + 1 } else { 1 };
         self.last = Some(spot);
         if self.deaths < DEATHS {
-            return;
+            return false;
         }
         // Without a free place, this is in the last one already or takes it.
         let free = self.aside.iter().position(Option::is_none).unwrap_or(ASIDE_MAX - 1);
@@ -68,6 +68,7 @@ impl Suspects {
             *place = Some(spot);
         }
         self.last = None;
+        true
     }
 
     /// What to do with the record at `spot`.
@@ -109,7 +110,7 @@ mod tests {
             // Killed while it waited: says nothing.
             suspects.note_death(None, 50);
         }
-        suspects.note_death(Some(bad), 100);
+        assert!(suspects.note_death(Some(bad), 100));
         assert_eq!((suspects.verdict(bad), suspects.gate()), (Verdict::LeaveOut, None));
         assert_eq!(suspects.verdict(spot(100, 8)), Verdict::Send);
         // Forgotten once it is behind the tail.

@@ -84,7 +84,7 @@ pub(crate) struct Window {
     /// What became of everything released.
     account: Account,
     replay: Replay,
-    spare: Option<Batch>,
+    spares: Vec<Batch>,
 }
 
 #[derive(Debug)]
@@ -151,17 +151,25 @@ impl Window {
             end: 0,
             account,
             replay,
-            spare: None,
+            spares: Vec::new(),
         }
     }
 
-    /// An empty batch, with the memory of an earlier one where there is one.
+    /// An empty batch, with the memory of an earlier one where there is one. All
+    /// have the same capacity, in blocks that the allocator gives back to the
+    /// system: what grows by doubling leaves holes behind.
     pub(crate) fn new_batch(&mut self) -> Batch {
-        self.spare.take().unwrap_or_default()
+        let mut batch = self.spares.pop().unwrap_or_default();
+        batch.bytes.reserve_exact(BATCH_CAPACITY);
+        batch
     }
 
     /// Adds frames behind all others.
-    pub(crate) fn push(&mut self, batch: Batch) {
+    pub(crate) fn push(&mut self, mut batch: Batch) {
+        if batch.bytes.len() < BATCH_CAPACITY / 2 {
+            // Many small ones may wait for a slow sink.
+            batch.bytes.shrink_to_fit();
+        }
         let start = self.end;
         self.end += batch.bytes.len() as u64;
         self.batches.push_back(Held { batch, start, sent_ns: 0 });
@@ -329,16 +337,27 @@ impl Window {
                 self.keep_spare(held.batch);
             }
         }
+        if self.batches.is_empty() {
+            self.spares.truncate(1);
+        }
         if self.batches.capacity() > 64 && self.batches.len() < 16 {
             self.batches.shrink_to(16);
         }
     }
 
     fn keep_spare(&mut self, mut batch: Batch) {
-        batch.clear();
-        self.spare = Some(batch);
+        if self.spares.len() < SPARES_MAX {
+            batch.clear();
+            self.spares.push(batch);
+        }
     }
 }
+
+/// Batches whose memory is kept for others.
+const SPARES_MAX: usize = 3;
+
+/// What a batch of records of usual size needs, in bytes.
+const BATCH_CAPACITY: usize = 68 << 10;
 
 fn to_usize(n: u64) -> usize {
     usize::try_from(n).unwrap_or(usize::MAX)

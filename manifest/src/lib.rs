@@ -14,6 +14,7 @@
 //!   every problem at once, or the values normalized with defaults filled in.
 //! * [`value`] — the scalar forms Docker's options have: sizes, durations,
 //!   booleans, facilities, addresses. Text becomes a type here and nowhere else.
+//! * [`status`] — the page of counters that a logger keeps for others to read.
 //! * [`Release`] and [`Channel`] — the two signed documents of a repository.
 //!
 //! Invariants: an unknown JSON field is kept, never refused, so that an older
@@ -27,6 +28,7 @@ mod driver;
 mod names;
 mod problem;
 mod release;
+pub mod status;
 mod validate;
 pub mod value;
 

@@ -12,6 +12,8 @@
 //! - a logger that exits, with any status, takes the container with it (SIGKILL); so does one that cannot be executed;
 //! - when the container's command exits, the zone halts and the logger is killed without warning ([`Ending::Halt`]).
 //!   [`Ending::Close`] is kinder than the platform: the streams close and the logger may send what it has.
+//!
+//! A logger that ends by itself is held against its status page: [`Container::wait`].
 
 mod spec;
 
@@ -31,6 +33,9 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::os::Launch;
+use dockerlogger_manifest::status::StatusPage;
+
+use crate::oracle::status::{self, StatusFile};
 use crate::process::{Exit, Process};
 use crate::until::until;
 use crate::zfd::{Counts, Stream, StreamOptions};
@@ -63,6 +68,9 @@ pub struct Container {
     written_messages: Mutex<Vec<u64>>,
     ending: Arc<Mutex<Ending>>,
     dockerinit_log: PathBuf,
+    /// Where the log of this container begins.
+    log_start: usize,
+    status: Arc<Mutex<Option<StatusFile>>>,
 }
 
 #[derive(Debug)]
@@ -99,6 +107,17 @@ impl Container {
             log_ends.push(log_end);
         }
 
+        let log_start = fs::read(&dockerinit_log).map_or(0, |log| log.len());
+        let status_path = scratch.join("status");
+        let mut environment = spec.environment();
+        // Programs in a logger's place get what the platform gives, and nothing else.
+        let is_logger =
+            spec.logger.file_name().is_some_and(|name| name.to_string_lossy().contains("logger"));
+        if is_logger {
+            let path = status_path.to_string_lossy().into_owned();
+            environment.push(("DOCKERLOG_STATUS".to_owned(), path));
+        }
+
         let (report, reports) = channel();
         let logger = {
             let stderr_stream = log_ends.get(1).map_or(null_in.as_fd(), |fd| fd.as_fd());
@@ -107,7 +126,7 @@ impl Container {
                 &Launch {
                     program: &spec.logger,
                     argv: &["logger".to_owned(), spec.driver.clone()],
-                    env: &spec.environment(),
+                    env: &environment,
                     cwd: &spec.workdir,
                     fds: &[
                         log.as_fd(),
@@ -160,6 +179,13 @@ impl Container {
                 }
             }
         }
+        let status = Arc::default();
+        if let Ok(logger) = &logger
+            && is_logger
+        {
+            let (logger, status) = (logger.clone(), Arc::clone(&status));
+            thread::spawn(move || watch_for_status(&status_path, &logger, &status));
+        }
         let writers = if init.is_some() { Vec::new() } else { app_ends };
         let written_messages = Mutex::new(vec![0; writers.len()]);
         Container {
@@ -170,6 +196,8 @@ impl Container {
             written_messages,
             ending,
             dockerinit_log,
+            log_start,
+            status,
         }
     }
 
@@ -221,10 +249,11 @@ impl Container {
         }
     }
 
-    /// Waits for the end of logger and command.
+    /// Waits for the end of logger and command. Of a logger that ended by itself, everything it read must have been
+    /// delivered, dropped for a cause, or reported as left.
     ///
     /// # Panics
-    /// When the limit is reached, with what still runs.
+    /// When the limit is reached, with what still runs; when the logger's account is wrong.
     pub fn wait(&self, limit: Duration) -> Outcome {
         let init = self.init.as_ref().map(|init| {
             init.wait(limit).unwrap_or_else(|| {
@@ -245,7 +274,44 @@ impl Container {
             })),
             Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
         };
+        if let Ok(Exit::Code(_)) = logger
+            && let Some(page) = self.status()
+        {
+            let held = status::held(&page).unwrap_or_else(|wrong| panic!("{wrong}"));
+            let log = self.dockerinit_log();
+            let left = status::left_in(log.get(self.log_start..).unwrap_or_default());
+            assert_eq!(
+                held,
+                left.unwrap_or_default(),
+                "held and reported as left; {logger:?}, {page:?}, {}",
+                self.describe()
+            );
+        }
         Outcome { logger, init }
+    }
+
+    /// The logger's status page, as soon as it has one and was seen to have it.
+    pub fn status(&self) -> Option<StatusPage> {
+        self.status.lock().unwrap().as_ref().and_then(StatusFile::read)
+    }
+
+    /// Waits until the logger has delivered or dropped everything that the application has written, and says so.
+    ///
+    /// # Panics
+    /// When the logger's account does not add up to what was written.
+    #[track_caller]
+    pub fn wait_until_settled(&self, limit: Duration) -> StatusPage {
+        until("the logger to have settled", limit, || {
+            let page = self.status().ok_or_else(|| "no status page".to_owned())?;
+            let held = status::held(&page)?;
+            let written: u64 = self.streams.iter().map(|one| one.counts().delivered.bytes).sum();
+            let read = page.read.bytes - page.recovered.bytes;
+            if read == written && held.bytes == 0 && held.lines == 0 {
+                Ok(page)
+            } else {
+                Err(format!("{written} bytes written, held {held:?}: {page:?}"))
+            }
+        })
     }
 
     /// The logger's process id.
@@ -338,6 +404,17 @@ impl Contract {
             }
             Err(_) => {}
         }
+    }
+}
+
+/// Finds the status page of `logger` while it is there.
+fn watch_for_status(path: &Path, logger: &Process, found: &Mutex<Option<StatusFile>>) {
+    while logger.exit().is_none() {
+        if let Some(status) = StatusFile::open(path, logger.pid()) {
+            *found.lock().unwrap() = Some(status);
+            return;
+        }
+        thread::sleep(Duration::from_millis(1));
     }
 }
 

@@ -4,6 +4,8 @@
 
 //! What should have arrived against what did: numbered lines, each of which proves its own integrity.
 
+pub mod status;
+
 use std::collections::BTreeSet;
 use std::fmt;
 

@@ -29,6 +29,11 @@ pub fn frail_logger() -> PathBuf {
     program("frail-logger")
 }
 
+/// The logger whose reader dies when it allocates after its start.
+pub fn logger_frozen() -> PathBuf {
+    program("logger-frozen")
+}
+
 /// The release tool.
 pub fn release() -> PathBuf {
     program("release")

@@ -8,15 +8,19 @@
 
 mod it {
     mod agent;
+    mod bad_input;
     mod bench;
     mod conservation;
     mod contract;
     mod dependencies;
     mod edges;
+    mod no_allocation;
+    mod on_failure;
     mod rsyslog;
     mod sender_killed;
     mod sink_down;
     mod smf;
+    mod torture;
     mod trial;
     mod vectors;
 
@@ -25,6 +29,11 @@ mod it {
 
     /// The status of a logger whose configuration can never work.
     const EX_CONFIG: i32 = 78;
+
+    /// Whether tests that have a long form run in it.
+    fn is_long() -> bool {
+        std::env::var_os("DOCKERLOGGER_LONG").is_some_and(|value| value == "1")
+    }
 
     fn hostname() -> String {
         rustix::system::uname().nodename().to_string_lossy().into_owned()

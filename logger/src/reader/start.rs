@@ -14,9 +14,10 @@ use crate::launch::{Launch, LaunchError};
 use crate::os;
 use crate::output;
 use crate::report::report;
-use crate::ring::{Amount, Consumer, DropCause, Mapping, Producer};
+use crate::ring::{Amount, Consumer, Description, DropCause, Mapping, Producer};
 use crate::sender::Setup;
 use crate::spool::{self, Spool};
+use crate::status;
 
 /// How a run ended that could begin.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,13 +72,26 @@ pub(crate) fn run(
     let inherited = sources.fds();
     let mut mapping = Mapping::create(FIRST_RING_BYTES).map_err(system("map the ring"))?;
     look_once(&mut sources, &mut mapping, Duration::ZERO);
+    os::ignore_report_signal();
 
     let launch = Launch::read(argv0, variable).map_err(StartError::Launch)?;
     let identity = Identity { host: os::hostname(), pid: std::process::id() };
     let settings = Settings::parse(driver, &launch, &identity.host).map_err(StartError::Config)?;
-    let (mut mapping, spool) = settled(mapping, &settings, &launch, &mut sources);
+    let Settled { mut mapping, spool, problem } =
+        settled(mapping, &settings, &launch, &mut sources);
+    let status = status::create(launch.status_path.as_deref(), &launch.container_id);
+    let status = status.ok().filter(|status| mapping.show_in(status.file()).is_ok());
 
     let (writable, readable) = mapping.split();
+    let producer = Producer::new(writable);
+    let container = launch.container(&identity.host);
+    producer.shared().describe(&Description {
+        driver,
+        container: container.id(),
+        started_ns: os::wall_ns(),
+        reader_pid: identity.pid,
+        spool_problem: problem.as_deref(),
+    });
     let setup = Setup {
         settings: &settings,
         identity: &identity,
@@ -97,7 +111,7 @@ pub(crate) fn run(
     }
     let reader = Reader {
         sources,
-        producer: Producer::new(writable),
+        producer,
         supervisor,
         mode: settings.generic.mode,
         on_failure: settings.generic.on_failure,
@@ -106,7 +120,11 @@ pub(crate) fn run(
         last_wake_ns: 0,
         wake_due_ns: None,
     };
-    Ok(match (reader.run(), spool) {
+    let outcome = reader.run();
+    if let Some(status) = status {
+        status.remove();
+    }
+    Ok(match (outcome, spool) {
         (Outcome::Drained, Some(spool)) => {
             spool.remove();
             Outcome::Drained
@@ -118,30 +136,41 @@ pub(crate) fn run(
     })
 }
 
-/// The ring to work with: the spool's file, or memory of the size asked for.
+/// The ring to work with.
+struct Settled {
+    mapping: Mapping,
+    spool: Option<Spool>,
+    /// What was wrong with the spool.
+    problem: Option<String>,
+}
+
+/// The spool's file, or memory of the size asked for.
 fn settled(
     mut first: Mapping,
     settings: &Settings,
     launch: &Launch,
     sources: &mut Sources,
-) -> (Mapping, Option<Spool>) {
+) -> Settled {
     let bytes = settings.generic.buffer_bytes;
-    let Some(dir) = &settings.spool else { return (resized(first, bytes), None) };
+    let Some(dir) = &settings.spool else {
+        return Settled { mapping: resized(first, bytes), spool: None, problem: None };
+    };
     // Reading goes on while the file is being made.
     let mut meanwhile = |pause| look_once(sources, &mut first, pause);
-    match spool::open(dir, &launch.container_id, bytes, &mut meanwhile) {
+    let settled = match spool::open(dir, &launch.container_id, bytes, &mut meanwhile) {
         Ok(mut opened) => {
-            if let Some(problem) = &opened.problem {
-                output::complain_to_starter(problem);
-            }
             append(&mut first, &mut opened.ring);
-            (opened.ring, Some(opened.spool))
+            Settled { mapping: opened.ring, spool: Some(opened.spool), problem: opened.problem }
         }
         Err(error) => {
-            output::complain_to_starter(&format!("{}; lines are kept in memory", report(&error)));
-            (resized(first, bytes), None)
+            let problem = format!("{}; lines are kept in memory", report(&error));
+            Settled { mapping: resized(first, bytes), spool: None, problem: Some(problem) }
         }
+    };
+    if let Some(problem) = &settled.problem {
+        output::complain_to_starter(problem);
     }
+    settled
 }
 
 /// Takes what is there already, or comes within `pause`: a zfd queue holds

@@ -38,11 +38,11 @@ enum State {
     Running {
         child: Child,
         since_ns: u64,
+        /// The ring's tail at its start.
+        tail: u64,
     },
     /// None runs; the next one starts at this time.
-    Due {
-        at_ns: u64,
-    },
+    Due { at_ns: u64 },
     /// It died, and there shall be no other.
     Lost,
     /// It ended because everything is delivered and no more will come.
@@ -102,7 +102,9 @@ impl<'a> Supervisor<'a> {
         // A sender that died waiting does not wait any more.
         self.consumer.handoff().forget_waiting();
         self.state = match os::fork() {
-            Ok(Fork::Parent(child)) => State::Running { child, since_ns: now_ns },
+            Ok(Fork::Parent(child)) => {
+                State::Running { child, since_ns: now_ns, tail: self.consumer.tail() }
+            }
             Ok(Fork::Child) => os::exit_now(self.be_sender()),
             Err(_) => State::Due { at_ns: now_ns + self.backoff.next_ns() },
         };
@@ -125,17 +127,20 @@ impl<'a> Supervisor<'a> {
 
     /// Looks whether the sender has ended.
     pub(super) fn reap(&mut self, now_ns: u64) {
-        let State::Running { child, since_ns } = self.state else { return };
+        let State::Running { child, since_ns, tail } = self.state else { return };
         let Some(ended) = child.try_wait() else { return };
+        self.consumer.shared().sender_pid.store(0, Ordering::Relaxed);
         let finished = self.consumer.handoff().is_finished();
         if finished && ended == Ended::Exited(0) {
             self.state = State::Drained;
             return;
         }
         self.show_committed();
-        self.suspects.note_death(self.consumer.shared().work(), self.consumer.tail());
+        let reached = self.consumer.tail();
+        let set_aside = self.suspects.note_death(self.consumer.shared().work(), reached);
         self.consumer.shared().set_work(None);
-        if now_ns.saturating_sub(since_ns) >= STABLE_NS {
+        // What gets on does not wait long.
+        if set_aside || reached > tail || now_ns.saturating_sub(since_ns) >= STABLE_NS {
             self.backoff.reset();
         }
         self.state = match self.setup.settings.generic.on_failure {
@@ -163,6 +168,7 @@ impl<'a> Supervisor<'a> {
     fn be_sender(&mut self) -> i32 {
         os::ignore_signals();
         os::set_nice(0);
+        os::return_freed_memory();
         // The streams are the reader's: a second holder would keep them open.
         for fd in self.inherited {
             os::close_inherited(fd);

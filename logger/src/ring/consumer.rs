@@ -4,6 +4,8 @@
 
 //! The sender's side of the ring.
 
+use dockerlogger_manifest::status::PAGE_BYTES;
+
 use super::handoff::Handoff;
 use super::layout::{ENTRY_HEADER, EntryHeader, Kind, array, header_at};
 use super::mapping::Readable;
@@ -103,6 +105,11 @@ impl<'a> Consumer<'a> {
     /// The position of the last release.
     pub(crate) fn tail(&self) -> u64 {
         self.area.tail()
+    }
+
+    /// The status page as it is now, in bytes.
+    pub(crate) fn page(&self) -> [u8; PAGE_BYTES] {
+        self.area.page()
     }
 
     /// Whether the ring is a file.

@@ -25,6 +25,8 @@ use std::os::fd::AsRawFd;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use dockerlogger_manifest::status::PAGE_BYTES;
+
 use super::account::Account;
 use super::handoff::Handoff;
 use super::recovery::{self, Found};
@@ -67,6 +69,8 @@ pub(crate) struct Mapping {
     capacity: usize,
     /// Of the file; 0: there is none.
     generation: u64,
+    /// The counters, in a page of their own; `None`: in the header.
+    page: Option<NonNull<Shared>>,
 }
 
 impl Mapping {
@@ -75,7 +79,7 @@ impl Mapping {
     pub(crate) fn create(capacity: usize) -> io::Result<Self> {
         let capacity = rounded(capacity);
         let base = map(DATA_AT + capacity, None)?;
-        Ok(Self { base, capacity, generation: 0 })
+        Ok(Self { base, capacity, generation: 0, page: None })
     }
 
     /// `capacity` as a ring has it: whole pages, at least one.
@@ -85,7 +89,35 @@ impl Mapping {
 
     /// Counts from zero.
     pub(crate) fn forget_counts(&mut self) {
-        self.header().shared.clear();
+        // SAFETY: the counters are atomics, valid for zeros; `&mut self` says that
+        // neither side exists, and no other process does yet.
+        unsafe { self.shared().write_bytes(0, 1) };
+    }
+
+    /// Moves the counters into a file of [`PAGE_BYTES`] bytes, for others to read.
+    pub(crate) fn show_in(&mut self, file: &File) -> io::Result<()> {
+        let page = map(PAGE_BYTES, Some(file))?.cast::<Shared>();
+        // SAFETY: both are mapped, the page for longer than the structure is, and
+        // neither side exists that could store into either.
+        unsafe { page.copy_from_nonoverlapping(self.shared(), 1) };
+        self.unmap_page();
+        self.page = Some(page);
+        Ok(())
+    }
+
+    fn unmap_page(&mut self) {
+        if let Some(page) = self.page.take() {
+            // SAFETY: mapped with this length by `show_in`, and used by neither
+            // side: they borrow from `self`.
+            unsafe { libc::munmap(page.as_ptr().cast(), PAGE_BYTES) };
+        }
+    }
+
+    fn shared(&self) -> NonNull<Shared> {
+        self.page.unwrap_or_else(|| {
+            // SAFETY: the header is mapped, and this stays inside it.
+            unsafe { self.base.add(offset_of!(Header, shared)).cast() }
+        })
     }
 
     /// Bytes of a file for a ring of `capacity` data bytes.
@@ -106,7 +138,7 @@ impl Mapping {
         let capacity = rounded(capacity);
         let generation = generation.max(1);
         let base = map(DATA_AT + capacity, Some(file))?;
-        let mut mapping = Self { base, capacity, generation };
+        let mut mapping = Self { base, capacity, generation, page: None };
         let (_, mut readable) = mapping.split();
         readable.handoff().start_at(position, position);
         readable.carry_over(position, carried);
@@ -126,7 +158,8 @@ impl Mapping {
         if !(DATA_AT..=limit).contains(&len) {
             return Err(io::ErrorKind::InvalidData.into());
         }
-        Ok(Self { base: map(len, Some(file))?, capacity: len - DATA_AT, generation: 0 })
+        let base = map(len, Some(file))?;
+        Ok(Self { base, capacity: len - DATA_AT, generation: 0, page: None })
     }
 
     /// All of it, for [`super::recover`].
@@ -145,7 +178,7 @@ impl Mapping {
         let header = self.header();
         header.handoff.start_at(found.tail, found.head);
         header.handover.store(0, Ordering::Relaxed);
-        header.shared.clear();
+        self.forget_counts();
         let capacity = self.capacity as u64;
         let (mut writable, mut readable) = self.split();
         readable.forget_account(found.bad_slots > 0);
@@ -170,11 +203,14 @@ impl Mapping {
 
     /// The two sides of the ring, of which a process uses one.
     pub(crate) fn split(&mut self) -> (Writable<'_>, Readable<'_>) {
-        let Self { base, capacity, generation } = *self;
-        (
-            Writable { base, capacity, generation, mapping: PhantomData },
-            Readable { base, capacity, generation, mapping: PhantomData },
-        )
+        let Self { base, capacity, generation, .. } = *self;
+        let (shared, mapping) = (self.shared(), PhantomData);
+        let writable = Writable { base, capacity, generation, shared, mapping };
+        let readable = Readable { base, capacity, generation, shared, mapping };
+        writable.shared().describe_ring(capacity as u64, generation != 0);
+        writable.shared().show_head(writable.head());
+        writable.shared().show_tail(writable.tail());
+        (writable, readable)
     }
 
     fn header(&self) -> &Header {
@@ -210,6 +246,7 @@ impl Drop for Mapping {
     fn drop(&mut self) {
         // SAFETY: the mapping is ours and both sides borrow from it.
         unsafe { libc::munmap(self.base.as_ptr().cast(), DATA_AT + self.capacity) };
+        self.unmap_page();
     }
 }
 
@@ -232,12 +269,15 @@ pub(crate) struct Writable<'a> {
     base: NonNull<u8>,
     capacity: usize,
     generation: u64,
+    shared: NonNull<Shared>,
     mapping: PhantomData<&'a Mapping>,
 }
 
 impl<'a> Writable<'a> {
     pub(super) fn shared(&self) -> &'a Shared {
-        &header(self.base).shared
+        // SAFETY: mapped for as long as the mapping lives; atomics, valid for any
+        // bits.
+        unsafe { self.shared.as_ref() }
     }
 
     pub(super) const fn capacity(&self) -> u64 {
@@ -281,6 +321,7 @@ impl<'a> Writable<'a> {
     pub(super) fn publish(&mut self, head: u64) {
         debug_assert!(head >= self.head() && head <= self.tail() + self.capacity());
         self.handoff().publish(head);
+        self.shared().show_head(head);
     }
 }
 
@@ -290,12 +331,15 @@ pub(crate) struct Readable<'a> {
     base: NonNull<u8>,
     capacity: usize,
     generation: u64,
+    shared: NonNull<Shared>,
     mapping: PhantomData<&'a Mapping>,
 }
 
 impl<'a> Readable<'a> {
     pub(super) fn shared(&self) -> &'a Shared {
-        &header(self.base).shared
+        // SAFETY: mapped for as long as the mapping lives; atomics, valid for any
+        // bits.
+        unsafe { self.shared.as_ref() }
     }
 
     pub(super) const fn capacity(&self) -> u64 {
@@ -359,6 +403,7 @@ impl<'a> Readable<'a> {
         // Fenced: the next release must not begin to overwrite the slots of this
         // position's predecessor before this position is visible.
         self.handoff().release(tail);
+        self.shared().show_tail(tail);
     }
 
     /// What the sender before this one carried over `tail`.
@@ -367,6 +412,19 @@ impl<'a> Readable<'a> {
             let slot = self.slot_of_tail(stream);
             slot.map_or_else(Carried::default, |n| slots::read(self.slot_mut(stream, n)))
         })
+    }
+
+    /// The status page as it is now, in bytes.
+    pub(super) fn page(&self) -> [u8; PAGE_BYTES] {
+        let mut page = [0; PAGE_BYTES];
+        let words = self.shared.cast::<AtomicU64>();
+        for (n, place) in page.chunks_exact_mut(8).take(size_of::<Shared>() / 8).enumerate() {
+            // SAFETY: within the structure, which is made of atomics and aligned
+            // to eight bytes.
+            let word = unsafe { words.add(n).as_ref() };
+            place.copy_from_slice(&word.load(Ordering::Relaxed).to_le_bytes());
+        }
+        page
     }
 
     /// What became of everything before `tail`.

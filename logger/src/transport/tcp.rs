@@ -89,6 +89,7 @@ impl Tcp {
             // Connecting takes time.
             let now_ns = os::mono_ns();
             let Some(stream) = connected else {
+                shared.note_error("cannot connect to the server, or its name is not known");
                 let wait = self.fail(shared, now_ns);
                 return Progress::new(window.take(0, now_ns), wait);
             };
@@ -112,6 +113,10 @@ impl Tcp {
             Ok(wait) => Progress::new(released, wait),
             Err(lost) => {
                 let lasted = now_ns.saturating_sub(connection.since_ns);
+                shared.note_error(match lost {
+                    Lost::Closed => "the server closed the connection",
+                    Lost::Broken => "the connection to the server broke",
+                });
                 window.rewind(lost, now_ns);
                 if lasted >= STABLE_NS {
                     self.backoff.reset();
@@ -252,7 +257,7 @@ const WRITE_MAX: usize = 64 << 10;
 /// What the kernel holds for a peer, in bytes; twice that with its own overhead.
 /// It bounds what may have to be sent again, and the bytes per round trip. The
 /// kernel tells when there is room in it, which it does not of acknowledgements.
-const SEND_BUFFER_BYTES: i32 = 256 << 10;
+const SEND_BUFFER_BYTES: i32 = 72 << 10;
 
 /// Reads of a talking peer between two writes.
 const LISTEN_MAX: usize = 16;

@@ -83,6 +83,7 @@ impl Udp {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if is_too_large(&error) => return Err(TooLarge),
                 Err(error) => {
+                    shared.note_error(&format!("the server or the way to it refuses: {error}"));
                     // A refusal speaks of an earlier datagram, not of this one.
                     let again = self.resent_at != Some(window.cursor());
                     self.resent_at = Some(window.cursor());
@@ -107,6 +108,7 @@ impl Udp {
     /// Opens the first socket there is.
     fn connect(&mut self, shared: &Shared, now_ns: u64) -> bool {
         let Some((socket, valid_ns)) = open(&self.host, RESOLVE_TIMEOUT) else {
+            shared.note_error("there is no way to the server, or its name is not known");
             self.fail(shared, os::mono_ns().max(now_ns));
             return false;
         };

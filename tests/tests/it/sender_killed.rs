@@ -18,7 +18,7 @@ use rustix::process::{Pid, Signal};
 use super::{syslog_container, texts};
 
 /// The processes whose parent is `parent`, from `/proc`.
-fn children_of(parent: i32) -> Vec<i32> {
+pub(super) fn children_of(parent: i32) -> Vec<i32> {
     let mut children = Vec::new();
     for entry in fs::read_dir("/proc").unwrap().flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
@@ -36,11 +36,19 @@ fn children_of(parent: i32) -> Vec<i32> {
     children
 }
 
-fn sender_of(container: &Container) -> i32 {
+/// The logger's sender, as soon as there is one.
+pub(super) fn sender_of(container: &Container) -> i32 {
     until("the logger to have a sender", SOON, || match children_of(container.logger_pid())[..] {
         [sender] => Ok(sender),
         ref other => Err((other.to_vec(), container.dockerinit_log())),
     })
+}
+
+/// Kills the logger's sender, and says which it was.
+pub(super) fn kill_sender(container: &Container) -> i32 {
+    let sender = sender_of(container);
+    rustix::process::kill_process(Pid::from_raw(sender).unwrap(), Signal::KILL).unwrap();
+    sender
 }
 
 #[test]
@@ -58,8 +66,7 @@ fn lines_flow_on_when_the_sender_is_killed_again_and_again() {
             container.write(Output::Stdout, oracle::lines(written, next).as_bytes());
             written = next;
         }
-        let sender = sender_of(&container);
-        rustix::process::kill_process(Pid::from_raw(sender).unwrap(), Signal::KILL).unwrap();
+        let sender = kill_sender(&container);
         until("another sender", SOON, || match sender_of(&container) {
             next if next != sender => Ok(()),
             same => Err(same),

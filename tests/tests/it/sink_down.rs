@@ -21,9 +21,12 @@ fn expect_complete(receiver: &TcpReceiver, container: &Container, written: u64) 
         let verdict = Verdict::of(written, texts(&receiver.messages()));
         if verdict.complete() { Ok(verdict) } else { Err(verdict) }
     });
-    judged.unwrap_or_else(|verdict| {
+    let verdict = judged.unwrap_or_else(|verdict| {
         panic!("{verdict}; dockerinit's log: {:?}", container.dockerinit_log())
-    })
+    });
+    let page = container.wait_until_settled(SOON);
+    assert_eq!((page.delivered, page.dropped.len()), (page.read, 0), "{page:?}");
+    verdict
 }
 
 #[track_caller]
@@ -136,6 +139,10 @@ fn a_full_buffer_drops_the_newest_and_says_so() {
     assert!(first > 500, "64 KiB hold more than {first} lines");
     let lines = verdict.lost.len();
     let bytes: usize = verdict.lost.iter().map(|number| oracle::line(*number).len() + 1).sum();
+    let page = container.wait_until_settled(SOON);
+    let dropped = page.dropped.values().next().unwrap();
+    assert_eq!((dropped.lines, dropped.bytes), (lines as u64, bytes as u64), "{page:?}");
+    assert_eq!(page.dropped.len(), 1, "{page:?}");
     for count in [lines, bytes] {
         assert!(marker.contains(&count.to_string()), "{count} should be in the marker {marker:?}");
     }
