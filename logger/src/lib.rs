@@ -36,7 +36,7 @@
 //! waits for nobody; bytes read are delivered, held in the ring, or counted as
 //! dropped by cause; ring space is given back only for what the sink has taken;
 //! no byte of a line is altered; only `main` reads arguments and environment,
-//! only `output` prints, `unsafe` is in `os` and `ring/mapping.rs` alone.
+//! only `output` prints, `unsafe` is in `os` and `ring/mapping` alone.
 //!
 //! Exit status: 0 everything kept was delivered; 1 lines were left undelivered
 //! at the end; 64 arguments; 70 the sender died and `on-failure=kill`; 71 no

@@ -3,7 +3,7 @@
 // file, You can obtain one at https://mozilla.org/MPL/2.0/.
 
 //! The system calls that the standard library has no safe form for, and the
-//! clocks. Together with `ring/mapping.rs` the only home of `unsafe`.
+//! clocks. Together with `ring/mapping` the only home of `unsafe`.
 //!
 //! Nothing here allocates, so that the reader may call all of it.
 

@@ -1,0 +1,241 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! The two sides of the mapping; why they are sound, [`super`] says.
+
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use dockerlogger_manifest::status::PAGE_BYTES;
+
+use super::{DATA_AT, Mapping, PAGE, header};
+use crate::record::Stream;
+use crate::ring::account::Account;
+use crate::ring::handoff::Handoff;
+use crate::ring::shared::Shared;
+use crate::ring::slots::{self, Carried, SLOT};
+
+/// The producer's side: everything outside `tail..head`.
+#[derive(Debug)]
+pub(crate) struct Writable<'a> {
+    pub(super) base: NonNull<u8>,
+    pub(super) capacity: usize,
+    pub(super) generation: u64,
+    pub(super) shared: NonNull<Shared>,
+    pub(super) mapping: PhantomData<&'a Mapping>,
+}
+
+impl<'a> Writable<'a> {
+    pub(in crate::ring) fn shared(&self) -> &'a Shared {
+        // SAFETY: mapped for as long as the mapping lives; atomics, valid for any
+        // bits.
+        unsafe { self.shared.as_ref() }
+    }
+
+    pub(in crate::ring) const fn capacity(&self) -> u64 {
+        self.capacity as u64
+    }
+
+    /// 0: the ring is not a file, and its entries need no seal.
+    pub(in crate::ring) const fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    pub(in crate::ring) fn handoff(&self) -> &'a Handoff {
+        &header(self.base).handoff
+    }
+
+    pub(in crate::ring) fn head(&self) -> u64 {
+        self.handoff().own_head()
+    }
+
+    pub(in crate::ring) fn tail(&self) -> u64 {
+        self.handoff().tail()
+    }
+
+    /// `len` free bytes from `position`; `None` if they are not all free or not
+    /// in one piece.
+    pub(in crate::ring) fn free_mut(&mut self, position: u64, len: u64) -> Option<&mut [u8]> {
+        let end = position.checked_add(len)?;
+        if position < self.head() || end > self.tail() + self.capacity() {
+            return None;
+        }
+        let (offset, len) = within(position, len, self.capacity)?;
+        // SAFETY: inside the data area by `within`; outside `tail..head` by the
+        // check, so the consumer makes no reference to it; `&mut self` keeps this
+        // side from making a second one.
+        Some(unsafe {
+            std::slice::from_raw_parts_mut(self.base.as_ptr().add(DATA_AT + offset), len)
+        })
+    }
+
+    /// Hands everything before `head` to the consumer.
+    pub(in crate::ring) fn publish(&mut self, head: u64) {
+        debug_assert!(head >= self.head() && head <= self.tail() + self.capacity());
+        self.handoff().publish(head);
+        self.shared().show_head(head);
+    }
+}
+
+/// The consumer's side: everything inside `tail..head`, and the carry slots.
+#[derive(Debug)]
+pub(crate) struct Readable<'a> {
+    pub(super) base: NonNull<u8>,
+    pub(super) capacity: usize,
+    pub(super) generation: u64,
+    pub(super) shared: NonNull<Shared>,
+    pub(super) mapping: PhantomData<&'a Mapping>,
+}
+
+impl<'a> Readable<'a> {
+    pub(in crate::ring) fn shared(&self) -> &'a Shared {
+        // SAFETY: mapped for as long as the mapping lives; atomics, valid for any
+        // bits.
+        unsafe { self.shared.as_ref() }
+    }
+
+    pub(in crate::ring) const fn capacity(&self) -> u64 {
+        self.capacity as u64
+    }
+
+    /// Whether the ring is a file that a new logger wants.
+    pub(in crate::ring) fn handover_is_wanted(&self) -> bool {
+        header(self.base).handover.load(Ordering::Relaxed) != 0
+    }
+
+    /// Whether the ring is a file.
+    pub(in crate::ring) const fn is_file(&self) -> bool {
+        self.generation != 0
+    }
+
+    pub(in crate::ring) fn handoff(&self) -> &'a Handoff {
+        &header(self.base).handoff
+    }
+
+    pub(in crate::ring) fn head(&self) -> u64 {
+        self.handoff().head()
+    }
+
+    pub(in crate::ring) fn tail(&self) -> u64 {
+        self.handoff().own_tail()
+    }
+
+    /// `len` published bytes from `position`; `None` if they are not all
+    /// published or not in one piece.
+    pub(in crate::ring) fn published(&self, position: u64, len: u64) -> Option<&[u8]> {
+        let end = position.checked_add(len)?;
+        if position < self.tail() || end > self.head() {
+            return None;
+        }
+        let (offset, len) = within(position, len, self.capacity)?;
+        // SAFETY: inside the data area by `within`; inside `tail..head` by the
+        // check, so the producer makes no reference to it until `tail` passes
+        // it, and storing `tail` takes `&mut self`.
+        Some(unsafe { std::slice::from_raw_parts(self.base.as_ptr().add(DATA_AT + offset), len) })
+    }
+
+    /// Gives everything before `tail` back, and with it stores what is carried
+    /// over that position and what became of everything before it. One commit
+    /// point: the store of `tail`.
+    pub(in crate::ring) fn release(
+        &mut self,
+        tail: u64,
+        carried: &[Carried; 2],
+        account: &Account,
+    ) {
+        let before = self.tail();
+        debug_assert!(tail >= before && tail <= self.head());
+        if tail == before {
+            return;
+        }
+        for (stream, carried) in STREAMS.into_iter().zip(carried) {
+            let spare = (0..2).find(|&n| self.slot_position(stream, n) != before).unwrap_or(0);
+            let generation = self.generation;
+            let slot = self.slot_mut(stream, spare);
+            slots::write(slot, generation, tail, carried);
+            if stream == Stream::Stdout {
+                slots::write_account(slot, account);
+            }
+        }
+        // Fenced: the next release must not begin to overwrite the slots of this
+        // position's predecessor before this position is visible.
+        self.handoff().release(tail);
+        self.shared().show_tail(tail);
+    }
+
+    /// What the sender before this one carried over `tail`.
+    pub(in crate::ring) fn carried(&mut self) -> [Carried; 2] {
+        STREAMS.map(|stream| {
+            let slot = self.slot_of_tail(stream);
+            slot.map_or_else(Carried::default, |n| slots::read(self.slot_mut(stream, n)))
+        })
+    }
+
+    /// The status page as it is now, in bytes.
+    pub(in crate::ring) fn page(&self) -> [u8; PAGE_BYTES] {
+        let mut page = [0; PAGE_BYTES];
+        let words = self.shared.cast::<AtomicU64>();
+        for (n, place) in page.chunks_exact_mut(8).take(size_of::<Shared>() / 8).enumerate() {
+            // SAFETY: within the structure, which is made of atomics and aligned
+            // to eight bytes.
+            let word = unsafe { words.add(n).as_ref() };
+            place.copy_from_slice(&word.load(Ordering::Relaxed).to_le_bytes());
+        }
+        page
+    }
+
+    /// What became of everything before `tail`.
+    pub(in crate::ring) fn account(&mut self) -> Account {
+        let slot = self.slot_of_tail(Stream::Stdout);
+        slot.map_or_else(Account::default, |n| slots::account(self.slot_mut(Stream::Stdout, n)))
+    }
+
+    /// At the start of a file: what is carried over its first position.
+    pub(super) fn carry_over(&mut self, position: u64, carried: &[Carried; 2]) {
+        let generation = self.generation;
+        for (stream, carried) in STREAMS.into_iter().zip(carried) {
+            slots::write(self.slot_mut(stream, 0), generation, position, carried);
+        }
+    }
+
+    /// A new run counts from zero. Slots that do not verify are emptied.
+    pub(super) fn forget_account(&mut self, check: bool) {
+        for stream in STREAMS {
+            let generation = self.generation;
+            let Some(n) = self.slot_of_tail(stream) else { continue };
+            let slot = self.slot_mut(stream, n);
+            slots::write_account(slot, &Account::default());
+            if check && !slots::verifies(slot, generation) {
+                let position = slots::position(slot);
+                slots::write(slot, generation, position, &Carried::default());
+            }
+        }
+    }
+
+    fn slot_of_tail(&mut self, stream: Stream) -> Option<usize> {
+        let tail = self.tail();
+        (0..2).find(|&n| tail > 0 && self.slot_position(stream, n) == tail)
+    }
+
+    pub(super) fn slot_position(&mut self, stream: Stream, n: usize) -> u64 {
+        slots::position(self.slot_mut(stream, n))
+    }
+
+    pub(super) fn slot_mut(&mut self, stream: Stream, n: usize) -> &mut [u8] {
+        let index = slots::index(stream == Stream::Stderr, n);
+        // SAFETY: one of the four slots between header and data; only this side
+        // touches them, and `&mut self` keeps it to one reference.
+        unsafe { std::slice::from_raw_parts_mut(self.base.as_ptr().add(PAGE + index * SLOT), SLOT) }
+    }
+}
+
+const STREAMS: [Stream; 2] = [Stream::Stdout, Stream::Stderr];
+
+/// Offset and length in the data area, if they lie there in one piece.
+fn within(position: u64, len: u64, capacity: usize) -> Option<(usize, usize)> {
+    let offset = usize::try_from(position % capacity as u64).ok()?;
+    let len = usize::try_from(len).ok()?;
+    (offset.checked_add(len)? <= capacity).then_some((offset, len))
+}
