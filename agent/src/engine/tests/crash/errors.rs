@@ -7,7 +7,7 @@
 
 use rustix::io::Errno;
 
-use crate::engine::tests::crash::disk::Cut;
+use crate::engine::tests::crash::cut::Cut;
 use crate::engine::tests::crash::explore::seam;
 use crate::engine::tests::crash::files::Trouble;
 use crate::engine::tests::crash::long;
