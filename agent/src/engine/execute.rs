@@ -65,7 +65,7 @@ impl Execution<'_> {
                     self.core.releases.insert(slot.digest, self.release.clone());
                     self.record(slot.digest)?;
                     // The trial is part of the intent: a switch that a repair confirms is watched too.
-                    self.core.state.trial = self.core.trial_of(&slot, self.now);
+                    self.core.state.pending_trial = self.core.trial_of(&slot, self.now);
                     record_intent(self.core, slot, None)?;
                 }
                 Step::Switch { .. } => switch(self.core)?,

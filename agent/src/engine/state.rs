@@ -50,9 +50,12 @@ pub(crate) struct State {
     /// Set: have this release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) pinned: Option<Pinned>,
-    /// The trial of the current release, or of the pending one.
+    /// The trial of the current release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) trial: Option<Trial>,
+    /// The trial of the pending release, once that is current.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) pending_trial: Option<Trial>,
     /// Releases that are kept besides current and previous, newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) retained: Vec<Slot>,
@@ -85,6 +88,7 @@ impl Default for State {
             held: None,
             pinned: None,
             trial: None,
+            pending_trial: None,
             retained: Vec::new(),
             since: None,
             extra: Extra::new(),
@@ -113,7 +117,9 @@ impl State {
                 self.retained.insert(0, older);
             }
             self.since = Some(now);
+            self.trial = self.pending_trial.take();
         }
+        self.pending_trial = None;
         let kept = [&self.current, &self.previous];
         let kept: Vec<Digest> = kept.into_iter().flatten().map(|slot| slot.digest).collect();
         self.retained.retain(|slot| !kept.contains(&slot.digest));
@@ -134,12 +140,14 @@ impl State {
     /// The switch did not happen.
     pub(crate) fn abandon(&mut self) {
         self.pending = None;
+        self.pending_trial = None;
         self.unblock_current();
     }
 
     /// The current release is damaged; the previous one takes its place.
     pub(crate) fn fall_back(&mut self, now: Timestamp) {
         self.pending = None;
+        self.pending_trial = None;
         self.current = self.previous.take();
         self.since = Some(now);
         self.unblock_current();

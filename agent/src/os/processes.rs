@@ -35,6 +35,10 @@ pub(crate) trait ProcessTable {
     fn numbers(&self) -> io::Result<Vec<u32>>;
     /// A process, unless it is gone, dead, or the kernel's own.
     fn look(&self, number: u32) -> Option<Seen>;
+    /// The identity of a file that processes may run.
+    fn file_id(&self, path: &Path) -> io::Result<FileId> {
+        file_id(path)
+    }
 }
 
 /// The identity of a file; links are followed.

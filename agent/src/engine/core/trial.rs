@@ -7,7 +7,7 @@
 
 use std::time::Instant;
 
-use dockerlogger_manifest::{Extra, Version};
+use dockerlogger_manifest::{Digest, Extra, Version};
 use jiff::Timestamp;
 
 use crate::engine::core::Core;
@@ -17,11 +17,13 @@ use crate::engine::history::{Action, Actor, Entry};
 use crate::engine::state::Slot;
 use crate::engine::trial::{ATTEMPTS_MAX, Tally, Trial, Watch};
 use crate::engine::view::Blocked;
-use crate::os::processes::{self, ProcessTable};
+use crate::os::processes::ProcessTable;
 
 /// A watch that goes on.
 #[derive(Debug)]
 pub(crate) struct Session {
+    /// The release that is watched.
+    digest: Digest,
     watch: Watch,
     began: Instant,
 }
@@ -81,18 +83,20 @@ impl Core {
             self.session = None;
             return Ok(TrialEnd::None);
         };
+        // An update may have begun the trial of another release meanwhile.
+        self.session.take_if(|session| session.digest != trial.digest);
         if self.session.is_none() {
             if trial.attempts >= ATTEMPTS_MAX {
                 let why = format!("its trial was interrupted {ATTEMPTS_MAX} times");
                 return self.revert(&trial, why, now);
             }
             let path = self.layout.logger(&trial.digest);
-            let file = processes::file_id(&path)
-                .map_err(|e| crate::os::FileError::new("stat", &path, e))?;
+            let file =
+                table.file_id(&path).map_err(|e| crate::os::FileError::new("stat", &path, e))?;
             trial.attempts += 1;
             self.save_trial(&trial)?;
             let watch = Watch::new(file, trial.attempts == 1);
-            self.session = Some(Session { watch, began: clock });
+            self.session = Some(Session { digest: trial.digest, watch, began: clock });
         }
         let Some(session) = &mut self.session else { return Ok(TrialEnd::None) };
         let before = trial.tally;
@@ -165,8 +169,7 @@ impl Core {
         self.actor = Actor::Agent;
         self.record(entry, now)?;
         execute::record_intent(self, previous, Some(block))?;
-        execute::switch(self)?;
-        if let Err(e) = execute::confirm(self, now) {
+        if let Err(e) = execute::switch(self).and_then(|()| execute::confirm(self, now)) {
             self.recover_after(now, e, &digest)?;
         }
         self.session = None;

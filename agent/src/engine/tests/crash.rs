@@ -9,7 +9,9 @@
 
 use std::time::Instant;
 
+mod cut;
 mod disk;
+mod effect;
 mod errors;
 mod explore;
 mod files;
@@ -21,6 +23,7 @@ mod os;
 mod power;
 mod random;
 mod scenario;
+mod trial;
 
 use explore::{Effort, Report, explore, hunt};
 use mistakes::MISTAKES;

@@ -18,6 +18,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::engine::digest;
+use crate::engine::tests::crash::cut::{Cut, left_of};
+use crate::engine::tests::crash::effect::Effect;
 use crate::engine::tests::crash::random::Random;
 use crate::os::files::{FileKind, Stat};
 
@@ -26,58 +28,6 @@ const EEXIST: i32 = 17;
 const ENOTDIR: i32 = 20;
 const EINVAL: i32 = 22;
 const ENOTEMPTY: i32 = 39;
-
-/// One change, by path.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Effect {
-    MakeDir(PathBuf, u32),
-    Create(PathBuf),
-    /// Opens for writing from the start, whether it exists or not: no engine does that.
-    Truncate(PathBuf),
-    Write(PathBuf, Vec<u8>),
-    SetMode(PathBuf, u32),
-    SyncFile(PathBuf),
-    Rename(PathBuf, PathBuf),
-    Symlink(PathBuf, PathBuf),
-    Unlink(PathBuf),
-    RemoveDir(PathBuf),
-    SyncDir(PathBuf),
-}
-
-impl Effect {
-    /// What is done, as the real files say it in their errors.
-    pub(super) fn doing(&self) -> &'static str {
-        match self {
-            Self::MakeDir(..) => "create directory",
-            Self::Create(_) => "create",
-            Self::Truncate(_) => "truncate",
-            Self::Write(..) => "write",
-            Self::SetMode(..) => "set the mode of",
-            Self::SyncFile(_) | Self::SyncDir(_) => "fsync",
-            Self::Rename(..) => "rename a new version to",
-            Self::Symlink(..) => "link",
-            Self::Unlink(_) => "remove",
-            Self::RemoveDir(_) => "remove directory",
-        }
-    }
-
-    /// What it is done to.
-    pub(super) fn path(&self) -> &Path {
-        match self {
-            Self::MakeDir(path, _)
-            | Self::Create(path)
-            | Self::Truncate(path)
-            | Self::Write(path, _)
-            | Self::SetMode(path, _)
-            | Self::SyncFile(path)
-            | Self::Rename(_, path)
-            | Self::Symlink(_, path)
-            | Self::Unlink(path)
-            | Self::RemoveDir(path)
-            | Self::SyncDir(path) => path,
-        }
-    }
-}
 
 type Id = usize;
 
@@ -101,19 +51,6 @@ impl Pending {
             Self::Add { directory, .. } | Self::Remove { directory, .. } => *directory,
         }
     }
-}
-
-/// What survives a cut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cut {
-    /// Only what was synced.
-    Nothing,
-    /// Everything, as if the cut had come a minute later.
-    Everything,
-    /// Every entry, and no bytes that were not synced.
-    Names,
-    /// Each operation and each file as the dice fall.
-    Some(u64),
 }
 
 #[derive(Debug, Clone)]
@@ -455,83 +392,4 @@ fn error(code: i32) -> io::Error {
     io::Error::from_raw_os_error(code)
 }
 
-/// What a cut leaves of bytes that were not all synced.
-fn left_of(bytes: &[u8], durable: &[u8], cut: Cut, random: &mut Random) -> Vec<u8> {
-    let synced = durable.len().min(bytes.len());
-    match cut {
-        Cut::Everything => bytes.to_vec(),
-        Cut::Nothing | Cut::Names => durable.to_vec(),
-        Cut::Some(_) => match random.below(4) {
-            0 => durable.to_vec(),
-            1 => bytes.to_vec(),
-            2 => [&bytes[..synced], &vec![0; bytes.len() - synced]].concat(),
-            _ => bytes[..synced + random.below(bytes.len() - synced + 1)].to_vec(),
-        },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn path(text: &str) -> PathBuf {
-        PathBuf::from(text)
-    }
-
-    fn done(effects: &[Effect]) -> Disk {
-        let mut disk = Disk::new();
-        for effect in effects {
-            disk.apply(effect).unwrap();
-        }
-        disk
-    }
-
-    fn seen(disk: &Disk, cut: Cut) -> (Vec<String>, Option<Vec<u8>>) {
-        let after = disk.cut(cut);
-        (after.list(Path::new("/")).unwrap(), after.read(Path::new("/b")).ok())
-    }
-
-    #[test]
-    fn a_name_without_its_bytes_and_bytes_without_their_name() {
-        let written = [Effect::Create(path("/b")), Effect::Write(path("/b"), b"four".to_vec())];
-        let mut disk = done(&written);
-        disk.apply(&Effect::SyncDir(path("/"))).unwrap();
-        assert_eq!(seen(&disk, Cut::Nothing), (vec!["b".to_owned()], Some(Vec::new())));
-        let outcomes: std::collections::BTreeSet<_> =
-            (0..64).map(|seed| seen(&disk, Cut::Some(seed)).1.unwrap()).collect();
-        let some: [&[u8]; 7] = [b"", b"\0\0\0\0", b"f", b"fo", b"fou", b"four", b"four"];
-        assert_eq!(outcomes, some.map(<[u8]>::to_vec).into());
-
-        let mut disk = done(&written);
-        disk.apply(&Effect::SyncFile(path("/b"))).unwrap();
-        assert_eq!(seen(&disk, Cut::Nothing), (vec![], None));
-        assert_eq!(seen(&disk, Cut::Names), (vec!["b".to_owned()], Some(b"four".to_vec())));
-    }
-
-    #[test]
-    fn a_rename_is_durable_by_the_directory_it_goes_to() {
-        let mut disk = done(&[
-            Effect::MakeDir(path("/d"), 0o755),
-            Effect::Create(path("/d/a")),
-            Effect::SyncDir(path("/d")),
-            Effect::SyncDir(path("/")),
-            Effect::Rename(path("/d/a"), path("/b")),
-        ]);
-        disk.apply(&Effect::SyncDir(path("/d"))).unwrap();
-        assert_eq!(seen(&disk, Cut::Nothing).0, ["d"]);
-        disk.apply(&Effect::SyncDir(path("/"))).unwrap();
-        assert_eq!(seen(&disk, Cut::Nothing).0, ["b", "d"]);
-        assert_eq!(disk.cut(Cut::Nothing).list(Path::new("/d")).unwrap(), [""; 0]);
-    }
-
-    #[test]
-    fn a_failed_fsync_loses_the_bytes_for_good() {
-        let mut disk =
-            done(&[Effect::Create(path("/b")), Effect::Write(path("/b"), b"four".to_vec())]);
-        disk.apply(&Effect::SyncDir(path("/"))).unwrap();
-        disk.fail(&Effect::SyncFile(path("/b")));
-        disk.apply(&Effect::SyncFile(path("/b"))).unwrap();
-        assert_eq!(disk.read(Path::new("/b")).unwrap(), b"four");
-        assert_eq!(seen(&disk, Cut::Nothing).1, Some(Vec::new()));
-    }
-}
+mod tests;

@@ -7,7 +7,7 @@
 
 use rustix::io::Errno;
 
-use crate::engine::tests::crash::disk::Cut;
+use crate::engine::tests::crash::cut::Cut;
 use crate::engine::tests::crash::explore::seam;
 use crate::engine::tests::crash::files::Trouble;
 use crate::engine::tests::crash::long;
@@ -22,7 +22,7 @@ fn an_error_at_any_effect_leaves_the_old_release_and_a_next_try() {
     let (mut injected, mut reported) = (0, 0);
     for scenario in Scenario::all() {
         // Neighbours differ little, and the quick version has little time.
-        for at in (0..).step_by(if long() { 1 } else { 3 }) {
+        for at in (0..).step_by(if long() { 1 } else { 5 }) {
             // Every code at every effect, or one of them in turn.
             let chosen = if long() { &codes[..] } else { &codes[at % 4..=at % 4] };
             let mut hit = false;
@@ -48,18 +48,20 @@ fn an_error_at_any_effect_leaves_the_old_release_and_a_next_try() {
         }
     }
     println!("{injected} errors injected, {reported} reported as failures, the rest as warnings");
-    assert!(injected >= 200, "{injected}");
+    assert!(injected >= 150, "{injected}");
 }
 
 /// None if there is no such effect; otherwise whether it was reported as an error.
 fn inject(scenario: &Scenario, trouble: Trouble) -> Result<Option<bool>, String> {
     let tampering = Tampering { rewrite: None, trouble: Some(trouble) };
     let run = scenario.run(scenario.disk.clone(), &scenario.told, scenario.action, tampering);
-    let Some(first) = run.failed.first() else { return Ok(None) };
-    if let Some(error) = &run.error
-        && !error.contains(first.to_str().unwrap())
-    {
-        return Err(format!("\"{error}\" does not name {}", first.display()));
+    if run.failed.is_empty() {
+        return Ok(None);
+    }
+    // What can be done without is not what the error is about.
+    let named = |error: &str| run.failed.iter().any(|path| error.contains(path.to_str().unwrap()));
+    if let Some(error) = run.error.as_ref().filter(|error| !named(error)) {
+        return Err(format!("\"{error}\" names none of {:?}", run.failed));
     }
     if run.effects_after > EFFECTS_AFTER_MAX {
         return Err(format!("{} effects after the failure", run.effects_after));

@@ -8,7 +8,8 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use crate::engine::tests::crash::disk::{Cut, Disk};
+use crate::engine::tests::crash::cut::Cut;
+use crate::engine::tests::crash::disk::Disk;
 use crate::engine::tests::crash::files::{ModelFiles, Rewrite};
 use crate::engine::tests::crash::invariants::Told;
 use crate::engine::tests::crash::random::Random;

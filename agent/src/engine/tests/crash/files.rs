@@ -13,7 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::watch;
 
-use crate::engine::tests::crash::disk::{Disk, Effect};
+use crate::engine::tests::crash::disk::Disk;
+use crate::engine::tests::crash::effect::Effect;
 use crate::engine::tests::crash::invariants::Told;
 use crate::engine::view::NodeView;
 use crate::os::files::{FileError, FileKind, Files, NewFile, Stat};

@@ -13,7 +13,7 @@
 //! | I5 | a switch that was told is not lost |
 //! | I6 | `store/` never holds half a release; after recovery nothing is litter |
 //! | I7 | no trust floor that was told falls |
-//! | I8 | what is blocked stays so, and what operators laid down |
+//! | I8 | what is blocked stays so, and what operators laid down; a trial goes on and counts |
 //! | I9 | recovery twice is recovery once |
 //! | I10 | an error instead of an effect: the same, and the next try works |
 //! | I11 | no record of the history that was told is lost |
@@ -40,6 +40,8 @@ pub(super) struct Told {
     pub(super) blocked: BTreeSet<Digest>,
     /// The newest record of the history.
     pub(super) history: u64,
+    /// The trial of the current release, and how often it was begun.
+    pub(super) trial: Option<(Digest, u32)>,
     /// What operators laid down: blocks, a hold, a pin.
     pub(super) wishes: String,
 }
@@ -53,6 +55,7 @@ impl Told {
             self.trust = view.trust;
         }
         self.blocked = view.blocked.iter().map(|blocked| blocked.digest).collect();
+        self.trial = view.trial.as_ref().map(|trial| (trial.digest, trial.attempts));
         self.history = view.history.last().map_or(self.history, |record| record.seq);
         self.wishes = format!("{:?} {:?} {:?}", view.barred, view.held, view.pinned);
     }
@@ -68,11 +71,19 @@ pub(super) struct Rules {
     pub(super) goal: Option<Digest>,
     /// What operators want when it is through, if that changes.
     pub(super) wished: Option<String>,
+    /// Whether the trial of the current release may come to its end.
+    pub(super) trial_ends: bool,
     /// What the medium had damaged by then.
     pub(super) damaged: Option<Digest>,
 }
 
 impl Rules {
+    /// Nothing is installed, and nothing is to be.
+    pub(super) fn new(root: PathBuf) -> Self {
+        let (before, goal, wished, damaged) = (None, None, None, None);
+        Self { root, before, goal, wished, trial_ends: false, damaged }
+    }
+
     /// What holds at every instant.
     pub(super) fn always(&self, files: &Arc<dyn Files>, told: &Told) -> Result<(), String> {
         let layout = Layout::new(Arc::clone(files), self.root.clone());
@@ -147,6 +158,13 @@ impl Rules {
         });
         if let Some(digest) = lost {
             return Err(format!("I8: {digest} is not blocked any more"));
+        }
+        if let Some((digest, attempts)) = told.trial
+            && state.current.as_ref().map(|slot| slot.digest) == Some(digest)
+            && !self.trial_ends
+            && state.trial.as_ref().is_none_or(|trial| trial.attempts < attempts)
+        {
+            return Err(format!("I8: attempt {attempts} of a trial was told: {:?}", state.trial));
         }
         let newest = view.history.last().map_or(0, |record| record.seq);
         if newest < told.history {

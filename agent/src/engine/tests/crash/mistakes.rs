@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::path::Path;
 
-use crate::engine::tests::crash::disk::Effect;
+use crate::engine::tests::crash::effect::Effect;
 use crate::engine::tests::crash::files::Rewrite;
 use crate::engine::tests::crash::scenario::Scenario;
 

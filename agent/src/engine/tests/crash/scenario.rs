@@ -16,9 +16,12 @@ use crate::engine::change::{Change, Which};
 use crate::engine::core::Core;
 use crate::engine::error::ProbeError;
 use crate::engine::probe::Prober;
-use crate::engine::tests::crash::disk::{Cut, Disk, Effect};
+use crate::engine::tests::crash::cut::Cut;
+use crate::engine::tests::crash::disk::Disk;
+use crate::engine::tests::crash::effect::Effect;
 use crate::engine::tests::crash::files::{ModelFiles, Moment, Rewrite, Trouble};
 use crate::engine::tests::crash::invariants::{Rules, Told};
+use crate::engine::tests::crash::trial::{Loggers, Quiet, watch};
 use crate::engine::tests::node::{chain, now};
 use crate::engine::tests::publisher::{Key, Publisher, Recipe, target};
 use crate::engine::view::NodeView;
@@ -36,6 +39,10 @@ pub(super) enum Action {
     Update,
     Rollback,
     Block,
+    /// Watches a trial whose loggers all end at once.
+    FailingTrial,
+    /// Watches a trial in which nothing happens.
+    QuietTrial,
 }
 
 /// A disk, an action, and what may come of it.
@@ -166,6 +173,13 @@ impl Scenario {
             // A second rollback would go forward again.
             Action::Rollback if self.at_goal(files) => Ok(()),
             Action::Rollback => core.rollback(now()).map(drop).map_err(|e| chain(&e)),
+            Action::FailingTrial | Action::QuietTrial
+                if core.subscribe().borrow().trial.is_none() =>
+            {
+                Ok(())
+            }
+            Action::FailingTrial => watch(core, &Loggers::default(), 3, Duration::from_secs(1)),
+            Action::QuietTrial => watch(core, &Quiet, 2, Duration::from_secs(100)),
             Action::Block => {
                 let what = Which::Version("9.0.0".parse().unwrap());
                 let change = Change::Block { what, reason: None };
@@ -194,8 +208,7 @@ impl Scenario {
         ] {
             disk.apply(&effect).unwrap();
         }
-        let rules =
-            Rules { root: ROOT.into(), before: None, goal: None, wished: None, damaged: None };
+        let rules = Rules::new(ROOT.into());
         Self {
             name,
             disk: disk.cut(Cut::Everything),
@@ -303,6 +316,25 @@ impl Scenario {
         scenario
     }
 
+    /// A new release fails its trial.
+    pub(super) fn failing_trial() -> Self {
+        let mut scenario = Self::empty("trial that fails", Action::FailingTrial);
+        let first = scenario.install("1.0.0");
+        let second = scenario.install("2.0.0");
+        assert_eq!(scenario.told.trial, Some((second, 0)));
+        scenario.rules.goal = Some(first);
+        scenario
+    }
+
+    /// A new release passes its trial.
+    pub(super) fn quiet_trial() -> Self {
+        let mut scenario = Self::empty("trial that passes", Action::QuietTrial);
+        scenario.install("1.0.0");
+        scenario.install("2.0.0");
+        scenario.rules.trial_ends = true;
+        scenario
+    }
+
     /// The medium lost the current release; the previous one is whole.
     pub(super) fn fall_back() -> Self {
         let mut scenario = Self::empty("repair by the previous release", Action::Nothing);
@@ -331,6 +363,8 @@ impl Scenario {
             Self::rollback(),
             Self::return_to_newer(),
             Self::block(),
+            Self::failing_trial(),
+            Self::quiet_trial(),
             Self::fall_back(),
             Self::reinstall(),
         ]

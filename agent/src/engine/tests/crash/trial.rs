@@ -1,0 +1,70 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! Processes that are laid down, for trials.
+
+use std::cell::Cell;
+use std::io;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::engine::TrialEnd;
+use crate::engine::core::Core;
+use crate::engine::tests::node::{chain, now};
+use crate::os::processes::{self, FileId, ProcessTable, Seen};
+
+/// No logger at first, then three, then none again.
+#[derive(Default)]
+pub(super) struct Loggers(Cell<u32>);
+
+impl ProcessTable for Loggers {
+    fn numbers(&self) -> io::Result<Vec<u32>> {
+        self.0.set(self.0.get() + 1);
+        Ok(if self.0.get() == 2 { vec![101, 102, 103] } else { Vec::new() })
+    }
+
+    fn look(&self, number: u32) -> Option<Seen> {
+        let file = processes::file_id(Path::new("/")).ok()?;
+        Some(Seen { parent: 1, birth: u64::from(number), file })
+    }
+
+    fn file_id(&self, _: &Path) -> io::Result<FileId> {
+        processes::file_id(Path::new("/"))
+    }
+}
+
+/// Nothing runs.
+pub(super) struct Quiet;
+
+impl ProcessTable for Quiet {
+    fn numbers(&self) -> io::Result<Vec<u32>> {
+        Ok(Vec::new())
+    }
+
+    fn look(&self, _: u32) -> Option<Seen> {
+        None
+    }
+
+    fn file_id(&self, _: &Path) -> io::Result<FileId> {
+        processes::file_id(Path::new("/"))
+    }
+}
+
+/// Looks so many times at a trial.
+pub(super) fn watch(
+    core: &mut Core,
+    table: &dyn ProcessTable,
+    looks: u32,
+    between: Duration,
+) -> Result<(), String> {
+    let mut clock = Instant::now();
+    for _ in 0..looks {
+        match core.watch_trial(table, clock, now()) {
+            Ok(TrialEnd::Running) => clock += between,
+            Ok(_) => return Ok(()),
+            Err(e) => return Err(chain(&e)),
+        }
+    }
+    Err("the trial goes on".to_owned())
+}
