@@ -81,8 +81,11 @@ fn copy(descriptor: i32, sender: &Sender<Vec<u8>>) {
     }
 }
 
+/// Takes bytes.
+type Sink = Box<dyn FnMut(&[u8])>;
+
 /// The sink of the configuration; none that answers is fine too.
-fn open() -> Option<Box<dyn FnMut(&[u8])>> {
+fn open() -> Option<Sink> {
     let config = std::env::var("DOCKERLOG_CONFIG").ok()?;
     let config: serde_json::Value = serde_json::from_str(&config).ok()?;
     let (kind, address) = config["syslog-address"].as_str()?.split_once("://")?;
