@@ -9,10 +9,14 @@
 
 #![expect(unsafe_code, reason = "system calls; each has its argument beside it")]
 
+mod guard;
+
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
+
+pub(crate) use guard::guard;
 
 /// A child process of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -334,6 +334,13 @@ impl Sources {
         match os::read(fd, buffer) {
             Ok(len) if len > 0 => return Some(len),
             Err(error) if matches!(error.kind(), Interrupted | WouldBlock) => return None,
+            // The ring's file was cut short. Touched by us and not by the kernel,
+            // its pages come back empty; then the stream is looked at again.
+            Err(error) if error.raw_os_error() == Some(libc::EFAULT) => {
+                buffer.iter_mut().step_by(PAGE_BYTES).for_each(|byte| *byte = 0);
+                buffer.last_mut().into_iter().for_each(|byte| *byte = 0);
+                return None;
+            }
             // The end, or an error that will not go away: both end the stream. The
             // descriptor stays open, so that its number means nothing else.
             _ => {}
@@ -363,3 +370,6 @@ const WAKE_EVERY_NS: u64 = 2_000_000;
 
 /// How long to read at most after SIGTERM, from a container that does not stop.
 const SWEEP_MAX_NS: u64 = 200_000_000;
+
+/// No page of memory is smaller.
+const PAGE_BYTES: usize = 4096;

@@ -339,7 +339,9 @@ fn open_locked(
     meanwhile: &mut dyn FnMut(Duration),
 ) -> Result<File, SpoolError> {
     let failed = |doing, source| SpoolError::File { doing, name: name.to_owned(), source };
-    for _ in 0..LOCK_TRIES {
+    // Counted in time: the pause ends early when the container writes.
+    let until_ns = os::mono_ns() + LOCK_WAIT_NS;
+    loop {
         let file = rustix::fs::openat(dir, name, FLAGS | OFlags::CREATE, MODE)
             .map_err(|error| failed("open", error.into()))?;
         let file = File::from(file);
@@ -360,8 +362,10 @@ fn open_locked(
             }
             Err(std::fs::TryLockError::Error(error)) => return Err(failed("lock", error)),
         }
+        if os::mono_ns() >= until_ns {
+            return Err(SpoolError::Busy { name: name.to_owned() });
+        }
     }
-    Err(SpoolError::Busy { name: name.to_owned() })
 }
 
 /// Takes disk space for `len` bytes of zeros.
@@ -386,9 +390,9 @@ fn allocate(file: &File, len: u64, meanwhile: &mut dyn FnMut(Duration)) -> io::R
 /// Not 0, which stands for no position in a carry slot.
 const FIRST_POSITION: u64 = 4096;
 
-/// How often, and after which pause, to try for the lock: long enough for a
-/// sender that looks at its word every 20 ms.
-const LOCK_TRIES: u32 = 60;
+/// How long, and after which pause, to try for the lock: long enough for a
+/// sender that looks at its word every 20 ms, on a node that is busy.
+const LOCK_WAIT_NS: u64 = 1_000_000_000;
 const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 /// The largest part of an entry that is copied in one piece.

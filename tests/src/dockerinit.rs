@@ -218,16 +218,24 @@ impl Container {
         if let Err(error) = &self.logger {
             panic!("the logger could not be executed: {error}");
         }
+        self.try_write_unread(output, bytes).expect("the zfd stream takes a message")
+    }
+
+    /// The same for a logger that may be gone by now.
+    ///
+    /// # Errors
+    /// When nobody takes messages any more.
+    pub fn try_write_unread(&self, output: Output, bytes: &[u8]) -> io::Result<usize> {
         let writers = self.writers.lock().unwrap();
         let stream = match output {
             Output::Stderr if writers.len() > 1 => 1,
             _ => 0,
         };
         let app = writers.get(stream).expect("a container without a command, still open");
-        crate::zfd::write_message(app, bytes).expect("the zfd stream takes a message");
-        let messages = bytes.len().div_ceil(crate::zfd::MESSAGE_MAX);
+        crate::zfd::write_message(app, bytes)?;
+        let messages = bytes.len().div_ceil(crate::zfd::MESSAGE_MAX).max(1);
         self.written_messages.lock().unwrap()[stream] += messages as u64;
-        stream
+        Ok(stream)
     }
 
     /// Ends the container now, in the given way.

@@ -81,6 +81,7 @@ pub(crate) fn run(
         settled(mapping, &settings, &launch, &mut sources);
     let status = status::create(launch.status_path.as_deref(), &launch.container_id);
     let status = status.ok().filter(|status| mapping.show_in(status.file()).is_ok());
+    mapping.guard();
 
     let (writable, readable) = mapping.split();
     let producer = Producer::new(writable);

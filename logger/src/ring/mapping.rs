@@ -33,6 +33,7 @@ use super::handoff::Handoff;
 use super::recovery::{self, Found};
 use super::shared::Shared;
 use super::slots::{Carried, SLOT, SLOTS};
+use crate::os;
 pub(super) use sides::Readable;
 pub(super) use sides::Writable;
 
@@ -105,6 +106,17 @@ impl Mapping {
         self.unmap_page();
         self.page = Some(page);
         Ok(())
+    }
+
+    /// From here on, a file that is cut short does not end the process. For the
+    /// one ring that a process works with.
+    pub(crate) fn guard(&self) {
+        if self.generation != 0 {
+            os::guard(0, self.base.as_ptr() as usize, DATA_AT + self.capacity);
+        }
+        if let Some(page) = self.page {
+            os::guard(1, page.as_ptr() as usize, PAGE_BYTES);
+        }
     }
 
     fn unmap_page(&mut self) {

@@ -12,6 +12,8 @@ use dockerlogger_tests::process::Exit;
 use dockerlogger_tests::receiver::{Manners, TcpReceiver};
 use dockerlogger_tests::{SOON, programs, until};
 
+use rustix::process::Signal;
+
 use super::sender_killed::kill_sender;
 use super::{syslog_container, texts};
 
@@ -65,6 +67,11 @@ fn a_whole_life_without_an_allocation() {
             container.write(Output::Stdout, format!("{line}\n").as_bytes());
             wait_for(&receiver, &container, &line);
         }
+        container.signal_logger(Signal::USR1);
+        until("the report", SOON, || {
+            let log = container.dockerinit_log();
+            if log.contains("delivered") { Ok(()) } else { Err((log, container.logger_exit())) }
+        });
         assert_eq!(container.logger_exit(), None);
         container.write(Output::Stderr, b"the last tail");
         container.end(Ending::Close);

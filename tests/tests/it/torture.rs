@@ -8,11 +8,13 @@
 
 #![cfg(target_os = "linux")]
 
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use dockerlogger_tests::dockerinit::{Container, Ending, Output};
+use dockerlogger_tests::dockerinit::{Container, ContainerSpec, Ending, Output};
 use dockerlogger_tests::oracle::{self, Verdict};
 use dockerlogger_tests::process::Exit;
 use dockerlogger_tests::receiver::{Manners, TcpReceiver};
@@ -91,6 +93,82 @@ fn whatever_the_moment_at_which_senders_are_killed() {
     assert!((verdict.duplicated.len() as u64) <= bound, "more than {bound}: {verdict}");
     eprintln!("{killed} senders killed, {written} lines written: {verdict}");
     assert_eq!(container.logger_exit(), None);
+    container.end(Ending::Close);
+    assert_eq!(container.wait(SOON).logger.unwrap(), Exit::Code(0));
+}
+
+/// One life of a logger with a spool: lines from `first` on, until somebody kills the reader, and with it the sender or
+/// not. Returns the number of the line after the last that the reader has read.
+fn life(spec: &ContainerSpec, scratch: &Path, first: u64, random: u64) -> u64 {
+    let container = Container::start(spec, scratch);
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            // One line a write: the simulated kernel hands it over whole, and the reader reads it whole.
+            for number in first.. {
+                let line = oracle::line(number) + "\n";
+                let written = container.try_write_unread(Output::Stdout, line.as_bytes());
+                if over.load(Ordering::Relaxed) || written.is_err() {
+                    break;
+                }
+                thread::sleep(Duration::from_micros(300));
+            }
+        });
+        until("the logger to have read something", SOON, || match container.status() {
+            Some(page) if page.read.lines > page.recovered.lines => Ok(()),
+            other => {
+                let exit = container.logger_exit();
+                Err(format!("{other:?}, {exit:?}, {}", container.dockerinit_log()))
+            }
+        });
+        thread::sleep(Duration::from_micros(random % 30_000));
+        let senders = children_of(container.logger_pid());
+        if !random.is_multiple_of(3) {
+            for sender in senders {
+                let _ = rustix::process::kill_process(Pid::from_raw(sender).unwrap(), Signal::KILL);
+            }
+        }
+        container.signal_logger(Signal::KILL);
+        over.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(container.wait(SOON).logger.unwrap(), Exit::Signal(9));
+    let page = container.status().unwrap();
+    first + page.read.lines - page.recovered.lines
+}
+
+#[test]
+fn whatever_the_moment_at_which_the_reader_is_killed_with_a_spool() {
+    let lives = if is_long() { 500 } else { 20 };
+    let scratch = tempfile::tempdir().unwrap();
+    let spool = scratch.path().join("spool");
+    std::fs::create_dir(&spool).unwrap();
+    std::fs::set_permissions(&spool, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let receiver = TcpReceiver::start();
+    let options =
+        [("mode", "blocking"), ("max-buffer-size", "64k"), ("spool", spool.to_str().unwrap())];
+    let spec = syslog_container(&receiver.syslog_address(), &options);
+    let (mut next, mut random) = (0, 0x9E37_79B9_7F4A_7C15_u64);
+    for _ in 0..lives {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        next = life(&spec, scratch.path(), next, random);
+    }
+    // The last one sends what all the others have left, and has nothing of its own.
+    let container = Container::start(&spec, scratch.path());
+    let judged = try_until(SOON * 3, || {
+        let verdict = Verdict::of(next, texts(&receiver.messages()));
+        if verdict.complete() {
+            return Ok(verdict);
+        }
+        thread::sleep(Duration::from_millis(100));
+        Err(verdict)
+    });
+    let verdict =
+        judged.unwrap_or_else(|verdict| panic!("{verdict}; {}", container.dockerinit_log()));
+    let bound = lives * (64 << 10) / (oracle::line(0).len() + 1);
+    assert!(verdict.duplicated.len() <= bound, "more than {bound}: {verdict}");
+    eprintln!("{lives} readers killed, {next} lines read: {verdict}");
     container.end(Ending::Close);
     assert_eq!(container.wait(SOON).logger.unwrap(), Exit::Code(0));
 }

@@ -60,3 +60,27 @@ fn neither_side_reaches_the_bytes_of_the_other() {
     writable.publish(4104);
     assert!(writable.free_mut(8184, 16).is_none());
 }
+
+#[test]
+fn a_file_that_is_cut_short_is_a_loss_and_not_an_end() {
+    let scratch = crate::scratch::Scratch::new();
+    let capacity = 8 * PAGE;
+    let file = scratch.file("ring", Mapping::file_len(capacity) as u64);
+    let page = scratch.file("page", PAGE as u64);
+    let mut mapping =
+        Mapping::begin(&file, capacity, 7, 4096, &[Carried::default(), Carried::default()])
+            .unwrap();
+    mapping.show_in(&page).unwrap();
+    mapping.guard();
+    for len in [Mapping::file_len(PAGE) as u64, 0] {
+        file.set_len(len).unwrap();
+        page.set_len(0).unwrap();
+        let (mut writable, readable) = mapping.split();
+        readable.shared().note_error("still here");
+        // The header is gone as well when nothing is left of the file.
+        let at = writable.head() + 2 * PAGE as u64;
+        let free = writable.free_mut(at, 8).unwrap();
+        free.fill(1);
+        assert_eq!(free, [1; 8]);
+    }
+}
