@@ -7,11 +7,13 @@
 mod audit;
 mod clock;
 mod crash;
+mod differential;
 mod faults;
 mod interruptions;
 mod node;
 mod publisher;
 mod refusals;
 mod server;
+mod tough_verifier;
 mod updates;
 mod wishes;
