@@ -222,8 +222,14 @@ impl History {
         let record = Record { seq, at, who, what, why, from, to, digest, extra: Extra::new() };
         let added = self.add(&record);
         if added.is_err() {
-            // What is on disk counts, whatever became of it.
+            // What is on disk counts, except for the record itself: it may be
+            // there to see and not be durable, and nobody may be told.
             self.load();
+            let line = encode(std::slice::from_ref(&record));
+            if self.newest.ends_with(&line) {
+                self.newest.truncate(self.newest.len() - line.len());
+                Arc::make_mut(&mut self.records).pop();
+            }
         }
         added
     }

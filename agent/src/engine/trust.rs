@@ -117,6 +117,7 @@ impl TufVerifier {
 
 impl Verifier for TufVerifier {
     fn update_root(&mut self, bytes: &[u8]) -> Result<(), TrustError> {
+        numbered(bytes)?;
         let mut next = self.set.clone();
         next.update_root(bytes).map_err(trust_error)?;
         consistent(&next)?;
@@ -125,6 +126,7 @@ impl Verifier for TufVerifier {
     }
 
     fn update_timestamp(&mut self, bytes: &[u8], now: Timestamp) -> Result<Freshness, VerifyError> {
+        numbered(bytes)?;
         match self.set.update_timestamp(bytes, now) {
             Ok(()) => Ok(Freshness::New),
             Err(sigstore_tuf::Error::EqualVersion { .. }) => {
@@ -136,10 +138,12 @@ impl Verifier for TufVerifier {
     }
 
     fn update_snapshot(&mut self, bytes: &[u8], now: Timestamp) -> Result<(), VerifyError> {
+        numbered(bytes)?;
         self.set.update_snapshot(bytes, now).map_err(verify_error)
     }
 
     fn update_targets(&mut self, bytes: &[u8], now: Timestamp) -> Result<(), VerifyError> {
+        numbered(bytes)?;
         self.set.update_targets(bytes, now).map(|_| ()).map_err(verify_error)
     }
 
@@ -192,6 +196,25 @@ fn consistent(set: &TrustedMetadataSet) -> Result<(), TrustError> {
     Err(TrustError::Malformed(format!(
         "root version {version} lacks \"consistent_snapshot\": true"
     )))
+}
+
+/// Versions begin with 1, as the specification says; 0 would be no floor.
+fn numbered(bytes: &[u8]) -> Result<(), TrustError> {
+    #[derive(serde::Deserialize)]
+    struct File {
+        signed: Signed,
+    }
+    #[derive(serde::Deserialize)]
+    struct Signed {
+        version: u64,
+    }
+    let malformed =
+        |e: serde_json::Error| TrustError::Malformed(format!("not JSON of the expected form: {e}"));
+    let file: File = serde_json::from_slice(bytes).map_err(malformed)?;
+    match file.signed.version {
+        0 => Err(TrustError::Malformed("its version is 0; versions begin with 1".to_owned())),
+        _ => Ok(()),
+    }
 }
 
 fn verify_error(error: sigstore_tuf::Error) -> VerifyError {

@@ -32,14 +32,16 @@ impl Key {
     }
 
     fn id(&self) -> String {
-        digest::of(self.public().as_bytes()).to_string()
+        // As the specification computes it; one of the two verifiers insists.
+        let bytes = sigstore_tuf::canonical_json::to_canonical_bytes(&self.description()).unwrap();
+        digest::of(&bytes).to_string()
     }
 
     fn description(&self) -> Value {
         json!({"keytype": "ed25519", "scheme": "ed25519", "keyval": {"public": self.public()}})
     }
 
-    fn signature(&self, signed: &Value) -> Value {
+    pub(super) fn signature(&self, signed: &Value) -> Value {
         let bytes = sigstore_tuf::canonical_json::to_canonical_bytes(signed).unwrap();
         let signature = self.pair.sign(&bytes);
         let hex: String = signature.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();

@@ -186,14 +186,19 @@ impl<'a> Explorer<'a> {
             }
         }
         if depth < DEPTH_MAX {
-            self.nested(&first, place, depth);
+            let moments = first.moments.len();
+            let mut chosen: Vec<usize> =
+                (0..self.effort.nested).map(|_| self.random.below(moments)).collect();
+            if to_the_end {
+                chosen.extend(0..moments);
+            }
+            self.nested(&first, &chosen, place, depth);
         }
     }
 
-    fn nested(&mut self, recovery: &Run, place: &str, depth: usize) {
-        for _ in 0..self.effort.nested {
-            let number = self.random.below(recovery.moments.len());
-            let moment = &recovery.moments[number];
+    fn nested(&mut self, recovery: &Run, moments: &[usize], place: &str, depth: usize) {
+        for number in moments {
+            let moment = &recovery.moments[*number];
             let cut = match self.random.below(4) {
                 0 => Cut::Nothing,
                 1 => Cut::Names,

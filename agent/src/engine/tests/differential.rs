@@ -1,0 +1,272 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! Two verifiers on the same inputs, good ones and mutated ones: neither
+//! panics, both take the same, refuse the same, and then trust the same,
+//! wherever both can read what they are given.
+//!
+//! Bytes are mutated as they are, which mostly breaks a signature; and fields
+//! are mutated and signed anew with the right keys, which gets behind it.
+//! `DOCKERLOGGER_MUTATIONS` says how many inputs there are; default 2000.
+
+use serde_json::{Value, json};
+
+use crate::engine::error::TrustError;
+use crate::engine::tests::node::{Node, now};
+use crate::engine::tests::publisher::{Key, Recipe};
+use crate::engine::tests::tough_verifier::ToughVerifier;
+use crate::engine::trust::{Freshness, Role, TufVerifier, Verifier, VerifyError};
+
+/// Inputs of a short run.
+const MUTATIONS: u64 = 2000;
+
+/// One step of a refresh.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Step {
+    Root,
+    Timestamp,
+    Snapshot,
+    Targets,
+}
+
+const STEPS: [Step; 4] = [Step::Root, Step::Timestamp, Step::Snapshot, Step::Targets];
+
+/// What became of a step, as far as a node acts on it.
+#[derive(Debug, PartialEq)]
+enum Verdict {
+    Taken(Option<Freshness>),
+    Expired,
+    /// It breaks a rule: signatures, versions, pins.
+    Refused,
+    /// It is not in a form that this library reads. One reads what the other
+    /// does not: unknown key types, digits in upper case, fields given twice.
+    Form,
+}
+
+fn verdict<T>(
+    result: Result<T, VerifyError>,
+    freshness: impl Fn(T) -> Option<Freshness>,
+) -> Verdict {
+    match result {
+        Ok(value) => Verdict::Taken(freshness(value)),
+        Err(VerifyError::Expired { .. }) => Verdict::Expired,
+        Err(VerifyError::Refused(TrustError::Malformed(_))) => Verdict::Form,
+        Err(VerifyError::Refused(_)) => Verdict::Refused,
+    }
+}
+
+fn take(verifier: &mut dyn Verifier, step: Step, bytes: &[u8]) -> Verdict {
+    match step {
+        Step::Root => verdict(verifier.update_root(bytes).map_err(VerifyError::Refused), |()| None),
+        Step::Timestamp => verdict(verifier.update_timestamp(bytes, now()), Some),
+        Step::Snapshot => verdict(verifier.update_snapshot(bytes, now()), |()| None),
+        Step::Targets => verdict(verifier.update_targets(bytes, now()), |()| None),
+    }
+}
+
+/// Everything a node reads from a verifier.
+fn trusted(verifier: &dyn Verifier) -> String {
+    let expiry = [Role::Root, Role::Timestamp, Role::Snapshot, Role::Targets]
+        .map(|role| verifier.check_expiry(role, now()).is_ok());
+    let (snapshot, targets) = (verifier.snapshot_pin(), verifier.targets_pin());
+    let release = verifier.target("releases/2.0.0.json");
+    format!("{:?} {expiry:?} {snapshot:?} {targets:?} {release:?}", verifier.versions())
+}
+
+/// Randomness that is the same in every run.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 >> 16).unwrap() % sides.max(1)
+    }
+}
+
+/// The two sides after the same steps, and the files of the repository at two moments.
+struct Scene {
+    anchor: Vec<u8>,
+    /// Root, timestamp, snapshot and targets of the first and of the second publication.
+    files: [[Vec<u8>; 4]; 2],
+    keys: [Key; 2],
+}
+
+impl Scene {
+    fn new() -> Self {
+        let mut node = Node::new();
+        node.publisher.publish(&Recipe::new("1.0.0"));
+        let publisher = &mut node.publisher;
+        let anchor = publisher.read("metadata/1.root.json");
+        let read = |publisher: &crate::engine::tests::publisher::Publisher, number: u32| {
+            [
+                publisher.read("metadata/2.root.json"),
+                publisher.read("metadata/timestamp.json"),
+                publisher.read(&format!("metadata/{number}.snapshot.json")),
+                publisher.read(&format!("metadata/{number}.targets.json")),
+            ]
+        };
+        publisher.rotate(Key::new(1), Key::new(2));
+        let first = read(publisher, 1);
+        publisher.publish(&Recipe::new("2.0.0"));
+        let second = read(publisher, 2);
+        Self { anchor, files: [first, second], keys: [Key::new(1), Key::new(2)] }
+    }
+
+    /// Both verifiers, after the first publication or a part of it.
+    fn pair(&self, done: usize) -> (TufVerifier, ToughVerifier) {
+        let mut ours = TufVerifier::from_anchor(&self.anchor).unwrap();
+        let mut theirs = ToughVerifier::from_anchor(&self.anchor).unwrap();
+        for step in STEPS.iter().take(done) {
+            let bytes = &self.files[0][*step as usize];
+            assert!(matches!(take(&mut ours, *step, bytes), Verdict::Taken(_)), "{step:?}");
+            assert!(matches!(take(&mut theirs, *step, bytes), Verdict::Taken(_)), "{step:?}");
+        }
+        (ours, theirs)
+    }
+
+    /// A file that is wrong somewhere.
+    fn mutated(&self, dice: &mut Dice, step: Step) -> Vec<u8> {
+        let bytes = self.files[dice.roll(2)][step as usize].clone();
+        match dice.roll(4) {
+            0 => flip(bytes, dice),
+            1 => cut_or_repeat(bytes, dice),
+            _ => {
+                let mut file: Value = serde_json::from_slice(&bytes).unwrap();
+                for _ in 0..=dice.roll(2) {
+                    mutate(&mut file["signed"], dice, 0);
+                }
+                let key = &self.keys[usize::from(step != Step::Root)];
+                let mut signatures = vec![key.signature(&file["signed"])];
+                match dice.roll(8) {
+                    0 => signatures.push(self.keys[0].signature(&file["signed"])),
+                    1 => signatures.push(signatures[0].clone()),
+                    2 => signatures.clear(),
+                    _ => {}
+                }
+                file["signatures"] = signatures.into();
+                serde_json::to_vec(&file).unwrap()
+            }
+        }
+    }
+}
+
+fn flip(mut bytes: Vec<u8>, dice: &mut Dice) -> Vec<u8> {
+    for _ in 0..=dice.roll(3) {
+        let at = dice.roll(bytes.len());
+        bytes[at] ^= 1 << dice.roll(8);
+    }
+    bytes
+}
+
+fn cut_or_repeat(mut bytes: Vec<u8>, dice: &mut Dice) -> Vec<u8> {
+    let (from, length) = (dice.roll(bytes.len()), dice.roll(64));
+    let to = (from + length).min(bytes.len());
+    let part = bytes[from..to].to_vec();
+    match dice.roll(3) {
+        0 => bytes.truncate(from),
+        1 => drop(bytes.drain(from..to)),
+        _ => drop(bytes.splice(from..from, part)),
+    }
+    bytes
+}
+
+/// Changes one thing somewhere in a document.
+fn mutate(value: &mut Value, dice: &mut Dice, depth: usize) {
+    let descend = depth < 5 && dice.roll(4) > 0;
+    match value {
+        Value::Object(fields) if descend && !fields.is_empty() => {
+            let at = dice.roll(fields.len());
+            if let Some(field) = fields.values_mut().nth(at) {
+                return mutate(field, dice, depth + 1);
+            }
+        }
+        Value::Array(items) if descend && !items.is_empty() => {
+            let at = dice.roll(items.len());
+            return mutate(&mut items[at], dice, depth + 1);
+        }
+        _ => {}
+    }
+    match value {
+        Value::Object(fields) => match dice.roll(3) {
+            0 => {
+                let key = fields.keys().nth(dice.roll(fields.len())).cloned();
+                key.map(|key| fields.remove(&key));
+            }
+            1 => drop(fields.insert("novel".to_owned(), json!({"a": [1, null, "\u{e9}\n"]}))),
+            _ => *value = Value::Null,
+        },
+        Value::Number(number) => {
+            let number = number.as_u64().unwrap_or(0);
+            let others =
+                [number.saturating_add(1), number.saturating_sub(1), 0, u64::MAX, number / 2];
+            *value = others[dice.roll(others.len())].into();
+        }
+        Value::String(text) => {
+            let others = [
+                String::new(),
+                format!("{text}x"),
+                text.to_uppercase(),
+                "2020-01-01T00:00:00Z".to_owned(),
+                "2099-01-01T00:00:00Z".to_owned(),
+                "ab".repeat(32),
+                text.chars().rev().collect(),
+            ];
+            *value = others[dice.roll(others.len())].clone().into();
+        }
+        Value::Bool(flag) => *value = (!*flag).into(),
+        Value::Array(items) => match dice.roll(2) {
+            0 => items.clear(),
+            _ => items.extend(items.clone()),
+        },
+        Value::Null => *value = 1.into(),
+    }
+}
+
+#[test]
+fn two_verifiers_agree_on_what_is_published() {
+    let scene = Scene::new();
+    let (mut ours, mut theirs) = scene.pair(4);
+    assert_eq!(trusted(&ours), trusted(&theirs));
+    for step in [Step::Timestamp, Step::Snapshot, Step::Targets] {
+        let bytes = &scene.files[1][step as usize];
+        let taken = take(&mut ours, step, bytes);
+        assert!(matches!(taken, Verdict::Taken(_)), "{step:?}");
+        assert_eq!(take(&mut theirs, step, bytes), taken);
+        assert_eq!(trusted(&ours), trusted(&theirs));
+    }
+    assert!(ours.target("releases/2.0.0.json").is_some());
+}
+
+#[test]
+fn two_verifiers_agree_on_what_is_mutated() {
+    let scene = Scene::new();
+    let wanted = std::env::var("DOCKERLOGGER_MUTATIONS").ok();
+    let mutations = wanted.and_then(|text| text.parse().ok()).unwrap_or(MUTATIONS);
+    let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
+    let (mut taken, mut forms, mut disagreements) = (0_u64, 0_u64, Vec::new());
+    for number in 0..mutations {
+        let done = dice.roll(5);
+        let (mut ours, mut theirs) = scene.pair(done);
+        let step = STEPS[dice.roll(4)];
+        let bytes = scene.mutated(&mut dice, step);
+        let (here, there) = (take(&mut ours, step, &bytes), take(&mut theirs, step, &bytes));
+        taken += u64::from(matches!(here, Verdict::Taken(_)));
+        if [&here, &there].contains(&&Verdict::Form) {
+            // Taken by nobody is agreement enough.
+            forms += u64::from([&here, &there].iter().any(|it| matches!(it, Verdict::Taken(_))));
+            continue;
+        }
+        if here != there || trusted(&ours) != trusted(&theirs) {
+            let file = String::from_utf8_lossy(&bytes).into_owned();
+            disagreements.push(format!("{number} {step:?}: {here:?} {there:?}: {file}"));
+        }
+    }
+    let shown: Vec<String> =
+        disagreements.iter().map(|text| text.chars().take(330).collect()).collect();
+    assert!(shown.is_empty(), "{} of {mutations}: {shown:#?}", shown.len());
+    assert!(taken > mutations / 100, "only {taken} of {mutations} mutations were taken at all");
+    assert!(forms < mutations / 20, "only one library could read {forms} of {mutations}");
+}
