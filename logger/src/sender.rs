@@ -186,7 +186,7 @@ fn wait(wake: RawFd, wanted: Wait, links: &SenderLinks) -> bool {
 
 /// Bytes that may be with the sink without its word, in case that the kernel
 /// accepts more than it was told to; bounds the sender's memory.
-const UNDER_WAY_MAX: u64 = 192 << 10;
+const UNDER_WAY_MAX: u64 = 144 << 10;
 
 /// After the reader's death: how often to look whether a new logger waits.
 const HANDOVER_LOOK_NS: u64 = 20_000_000;

@@ -257,7 +257,7 @@ const WRITE_MAX: usize = 64 << 10;
 /// What the kernel holds for a peer, in bytes; twice that with its own overhead.
 /// It bounds what may have to be sent again, and the bytes per round trip. The
 /// kernel tells when there is room in it, which it does not of acknowledgements.
-const SEND_BUFFER_BYTES: i32 = 72 << 10;
+const SEND_BUFFER_BYTES: i32 = 56 << 10;
 
 /// Reads of a talking peer between two writes.
 const LISTEN_MAX: usize = 16;
