@@ -233,7 +233,7 @@ mod tests {
         // A container ends: reader and sender go together.
         scene.machine.0.remove(&10);
         scene.machine.0.remove(&11);
-        scene.after(u64::try_from(EARLY.as_millis()).unwrap());
+        scene.after(EARLY.as_secs() * 1000);
         assert_eq!(scene.seen(), (2, 0, 0), "it lived long enough");
         scene.run(30, 1, scene.logger);
         scene.after(100);
