@@ -7,7 +7,7 @@
 //!
 //! `history/current` and `history/previous` hold a JSON record a line, oldest
 //! first. A record is added by replacing `current` as a whole, so that no cut
-//! leaves half a line; at [`GENERATION_BYTES`] it becomes `previous` and a new
+//! leaves half a line; at `GENERATION_BYTES` it becomes `previous` and a new
 //! one begins. The newest records are therefore always there, and the two
 //! files together stay small. `history/last_check` is how the last check went.
 

@@ -8,9 +8,9 @@
 //! Why a logger is gone cannot be seen from outside: its exit ends the
 //! container, and the container's end kills it, within milliseconds. What can
 //! be seen is how long it lived, and that a sender died while its reader lives.
-//! So a release fails when loggers that lived less than [`EARLY`] are at least
-//! [`EARLY_MIN`] and more than half of those that started, or when
-//! [`SENDERS_MIN`] senders were lost. A node whose containers all live for
+//! So a release fails when loggers that lived less than `EARLY` are at least
+//! `EARLY_MIN` and more than half of those that started, or when
+//! `SENDERS_MIN` senders were lost. A node whose containers all live for
 //! seconds only needs a trial of `0s`.
 
 use std::collections::HashMap;
