@@ -24,3 +24,10 @@ pub(crate) fn is_named(dir: &OwnedFd, name: &str, file: &File) -> bool {
     let identity = |file: &File| file.metadata().ok().map(|file| (file.dev(), file.ino()));
     named.is_ok_and(|named| identity(&named).is_some() && identity(&named) == identity(file))
 }
+
+/// What the files of a container are named by: the first 12 letters and digits of
+/// its id, so that no id leads out of a directory. `None`: it has none.
+pub(crate) fn container_stem(id: &str) -> Option<String> {
+    let stem = id.chars().filter(char::is_ascii_alphanumeric).take(12).collect::<String>();
+    (!stem.is_empty()).then_some(stem)
+}

@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use rustix::fs::{AtFlags, Mode, OFlags};
 
-use crate::files::{FLAGS, MODE, is_named};
+use crate::files::{FLAGS, MODE, container_stem, is_named};
 use crate::os;
 use crate::ring::{
     Amount, Carried, Consumer, Damage, DropCause, Found, HANDOVER_AT, Mapping, Payload, Producer,
@@ -307,10 +307,8 @@ pub(crate) fn copy(from: &mut Mapping, to: &mut Mapping) -> Amount {
 }
 
 fn file_name(id: &str) -> Result<String, SpoolError> {
-    let plain = id.chars().filter(char::is_ascii_alphanumeric).take(12).collect::<String>();
-    if plain.is_empty() {
-        return Err(SpoolError::Name { id: id.chars().take(100).collect() });
-    }
+    let plain = container_stem(id)
+        .ok_or_else(|| SpoolError::Name { id: id.chars().take(100).collect() })?;
     Ok(format!("dockerlogger-{plain}.ring"))
 }
 

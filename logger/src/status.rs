@@ -18,7 +18,7 @@ use dockerlogger_manifest::status::{
 };
 use rustix::fs::{AtFlags, Mode, OFlags};
 
-use crate::files::{FLAGS, MODE, is_named};
+use crate::files::{FLAGS, MODE, container_stem, is_named};
 
 /// A page in use.
 #[derive(Debug)]
@@ -63,10 +63,7 @@ pub(crate) fn create(path: Option<&str>, id: &str) -> io::Result<StatusFile> {
         let dir = rustix::fs::open(dir, DIR_FLAGS, Mode::empty())?;
         return create_in(dir, name.to_string_lossy().into_owned());
     }
-    let plain = id.chars().filter(char::is_ascii_alphanumeric).take(12).collect::<String>();
-    if plain.is_empty() {
-        return Err(io::ErrorKind::InvalidInput.into());
-    }
+    let plain = container_stem(id).ok_or(io::ErrorKind::InvalidInput)?;
     let mut last = io::Error::from(io::ErrorKind::NotFound);
     for base in DIRECTORIES {
         match create_below(base, format!("{plain}.status")) {

@@ -18,6 +18,7 @@ use crate::ring::{Amount, Consumer, Description, DropCause, Mapping, Producer};
 use crate::sender::Setup;
 use crate::spool::{self, Spool};
 use crate::status;
+use crate::template::container::short_id;
 
 /// How a run ended that could begin.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,10 +86,9 @@ pub(crate) fn run(
 
     let (writable, readable) = mapping.split();
     let producer = Producer::new(writable);
-    let container = launch.container(&identity.host);
     producer.shared().describe(&Description {
         driver,
-        container: container.id(),
+        container: short_id(&launch.container_id),
         started_ns: os::wall_ns(),
         reader_pid: identity.pid,
         spool_problem: problem.as_deref(),

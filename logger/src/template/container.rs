@@ -52,7 +52,7 @@ impl Container {
     /// The short id: without a `sha256:`-like prefix, at most 12 bytes.
     #[must_use]
     pub fn id(&self) -> &str {
-        short(&self.container_id)
+        short_id(&self.container_id)
     }
 
     /// The whole id.
@@ -70,7 +70,7 @@ impl Container {
     /// The image's short id, in the form of [`Container::id`].
     #[must_use]
     pub fn short_image_id(&self) -> &str {
-        short(&self.image_id)
+        short_id(&self.image_id)
     }
 
     /// Entrypoint and arguments, one space between them and no quotes.
@@ -96,7 +96,7 @@ impl Container {
 }
 
 /// What follows the first `:`, at most 12 bytes of it; never part of a character.
-fn short(id: &str) -> &str {
+pub(crate) fn short_id(id: &str) -> &str {
     let id = id.split_once(':').map_or(id, |(_, digest)| digest);
     let end = (0..=SHORT_ID_BYTES.min(id.len())).rev().find(|&end| id.is_char_boundary(end));
     &id[..end.unwrap_or(0)]
@@ -132,7 +132,7 @@ mod tests {
             ("sha256:", ""),
             ("01234567890é", "01234567890"),
         ] {
-            assert_eq!(short(id), expected, "{id}");
+            assert_eq!(short_id(id), expected, "{id}");
         }
     }
 }
