@@ -5,15 +5,20 @@
 //! The drivers: the one closed list. A driver is options, an encoder and the
 //! transport its address names.
 
+mod session;
+mod sink;
 pub(crate) mod syslog;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use dockerlogger_manifest::value::{SyslogAddress, parse_bool, parse_duration, parse_size_binary};
+use dockerlogger_manifest::value::{parse_bool, parse_duration, parse_size_binary};
 use dockerlogger_manifest::{
     DriverSpec, Normalized, Problem, ProblemCode, Runs, catalog, validate,
 };
+
+pub(crate) use session::Session;
+pub(crate) use sink::{DatagramPeer, HostPort, Sink, StreamPeer};
 
 use crate::launch::Launch;
 use crate::local_time::LocalTime;
@@ -91,12 +96,6 @@ pub(crate) struct Identity {
 #[derive(Debug)]
 pub(crate) enum Encoder {
     Syslog(syslog::Encoder),
-}
-
-/// How the sink is reached.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Sink {
-    pub(crate) address: SyslogAddress,
 }
 
 /// A configuration that can never work.
@@ -210,7 +209,7 @@ impl Driver {
 
     pub(crate) fn sink(&self) -> Sink {
         match self {
-            Self::Syslog(options) => Sink { address: options.address.clone() },
+            Self::Syslog(options) => options.sink(),
         }
     }
 

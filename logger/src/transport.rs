@@ -8,18 +8,16 @@
 //! wait for. It may block in two places, a name lookup and a connect, each with
 //! a deadline; only the sender waits for them.
 
-mod tcp;
+mod datagram;
+mod stream;
 #[cfg(test)]
 mod tests;
-mod udp;
 
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::time::{Duration, Instant};
 
-use dockerlogger_manifest::value::{SyslogAddress, SyslogTransport};
-
-use crate::driver::Sink;
+use crate::driver::{HostPort, Sink};
 use crate::resolver::{Resolved, Resolver};
 use crate::ring::Shared;
 use crate::window::{Released, Replay, Window};
@@ -27,8 +25,8 @@ use crate::window::{Released, Replay, Window};
 /// A connection to the sink, or the wish for one.
 #[derive(Debug)]
 pub(crate) enum Transport {
-    Udp(udp::Udp),
-    Tcp(tcp::Tcp),
+    Datagram(datagram::Datagram),
+    Stream(stream::Stream),
 }
 
 /// What a transport did.
@@ -68,18 +66,19 @@ pub(crate) enum Haste {
 
 impl Transport {
     pub(crate) fn new(sink: &Sink, resolver: Resolver, seed: u64) -> Self {
-        let host = Host { address: sink.address.clone(), resolver };
-        match sink.address.transport {
-            SyslogTransport::Udp => Self::Udp(udp::Udp::new(host, seed)),
-            SyslogTransport::Tcp => Self::Tcp(tcp::Tcp::new(host, seed)),
+        match sink.clone() {
+            Sink::Datagram(peer) => Self::Datagram(datagram::Datagram::new(peer, resolver, seed)),
+            Sink::Stream { peer, session } => {
+                Self::Stream(stream::Stream::new(peer, session, resolver, seed))
+            }
         }
     }
 
     /// How much the window should keep for this transport.
     pub(crate) const fn replay(&self) -> Replay {
         match self {
-            Self::Udp(_) => Replay { max_bytes: 0, max_age_ns: 0 },
-            Self::Tcp(_) => tcp::REPLAY,
+            Self::Datagram(_) => Replay { max_bytes: 0, max_age_ns: 0 },
+            Self::Stream(stream) => stream.replay(),
         }
     }
 
@@ -92,28 +91,28 @@ impl Transport {
         now_ns: u64,
     ) -> Progress {
         match self {
-            Self::Udp(udp) => udp.drive(window, shared, now_ns),
-            Self::Tcp(tcp) => tcp.drive(window, shared, haste, now_ns),
+            Self::Datagram(datagram) => datagram.drive(window, shared, now_ns),
+            Self::Stream(stream) => stream.drive(window, shared, haste, now_ns),
         }
     }
 }
 
-/// Where the sink is.
-#[derive(Debug)]
-struct Host {
-    address: SyslogAddress,
-    resolver: Resolver,
-}
-
-impl Host {
-    /// Looks the name up: every address of the sink, in the order to try them,
+impl HostPort {
+    /// Looks the name up: every address of the host, in the order to try them,
     /// and how long that holds. An empty name is this machine.
-    fn resolve(&self, timeout: Duration) -> Option<(Vec<SocketAddr>, Duration)> {
-        let SyslogAddress { host, port, .. } = &self.address;
-        let name = if host.is_empty() { "localhost" } else { host };
+    fn resolve(
+        &self,
+        resolver: &Resolver,
+        timeout: Duration,
+    ) -> Option<(Vec<SocketAddr>, Duration)> {
+        let name = if self.host.is_empty() { "localhost" } else { &self.host };
         let Resolved { addresses, valid_for } =
-            self.resolver.resolve(name, Instant::now() + timeout).ok()?;
-        let addresses = addresses.into_iter().map(|address| SocketAddr::new(address, *port));
+            resolver.resolve(name, Instant::now() + timeout).ok()?;
+        let addresses = addresses.into_iter().map(|address| SocketAddr::new(address, self.port));
         Some((addresses.collect(), valid_for))
     }
+}
+
+const fn until(ns: u64) -> Wait {
+    Wait { socket: None, until_ns: Some(ns) }
 }

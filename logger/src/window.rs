@@ -20,6 +20,8 @@ use crate::ring::{Account, Amount, Carried};
 pub(crate) struct Batch {
     pub(crate) bytes: Vec<u8>,
     pub(crate) frames: Vec<Frame>,
+    /// Records in the frames.
+    pub(crate) records: u64,
     /// What became of the stretch, once all frames are taken; what the window
     /// counts itself is not in it.
     pub(crate) account: Account,
@@ -116,11 +118,13 @@ impl Batch {
         let end = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX);
         self.frames.push(Frame { end, source: bytes | newline });
         self.account.delivered.add(source);
+        self.records += 1;
     }
 
     fn clear(&mut self) {
         self.bytes.clear();
         self.frames.clear();
+        self.records = 0;
         self.account = Account::default();
         self.checkpoint = None;
     }
@@ -230,6 +234,7 @@ impl Window {
         held.batch.frames[index].source = 0;
         if new == 0 {
             held.batch.frames.remove(index);
+            held.batch.records -= 1;
         }
         held.batch.account.delivered.lines -= source.lines;
         held.batch.account.delivered.bytes -= source.bytes;
@@ -281,7 +286,7 @@ impl Window {
             }
             released.any = true;
             self.account.add(&held.batch.account);
-            self.account.records += held.batch.frames.len() as u64;
+            self.account.records += held.batch.records;
             self.account.sent_bytes += held.batch.bytes.len() as u64;
             if let Some(checkpoint) = held.batch.checkpoint.take() {
                 released.committed = Some((checkpoint, self.account));

@@ -9,6 +9,7 @@ use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use super::*;
+use crate::driver::{DatagramPeer, Session, StreamPeer};
 use crate::os;
 use crate::resolver::Paths;
 use crate::ring::{Account, Amount, SinkState};
@@ -27,7 +28,13 @@ impl Rig {
     }
 
     fn with_names(address: &str, names: Paths) -> Self {
-        let sink = Sink { address: address.parse().unwrap() };
+        let (scheme, at) = address.split_once("://").unwrap();
+        let (host, port) = at.rsplit_once(':').unwrap();
+        let at = HostPort { host: host.to_owned(), port: port.parse().unwrap() };
+        let sink = match scheme {
+            "udp" => Sink::Datagram(DatagramPeer::Udp(at)),
+            _ => Sink::Stream { peer: StreamPeer::Tcp(at), session: Session::Silent },
+        };
         let transport = Transport::new(&sink, Resolver::new(names), 1);
         // However long a test takes, what it needs is kept.
         let replay = Replay { max_age_ns: u64::MAX, ..transport.replay() };

@@ -4,10 +4,10 @@
 
 //! What the options of the syslog driver mean.
 
-use dockerlogger_manifest::value::{Facility, SyslogAddress};
+use dockerlogger_manifest::value::{Facility, SyslogAddress, SyslogTransport};
 use dockerlogger_manifest::{Normalized, Problem, ProblemCode};
 
-use crate::driver::ConfigError;
+use crate::driver::{ConfigError, DatagramPeer, HostPort, Session, Sink, StreamPeer};
 use crate::launch::Launch;
 use crate::template::Template;
 
@@ -76,6 +76,17 @@ impl Options {
             profile,
             tag: if tag.is_empty() { launch.argv0.clone().into_bytes() } else { tag },
         })
+    }
+
+    pub(crate) fn sink(&self) -> Sink {
+        let SyslogAddress { transport, host, port } = self.address.clone();
+        let at = HostPort { host, port };
+        match transport {
+            SyslogTransport::Udp => Sink::Datagram(DatagramPeer::Udp(at)),
+            SyslogTransport::Tcp => {
+                Sink::Stream { peer: StreamPeer::Tcp(at), session: Session::Silent }
+            }
+        }
     }
 }
 

@@ -10,16 +10,19 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
-use super::{Host, Progress, Wait};
+use super::{Progress, Wait};
 use crate::backoff::{Backoff, Delays};
+use crate::driver::DatagramPeer;
 use crate::os;
+use crate::resolver::Resolver;
 use crate::ring::{Shared, SinkState};
 use crate::window::Window;
 
 /// A connected datagram socket, so that refusals come back.
 #[derive(Debug)]
-pub(crate) struct Udp {
-    host: Host,
+pub(crate) struct Datagram {
+    peer: DatagramPeer,
+    resolver: Resolver,
     socket: Option<UdpSocket>,
     backoff: Backoff,
     retry_ns: u64,
@@ -33,10 +36,11 @@ pub(crate) struct Udp {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct TooLarge;
 
-impl Udp {
-    pub(super) const fn new(host: Host, seed: u64) -> Self {
+impl Datagram {
+    pub(super) const fn new(peer: DatagramPeer, resolver: Resolver, seed: u64) -> Self {
         Self {
-            host,
+            peer,
+            resolver,
             socket: None,
             backoff: Backoff::new(Delays::SINK, seed),
             retry_ns: 0,
@@ -107,7 +111,7 @@ impl Udp {
 
     /// Opens the first socket there is.
     fn connect(&mut self, shared: &Shared, now_ns: u64) -> bool {
-        let Some((socket, valid_ns)) = open(&self.host, RESOLVE_TIMEOUT) else {
+        let Some((socket, valid_ns)) = open(&self.peer, &self.resolver, RESOLVE_TIMEOUT) else {
             shared.note_error("there is no way to the server, or its name is not known");
             self.fail(shared, os::mono_ns().max(now_ns));
             return false;
@@ -122,7 +126,7 @@ impl Udp {
     /// Looks the name up again; when that fails, the old address has to do.
     fn refresh(&mut self, now_ns: u64) {
         self.resolve_ns = now_ns + RESOLVE_EVERY_NS;
-        if let Some((socket, valid_ns)) = open(&self.host, REFRESH_TIMEOUT) {
+        if let Some((socket, valid_ns)) = open(&self.peer, &self.resolver, REFRESH_TIMEOUT) {
             self.socket = Some(socket);
             self.resolve_ns = now_ns + valid_ns;
         }
@@ -136,8 +140,9 @@ impl Udp {
 
 /// Looks the name up and takes the first address there is a way to; with it goes
 /// how long to use it, in nanoseconds.
-fn open(host: &Host, timeout: Duration) -> Option<(UdpSocket, u64)> {
-    let (addresses, valid_for) = host.resolve(timeout)?;
+fn open(peer: &DatagramPeer, resolver: &Resolver, timeout: Duration) -> Option<(UdpSocket, u64)> {
+    let DatagramPeer::Udp(at) = peer;
+    let (addresses, valid_for) = at.resolve(resolver, timeout)?;
     let valid_ns = u64::try_from(valid_for.as_nanos()).unwrap_or(u64::MAX).min(RESOLVE_EVERY_NS);
     addresses.into_iter().find_map(|address| {
         let any: IpAddr = match address {

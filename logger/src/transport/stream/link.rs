@@ -1,0 +1,211 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! One connection while it stands: frames out, the peer's words in, and what of
+//! it the peer has.
+
+use std::io::ErrorKind;
+
+use super::super::{Haste, Wait};
+use super::connection::Connection;
+use crate::driver::Session;
+use crate::window::{Lost, Replay, Window};
+
+/// What a peer that breaks down may have acknowledged and lost.
+pub(super) const REPLAY: Replay = Replay { max_bytes: 64 << 10, max_age_ns: 1_000_000_000 };
+
+#[derive(Debug)]
+pub(super) struct Link {
+    connection: Connection,
+    session: Session,
+    /// Greetings and answers that were not sent yet.
+    words: Vec<u8>,
+    since_ns: u64,
+    /// When bytes were last accepted, acknowledged or confirmed.
+    progress_ns: u64,
+    acknowledged: u64,
+    /// How long to wait before looking for acknowledgements again.
+    look_ns: u64,
+    haste: Haste,
+}
+
+/// Why a connection is of no more use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct End {
+    pub(super) lost: Lost,
+    pub(super) reason: &'static str,
+}
+
+impl End {
+    const CLOSED: Self = Self { lost: Lost::Closed, reason: "the server closed the connection" };
+    const BROKEN: Self = Self { lost: Lost::Broken, reason: "the connection to the server broke" };
+    const STALLED: Self =
+        Self { lost: Lost::Broken, reason: "the server took nothing for 30 seconds" };
+}
+
+impl Link {
+    /// A connection that just came to stand, with everything before `cursor`
+    /// behind it.
+    pub(super) fn new(
+        connection: Connection,
+        mut session: Session,
+        cursor: u64,
+        haste: Haste,
+        now_ns: u64,
+    ) -> Self {
+        let mut words = Vec::new();
+        session.begin(&mut words);
+        Self {
+            connection,
+            session,
+            words,
+            since_ns: now_ns,
+            progress_ns: now_ns,
+            acknowledged: cursor,
+            look_ns: first_look_ns(haste),
+            haste,
+        }
+    }
+
+    /// Whether the peer takes frames.
+    pub(super) const fn is_open(&self) -> bool {
+        self.session.is_open()
+    }
+
+    pub(super) const fn since_ns(&self) -> u64 {
+        self.since_ns
+    }
+
+    /// Everything before this place of the window's stream is taken.
+    pub(super) const fn acknowledged(&self) -> u64 {
+        self.acknowledged
+    }
+
+    /// Looks for a sign of a dead peer, sends, and looks what has arrived.
+    pub(super) fn advance(
+        &mut self,
+        window: &mut Window,
+        haste: Haste,
+        now_ns: u64,
+    ) -> Result<Wait, End> {
+        self.listen(window, now_ns)?;
+        if haste != self.haste {
+            self.haste = haste;
+            self.look_ns = first_look_ns(haste);
+        }
+        self.send(window, now_ns)?;
+        self.look(window, now_ns);
+        let mut wait = Wait { socket: None, until_ns: None };
+        let unsent = window.unsent_bytes() > 0;
+        if unsent || !self.words.is_empty() || self.acknowledged < window.cursor() {
+            let deadline = self.progress_ns + STALL_NS;
+            if now_ns >= deadline {
+                return Err(End::STALLED);
+            }
+            wait.until_ns = Some(deadline);
+            if !self.session.confirms() {
+                let cap = if haste == Haste::Hurried { LOOK_HURRIED_MAX_NS } else { LOOK_MAX_NS };
+                wait.until_ns = Some(deadline.min(now_ns + self.look_ns));
+                self.look_ns = (self.look_ns * 2).min(cap);
+            }
+        }
+        let writing = !self.words.is_empty() || (unsent && self.is_open());
+        wait.socket = Some((self.connection.fd(), self.connection.interest(writing)));
+        Ok(wait)
+    }
+
+    /// Sends what the session has to say, then frames.
+    fn send(&mut self, window: &mut Window, now_ns: u64) -> Result<(), End> {
+        while !self.words.is_empty() {
+            let Some(n) = written(self.connection.write(&self.words))? else { return Ok(()) };
+            self.words.drain(..n);
+            self.progress_ns = now_ns;
+        }
+        while self.is_open()
+            && let Some(bytes) = window.unsent()
+        {
+            let chunk = bytes.get(..WRITE_MAX).unwrap_or(bytes);
+            let Some(n) = written(self.connection.write(chunk))? else { break };
+            window.sent(n, now_ns);
+            self.progress_ns = now_ns;
+            self.look_ns = first_look_ns(self.haste);
+        }
+        Ok(())
+    }
+
+    /// Hears what the peer says; its end is the end of the connection.
+    fn listen(&mut self, window: &Window, now_ns: u64) -> Result<(), End> {
+        let mut bytes = [0; 1024];
+        for _ in 0..LISTEN_MAX {
+            match self.connection.read(&mut bytes) {
+                Ok(0) => {
+                    // It closed in order; what it acknowledged, it has.
+                    self.look(window, now_ns);
+                    return Err(End::CLOSED);
+                }
+                Ok(n) => {
+                    let said = bytes.get(..n).unwrap_or(&bytes);
+                    let heard = self.session.hear(said, window, &mut self.words);
+                    let confirmed =
+                        heard.map_err(|error| End { lost: Lost::Closed, reason: error.0 })?;
+                    if let Some(confirmed) = confirmed {
+                        self.acknowledged = self.acknowledged.max(confirmed);
+                        self.progress_ns = now_ns;
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return Err(End::BROKEN),
+            }
+        }
+        Ok(())
+    }
+
+    /// Learns how much has been taken, where the peer does not say so itself.
+    fn look(&mut self, window: &Window, now_ns: u64) {
+        if self.session.confirms() {
+            return;
+        }
+        let acknowledged = match self.connection.unacknowledged() {
+            Some(missing) => window.cursor().saturating_sub(missing),
+            None => window.sent_before(now_ns, REPLAY.max_age_ns),
+        };
+        if acknowledged > self.acknowledged {
+            self.acknowledged = acknowledged;
+            self.progress_ns = now_ns;
+        }
+    }
+}
+
+/// How much was written; `None`: not now.
+fn written(result: std::io::Result<usize>) -> Result<Option<usize>, End> {
+    match result {
+        Ok(n) => Ok(Some(n)),
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
+        Err(error) if error.kind() == ErrorKind::Interrupted => Ok(Some(0)),
+        Err(_) => Err(End::BROKEN),
+    }
+}
+
+const fn first_look_ns(haste: Haste) -> u64 {
+    match haste {
+        Haste::Unhurried => LOOK_FIRST_NS,
+        Haste::Hurried => LOOK_HURRIED_NS,
+    }
+}
+
+/// Without a byte accepted or acknowledged for so long, the peer is dead.
+const STALL_NS: u64 = 30_000_000_000;
+
+/// The largest single write, in bytes.
+const WRITE_MAX: usize = 64 << 10;
+
+/// Reads of a talking peer between two writes.
+const LISTEN_MAX: usize = 16;
+
+/// Looks for acknowledgements: soon, then rarer, never when all have come.
+const LOOK_FIRST_NS: u64 = 50_000_000;
+const LOOK_MAX_NS: u64 = 1_000_000_000;
+const LOOK_HURRIED_NS: u64 = 1_000_000;
+const LOOK_HURRIED_MAX_NS: u64 = 50_000_000;

@@ -1,0 +1,78 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! Options that several drivers share.
+
+use super::option;
+use crate::{OptionKind, OptionSpec};
+
+/// Bounds of `max-buffer-size` in bytes: below, a single burst of one read per
+/// stream does not fit; above, one container could take a node's memory.
+pub const BUFFER_SIZE_BYTES: (u64, u64) = (64 << 10, 1 << 30);
+
+/// The default of `max-buffer-size` in bytes.
+pub const BUFFER_SIZE_DEFAULT_BYTES: u64 = 1 << 20;
+
+/// The longest `drain-timeout`: the platform halts a zone that stops for longer
+/// than its own grace period anyway.
+pub const DRAIN_TIMEOUT_MAX_MS: u64 = 60_000;
+
+/// Bounds of `flush-interval` in milliseconds: below, a line that is written in
+/// two steps would be cut for nothing; above, nobody waits.
+pub const FLUSH_INTERVAL_MS: (u64, u64) = (100, 60_000);
+
+/// The options that choose a record's tag and attributes.
+pub(super) fn attributes() -> Vec<OptionSpec> {
+    let no_effect = "Accepted as in Docker; a syslog record has no place for attributes.";
+    vec![
+        option("tag", OptionKind::Template, "The tag of every record.")
+            .default("{{.ID}}")
+            .accepted(&[
+                "text with fields such as {{.ID}}, {{.FullID}}, {{.Name}}, {{.ImageName}}",
+            ]),
+        option("labels", OptionKind::Text, no_effect),
+        option("labels-regex", OptionKind::Text, no_effect),
+        option("env", OptionKind::Text, no_effect),
+        option("env-regex", OptionKind::Text, no_effect),
+    ]
+}
+
+/// The options of every driver that runs in the zone.
+pub(super) fn generic() -> Vec<OptionSpec> {
+    let (size_min, size_max) = BUFFER_SIZE_BYTES;
+    let (flush_min, flush_max) = FLUSH_INTERVAL_MS;
+    vec![
+        option("mode", OptionKind::Enum, "What happens when the buffer is full: non-blocking drops and counts, blocking stops reading.")
+            .default("non-blocking")
+            .accepted(&["blocking", "non-blocking"]),
+        option("max-buffer-size", OptionKind::SizeBinary, "Memory for lines that were read but not yet taken by the server.")
+            .default("1m")
+            .bounds(size_min, size_max)
+            .accepted(&["64k to 1g; k, m and g are powers of 1024"]),
+        option("drain-timeout", OptionKind::Duration, "How long to go on sending after the container's output has ended.")
+            .default("5s")
+            .bounds(0, DRAIN_TIMEOUT_MAX_MS)
+            .accepted(&["0s to 1m"])
+            .extension(),
+        // `restart` because the lines are safe meanwhile: they stay in the buffer. `kill` is for those who would
+        // rather have no container than one without logs, `ignore` for those who want no second attempt.
+        option("on-failure", OptionKind::Enum, "What happens when the sending process dies: restart starts another, which goes on with what was not yet taken; kill ends the container; ignore goes on reading and counting, and sends no more.")
+            .default("restart")
+            .accepted(&["restart", "kill", "ignore"])
+            .extension(),
+        // Off by default: Docker waits for the newline, and a line sent in two pieces looks different.
+        option("flush-interval", OptionKind::Duration, "How long a line may stay without its newline before what is there of it is sent as a piece; without it, until the newline comes or the output ends.")
+            .bounds(flush_min, flush_max)
+            .accepted(&["100ms to 1m"])
+            .extension(),
+        // Off by default: Docker cuts at bytes.
+        option("split-utf8", OptionKind::Boolean, "Whether a long line is cut between characters of UTF-8 and never inside one.")
+            .default("false")
+            .accepted(&["true", "false"])
+            .extension(),
+        option("spool", OptionKind::Text, "The directory of a file that keeps lines which were read but not yet taken by the server over a restart.")
+            .accepted(&["an absolute directory"])
+            .extension(),
+    ]
+}

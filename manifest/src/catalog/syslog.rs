@@ -1,0 +1,33 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! Driver `syslog`.
+
+use super::common::{attributes, generic};
+use super::{FIRST, option};
+use crate::{DriverSpec, Extra, OptionKind, Runs};
+
+pub(super) fn spec() -> DriverSpec {
+    let mut options = vec![
+        option("syslog-address", OptionKind::SyslogAddress, "The syslog server. The port is 514 when none is given.")
+            .required()
+            .accepted(&["udp://HOST[:PORT]", "tcp://HOST[:PORT]"]),
+        option("syslog-facility", OptionKind::SyslogFacility, "The facility of every record. Standard output has severity info, standard error has err.")
+            .default("daemon")
+            .accepted(&["a name from kern to local7", "0-23"]),
+        option("syslog-format", OptionKind::Enum, "The layout of a record; without it, the one of a local syslog without a host name.")
+            .accepted(&["rfc3164", "rfc5424", "rfc5424micro"]),
+        option("syslog-tag", OptionKind::Text, "Triton's tag, used as it stands. Without tag and syslog-format it also selects the layout that Triton's users get today."),
+    ];
+    options.extend(attributes());
+    options.extend(generic());
+    DriverSpec {
+        name: "syslog".to_owned(),
+        summary: "Each line goes to a syslog server as one record.".to_owned(),
+        runs: Runs::Zone,
+        since: FIRST.to_owned(),
+        options,
+        extra: Extra::new(),
+    }
+}
