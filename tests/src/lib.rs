@@ -9,6 +9,7 @@
 //! | [`dockerinit`] | the first process of a container: launch contract, and what its end means |
 //! | [`zfd`] | the kernel streams between a container's output and its logger |
 //! | [`receiver`] | somebody's syslog server, healthy or not |
+//! | [`certificates`] | an authority, and what it issues |
 //! | [`rsyslog`] | a real syslog server: rsyslogd, where it is installed |
 //! | [`release_server`] | an HTTP server with release files, healthy or not |
 //! | [`node`] | a node with an agent on it |
@@ -29,6 +30,7 @@
 pub mod os;
 
 pub mod bench;
+pub mod certificates;
 pub mod demo;
 pub mod dockerinit;
 pub mod frail;
