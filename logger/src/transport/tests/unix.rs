@@ -7,11 +7,12 @@
 use std::os::unix::net::{UnixDatagram, UnixListener};
 
 use super::*;
+use crate::scratch::Scratch;
 
 #[test]
 fn a_stream_waits_for_its_socket_and_for_who_reads_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("log");
+    let folder = Scratch::new();
+    let path = folder.path("log");
     let peer = StreamPeer::Unix(path.clone());
     let mut rig = Rig::to(&Sink::Stream { peer, session: Session::Silent }, Paths::system());
     rig.push(&[b"one\n"]);
@@ -32,8 +33,8 @@ fn a_stream_waits_for_its_socket_and_for_who_reads_it() {
 
 #[test]
 fn datagrams_follow_a_socket_that_is_made_anew() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("log");
+    let folder = Scratch::new();
+    let path = folder.path("log");
     let sink = Sink::Datagram(DatagramPeer::Unix(path.clone()));
     let mut rig = Rig::to(&sink, Paths::system());
     rig.push(&[b"one\n"]);
@@ -53,8 +54,8 @@ fn datagrams_follow_a_socket_that_is_made_anew() {
 
 #[test]
 fn a_datagram_that_is_too_large_for_the_socket_gets_a_marker() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("log");
+    let folder = Scratch::new();
+    let path = folder.path("log");
     let socket = UnixDatagram::bind(&path).unwrap();
     let mut rig = Rig::to(&Sink::Datagram(DatagramPeer::Unix(path)), Paths::system());
     rig.push(&[&[b'x'; 4 << 20], b"two\n"]);
