@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 /// An authority of its own, in a folder.
 #[derive(Debug)]
@@ -69,6 +69,27 @@ impl Authority {
         }
     }
 
+    /// A client that believes this authority and shows `identity`.
+    ///
+    /// # Panics
+    /// When the certificate is not usable.
+    pub fn client(&self, identity: &Issued) -> Arc<ClientConfig> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let client = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("the provider has suites for them")
+            .with_root_certificates(self.roots())
+            .with_client_auth_cert(identity.chain(), identity.private_key())
+            .expect("key and certificate go together");
+        Arc::new(client)
+    }
+
+    fn roots(&self) -> RootCertStore {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.issuer.der().clone()).expect("an authority of ours");
+        roots
+    }
+
     fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.folder.join(name);
         fs::write(&path, text).expect("a scratch folder can be written");
@@ -89,16 +110,21 @@ impl Issued {
         let builder = match clients {
             None => builder.with_no_client_auth(),
             Some(authority) => {
-                let mut roots = RootCertStore::empty();
-                roots.add(authority.issuer.der().clone()).expect("an authority of ours");
-                let verifier =
-                    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+                let roots = Arc::new(authority.roots());
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider);
                 builder.with_client_cert_verifier(verifier.build().expect("there is a root"))
             }
         };
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.key_pair.serialize_der()));
-        let chain = vec![self.made.der().clone()];
-        Arc::new(builder.with_single_cert(chain, key).expect("key and certificate go together"))
+        let server = builder.with_single_cert(self.chain(), self.private_key());
+        Arc::new(server.expect("key and certificate go together"))
+    }
+
+    fn chain(&self) -> Vec<CertificateDer<'static>> {
+        vec![self.made.der().clone()]
+    }
+
+    fn private_key(&self) -> PrivateKeyDer<'static> {
+        PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.key_pair.serialize_der()))
     }
 }
 

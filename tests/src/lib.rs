@@ -11,6 +11,7 @@
 //! | [`receiver`] | somebody's syslog server, healthy or not |
 //! | [`certificates`] | an authority, and what it issues |
 //! | [`rsyslog`] | a real syslog server: rsyslogd, where it is installed |
+//! | [`syslog_ng`] | another one: syslog-ng |
 //! | [`release_server`] | an HTTP server with release files, healthy or not |
 //! | [`node`] | a node with an agent on it |
 //! | [`repository`] | the release engineer with the real `release` tool |
@@ -43,6 +44,7 @@ pub mod receiver;
 pub mod release_server;
 pub mod repository;
 pub mod rsyslog;
+pub mod syslog_ng;
 pub mod until;
 pub mod vectors;
 pub mod zfd;

@@ -5,11 +5,13 @@
 //! Syslog servers on loopback that record what arrives, and that can misbehave.
 
 mod tcp;
+mod tls;
 mod udp;
 
 pub use tcp::Manners;
 pub use tcp::TcpReceiver;
 pub(crate) use tcp::reserve;
+pub use tls::TlsReceiver;
 pub use udp::UdpReceiver;
 
 /// The part of a message after the header: what the container wrote.

@@ -20,13 +20,13 @@ pub struct Case {
     pub name: String,
     /// `argv[1]` of the logger.
     pub driver: String,
-    /// Options by name, with `{PORT}` in them.
+    /// Options by name, with `{PORT}` and `{CERTS}` in them.
     pub config: Vec<(String, String)>,
     /// Further environment.
     pub env: Vec<(String, String)>,
     /// Writes in order.
     pub chunks: Vec<(Output, Vec<u8>)>,
-    /// `tcp` or `udp`.
+    /// `tcp`, `tls` or `udp`.
     pub sink: String,
     /// What has to happen.
     pub expect: Expect,

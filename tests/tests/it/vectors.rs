@@ -6,9 +6,10 @@
 
 use std::collections::BTreeSet;
 
+use dockerlogger_tests::certificates::Authority;
 use dockerlogger_tests::dockerinit::{Container, ContainerSpec, Ending};
 use dockerlogger_tests::process::Exit;
-use dockerlogger_tests::receiver::{TcpReceiver, UdpReceiver};
+use dockerlogger_tests::receiver::{TcpReceiver, TlsReceiver, UdpReceiver};
 use dockerlogger_tests::vectors::{Case, Expect, Facts, check, load};
 use dockerlogger_tests::{SOON, programs, try_until};
 
@@ -49,11 +50,22 @@ fn every_recorded_case_gives_the_recorded_bytes() {
 fn run(case: &Case) -> Result<(), String> {
     let scratch = tempfile::tempdir().unwrap();
     let (tcp, udp) = (TcpReceiver::start(), UdpReceiver::start());
-    let port = if case.sink == "udp" { udp.port() } else { tcp.port() }.to_string();
+    let certificates = scratch.path().join("certificates");
+    std::fs::create_dir(&certificates).unwrap();
+    let issued = Authority::new(&certificates).issue("127.0.0.1");
+    let tls = TlsReceiver::start(issued.server(None));
+    let port = match case.sink.as_str() {
+        "udp" => udp.port(),
+        "tls" => tls.port(),
+        _ => tcp.port(),
+    };
+    let (port, certificates) = (port.to_string(), certificates.to_str().unwrap());
     let config: Vec<(&str, String)> = case
         .config
         .iter()
-        .map(|(name, value)| (name.as_str(), value.replace("{PORT}", &port)))
+        .map(|(name, value)| {
+            (name.as_str(), value.replace("{PORT}", &port).replace("{CERTS}", certificates))
+        })
         .collect();
     let config: Vec<(&str, &str)> =
         config.iter().map(|(name, value)| (*name, value.as_str())).collect();
@@ -78,8 +90,8 @@ fn run(case: &Case) -> Result<(), String> {
                     "the configuration should be refused with {EX_CONFIG}, not {exit}"
                 ));
             }
-            let received = (tcp.bytes(), udp.datagrams());
-            if received != (Vec::new(), Vec::new()) {
+            let received = (tcp.bytes(), tls.bytes(), udp.datagrams());
+            if received != (Vec::new(), Vec::new(), Vec::new()) {
                 return Err(format!("refused, and yet something was sent: {received:?}"));
             }
             Ok(())
@@ -89,7 +101,8 @@ fn run(case: &Case) -> Result<(), String> {
         }
         Expect::Stream(expected) => {
             // The last bytes may still be on their way from the kernel to the recording thread.
-            try_until(SOON, || check(expected, &tcp.bytes(), &facts))
+            let received = || if case.sink == "tls" { tls.bytes() } else { tcp.bytes() };
+            try_until(SOON, || check(expected, &received(), &facts))
         }
         Expect::Frames(expected) => {
             let datagrams = udp.wait_for_datagrams(expected.len(), SOON);
