@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
@@ -40,7 +40,7 @@ impl Authority {
     /// # Panics
     /// When that cannot be done.
     pub fn new(folder: &Path) -> Authority {
-        let mut params = CertificateParams::default();
+        let mut params = named("authority", Vec::new());
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, key()).expect("a certificate is made");
         let authority = Authority { issuer, folder: folder.to_owned() };
@@ -58,7 +58,7 @@ impl Authority {
     /// # Panics
     /// When that cannot be done.
     pub fn issue(&self, name: &str) -> Issued {
-        let params = CertificateParams::new(vec![name.to_owned()]).expect("a name of a host");
+        let params = named(name, vec![name.to_owned()]);
         let key_pair = key();
         let made = params.signed_by(&key_pair, &self.issuer).expect("a certificate is made");
         Issued {
@@ -126,6 +126,12 @@ impl Issued {
     fn private_key(&self) -> PrivateKeyDer<'static> {
         PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.key_pair.serialize_der()))
     }
+}
+
+fn named(name: &str, hosts: Vec<String>) -> CertificateParams {
+    let mut params = CertificateParams::new(hosts).expect("names of hosts");
+    params.distinguished_name.push(DnType::CommonName, name);
+    params
 }
 
 fn key() -> KeyPair {

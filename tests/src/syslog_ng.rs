@@ -49,7 +49,7 @@ impl SyslogNg {
             .args(["--foreground", "--stderr", "--no-caps", "--cfgfile"])
             .arg(&config)
             .arg("--module-path")
-            .arg(libraries.join(&version))
+            .arg(modules(&libraries))
             .arg("--persist-file")
             .arg(folder.join("persist"))
             .arg("--control")
@@ -98,7 +98,14 @@ fn program(root: &Path) -> PathBuf {
     root.join("usr/sbin/syslog-ng")
 }
 
-/// The version that a configuration has to name, and that the folder of its modules is called by.
+/// The folder of its modules; its name is the program's version.
+fn modules(libraries: &Path) -> PathBuf {
+    let folders = fs::read_dir(libraries).expect("the program has modules").flatten();
+    let mut folders = folders.map(|entry| entry.path());
+    folders.find(|path| path.join("libafsocket.so").is_file()).expect("it knows sockets")
+}
+
+/// The version that a configuration has to name.
 fn version(root: &Path, libraries: &Path) -> String {
     let said = Command::new(program(root))
         .env("LD_LIBRARY_PATH", libraries)

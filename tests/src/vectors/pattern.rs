@@ -56,6 +56,9 @@ fn step(pattern: &str, received: &[u8], facts: &Facts) -> Option<(usize, usize)>
             return received.starts_with(value.as_bytes()).then_some((value.len(), name.len()));
         }
     }
+    if pattern.starts_with("{LENGTH}") {
+        return Some((length(received)?, "{LENGTH}".len()));
+    }
     let times: [(&str, TimeMatcher); 3] =
         [("{TS:rfc3339}", rfc3339), ("{TS:rfc3339micro}", rfc3339_micro), ("{TS:stamp}", stamp)];
     for (name, matcher) in times {
@@ -78,6 +81,13 @@ fn step(pattern: &str, received: &[u8], facts: &Facts) -> Option<(usize, usize)>
     }
     let length = pattern.chars().next()?.len_utf8();
     received.starts_with(&pattern.as_bytes()[..length]).then_some((length, length))
+}
+
+/// The digits of a number that says how long the line behind them is.
+fn length(received: &[u8]) -> Option<usize> {
+    let space = memchr::memchr(b' ', received)?;
+    let line = memchr::memchr(b'\n', &received[space + 1..])? + 1;
+    (received[..space] == *line.to_string().as_bytes()).then_some(space)
 }
 
 /// `2026-01-02T03:04:05` and a zone.
@@ -144,6 +154,7 @@ mod tests {
             ("{TS:rfc3339} x", "2026-01-02T03:04:05+02:00 x", "2026-01-02T03:04:05.1Z x"),
             ("{TS:rfc3339micro} x", "2026-01-02T03:04:05.000001Z x", "2026-01-02T03:04:05.0001Z x"),
             ("{HOSTNAME} {ARGV0}/t[{PID}]", "host logger/t[42]", "host logger/t[43]"),
+            ("{LENGTH} x\n{LENGTH} yy\n", "2 x\n3 yy\n", "2 x\n2 yy\n"),
             ("a«b×3»c", "abbbc", "abbc"),
             ("{{.ID}} \\\\x", "{{.ID}} \\\\x", "{{.ID}} \\x"),
             ("end", "end", "end\n"),
