@@ -17,8 +17,8 @@ fn pump(consumer: &mut Consumer<'_>) -> Pump {
     };
     let settings = Settings::parse("syslog", &launch, b"h").unwrap();
     let identity = Identity { host: b"h".to_vec(), pid: 1 };
-    let encoder = settings.driver.encoder(&identity, LocalTime::utc());
-    Pump::new(encoder, (16 << 10, Cut::Bytes), LocalTime::utc(), consumer.resume(), 1)
+    let encoder = settings.driver.encoder(&identity, LocalTime::UTC);
+    Pump::new(encoder, (16 << 10, Cut::Bytes), LocalTime::UTC, consumer.resume(), 1)
 }
 
 fn put(producer: &mut Producer<'_>, stream: Stream, bytes: &[u8]) {
