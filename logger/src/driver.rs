@@ -5,6 +5,7 @@
 //! The drivers: the one closed list. A driver is options, an encoder and the
 //! transport its address names.
 
+pub(crate) mod json_file;
 mod session;
 mod sink;
 pub(crate) mod syslog;
@@ -13,13 +14,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use dockerlogger_manifest::value::{parse_bool, parse_duration, parse_size_binary};
-use dockerlogger_manifest::{
-    DriverSpec, Normalized, Problem, ProblemCode, Runs, catalog, validate,
-};
+use dockerlogger_manifest::{DriverSpec, Normalized, Problem, ProblemCode, catalog, validate};
 
 pub(crate) use session::Session;
-pub(crate) use sink::{DatagramPeer, HostPort, Sink, StreamPeer};
+pub(crate) use sink::{DatagramPeer, HostPort, LogFiles, Sink, StreamPeer};
 
+use crate::attributes::AttributesError;
 use crate::launch::Launch;
 use crate::local_time::LocalTime;
 use crate::record::Record;
@@ -80,6 +80,7 @@ pub(crate) enum Mode {
 /// A driver with its options.
 #[derive(Debug, Clone)]
 pub(crate) enum Driver {
+    JsonFile(json_file::Options),
     Syslog(syslog::Options),
 }
 
@@ -95,6 +96,7 @@ pub(crate) struct Identity {
 /// Turns records into frames.
 #[derive(Debug)]
 pub(crate) enum Encoder {
+    JsonFile(json_file::Encoder),
     Syslog(syslog::Encoder),
 }
 
@@ -113,6 +115,9 @@ pub(crate) enum ConfigError {
         /// All of them.
         problems: Vec<Problem>,
     },
+    /// Labels or environment variables cannot be chosen.
+    #[error(transparent)]
+    Attributes(#[from] AttributesError),
     /// The tag cannot be rendered.
     #[error(
         "log option \"tag\": \"{text}\" cannot be rendered; expected text with fields such as \
@@ -127,11 +132,20 @@ pub(crate) enum ConfigError {
     },
 }
 
+impl ConfigError {
+    /// The value of one option is not accepted; `why` says what is.
+    fn invalid(option: &str, value: &str, why: &str) -> Self {
+        let message = format!("log option \"{option}\": \"{value}\": {why}");
+        let (field, code) = (option.to_owned(), ProblemCode::Invalid);
+        Self::Options { problems: vec![Problem { field, code, message }] }
+    }
+}
+
 /// The names of the drivers that run in a zone.
 pub(crate) fn zone_drivers() -> Vec<String> {
     catalog::drivers()
         .into_iter()
-        .filter(|driver| driver.runs == Runs::Zone)
+        .filter(|driver| driver.runs.in_zone())
         .map(|driver| driver.name)
         .collect()
 }
@@ -150,7 +164,7 @@ pub(crate) fn normalize(
 
 fn zone_driver(name: &str) -> Result<DriverSpec, ConfigError> {
     catalog::driver(name)
-        .filter(|driver| driver.runs == Runs::Zone)
+        .filter(|driver| driver.runs.in_zone())
         .ok_or_else(|| ConfigError::Driver { name: name.to_owned() })
 }
 
@@ -162,15 +176,13 @@ impl Settings {
     pub(crate) fn parse(name: &str, launch: &Launch, host: &[u8]) -> Result<Self, ConfigError> {
         let options = normalize(name, &launch.options)?;
         let driver = match name {
+            "json-file" => Driver::JsonFile(json_file::Options::parse(&options, launch, host)?),
             "syslog" => Driver::Syslog(syslog::Options::parse(&options, launch, host)?),
             _ => return Err(ConfigError::Driver { name: name.to_owned() }),
         };
         let spool = options.get("spool").map(str::to_owned);
         if let Some(dir) = spool.as_ref().filter(|dir| !dir.starts_with('/')) {
-            let message =
-                format!("log option \"spool\": \"{dir}\": expected an absolute directory");
-            let (field, code) = ("spool".to_owned(), ProblemCode::Invalid);
-            return Err(ConfigError::Options { problems: vec![Problem { field, code, message }] });
+            return Err(ConfigError::invalid("spool", dir, "expected an absolute directory"));
         }
         Ok(Self { driver, generic: Generic::from_options(&options), spool })
     }
@@ -203,18 +215,21 @@ impl Driver {
     /// The longest piece of a line, in bytes; at most 64 KiB.
     pub(crate) const fn piece_limit(&self) -> usize {
         match self {
+            Self::JsonFile(_) => json_file::PIECE_LIMIT,
             Self::Syslog(options) => options.profile.piece_limit(),
         }
     }
 
     pub(crate) fn sink(&self) -> Sink {
         match self {
+            Self::JsonFile(options) => options.sink(),
             Self::Syslog(options) => options.sink(),
         }
     }
 
     pub(crate) fn encoder(&self, identity: &Identity, local_time: LocalTime) -> Encoder {
         match self {
+            Self::JsonFile(options) => Encoder::JsonFile(json_file::Encoder::new(options)),
             Self::Syslog(options) => {
                 Encoder::Syslog(syslog::Encoder::new(options, identity, local_time))
             }
@@ -227,6 +242,7 @@ impl Encoder {
     /// for such a record.
     pub(crate) fn encode(&mut self, record: &Record<'_>, out: &mut Vec<u8>) {
         match self {
+            Self::JsonFile(encoder) => encoder.encode(record, out),
             Self::Syslog(encoder) => encoder.encode(record, out),
         }
     }
@@ -290,8 +306,8 @@ mod tests {
     #[test]
     fn refusals_name_option_value_and_what_is_accepted() {
         assert_eq!(
-            parse("json-file", &[]).unwrap_err(),
-            "log driver \"json-file\": not known, expected one of syslog"
+            parse("none", &[]).unwrap_err(),
+            "log driver \"none\": not known, expected one of json-file, syslog"
         );
         let message = parse(
             "syslog",

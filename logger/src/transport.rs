@@ -2,13 +2,14 @@
 // License, v. 2.0. If a copy of the MPL was not distributed with this
 // file, You can obtain one at https://mozilla.org/MPL/2.0/.
 
-//! From frames to a socket. Knows nothing of what the frames say.
+//! From frames to a socket or file. Knows nothing of what the frames say.
 //!
 //! [`Transport::drive`] does what can be done without waiting and says what to
 //! wait for. It may block in two places, a name lookup and a connect, each with
 //! a deadline; only the sender waits for them.
 
 mod datagram;
+mod files;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ use crate::window::{Released, Replay, Window};
 pub(crate) enum Transport {
     Datagram(datagram::Datagram),
     Stream(stream::Stream),
+    Files(files::Files),
 }
 
 /// What a transport did.
@@ -71,6 +73,7 @@ impl Transport {
             Sink::Stream { peer, session } => {
                 Self::Stream(stream::Stream::new(peer, session, resolver, seed))
             }
+            Sink::Files(place) => Self::Files(files::Files::new(place, seed)),
         }
     }
 
@@ -79,6 +82,15 @@ impl Transport {
         match self {
             Self::Datagram(_) => Replay { max_bytes: 0, max_age_ns: 0 },
             Self::Stream(stream) => stream.replay(),
+            Self::Files(_) => files::Files::replay(),
+        }
+    }
+
+    /// Whether there is nothing left to do when every frame is taken.
+    pub(crate) fn is_settled(&self) -> bool {
+        match self {
+            Self::Datagram(_) | Self::Stream(_) => true,
+            Self::Files(files) => files.is_settled(),
         }
     }
 
@@ -93,6 +105,7 @@ impl Transport {
         match self {
             Self::Datagram(datagram) => datagram.drive(window, shared, now_ns),
             Self::Stream(stream) => stream.drive(window, shared, haste, now_ns),
+            Self::Files(files) => files.drive(window, shared, haste, now_ns),
         }
     }
 }

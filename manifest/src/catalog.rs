@@ -14,6 +14,7 @@ mod syslog;
 pub use common::{
     BUFFER_SIZE_BYTES, BUFFER_SIZE_DEFAULT_BYTES, DRAIN_TIMEOUT_MAX_MS, FLUSH_INTERVAL_MS,
 };
+pub use json_file::JSON_FILE_DIR;
 
 use crate::{DriverSpec, Extra, OptionKind, OptionSpec, Runs};
 
@@ -51,6 +52,7 @@ fn option(name: &str, kind: OptionKind, help: &str) -> OptionSpec {
         accepted: Vec::new(),
         minimum: None,
         maximum: None,
+        runs: None,
         help: help.to_owned(),
         since: FIRST.to_owned(),
         extension: false,
@@ -77,6 +79,12 @@ impl OptionSpec {
     fn bounds(mut self, minimum: u64, maximum: u64) -> Self {
         self.minimum = Some(minimum);
         self.maximum = (maximum < u64::MAX).then_some(maximum);
+        self
+    }
+
+    /// The platform takes no notice of it.
+    fn in_zone(mut self) -> Self {
+        self.runs = Some(Runs::Zone);
         self
     }
 
@@ -120,6 +128,16 @@ mod tests {
                 assert!(problems.iter().all(|p| p.field != option.name), "{problems:?}");
             }
         }
+    }
+
+    #[test]
+    fn what_needs_no_logger_is_without_the_options_that_do() {
+        let platform: Vec<_> = drivers().into_iter().filter_map(DriverSpec::on_platform).collect();
+        let names: Vec<_> = platform.iter().map(|driver| driver.name.as_str()).collect();
+        assert_eq!(names, ["json-file", "none"]);
+        let options: Vec<_> =
+            platform[0].options.iter().map(|option| option.name.as_str()).collect();
+        assert_eq!(options, ["max-size", "max-file"]);
     }
 
     #[test]

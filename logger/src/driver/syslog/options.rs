@@ -4,8 +4,8 @@
 
 //! What the options of the syslog driver mean.
 
+use dockerlogger_manifest::Normalized;
 use dockerlogger_manifest::value::{Facility, SyslogAddress, SyslogTransport};
-use dockerlogger_manifest::{Normalized, Problem, ProblemCode};
 
 use crate::driver::{ConfigError, DatagramPeer, HostPort, Session, Sink, StreamPeer};
 use crate::launch::Launch;
@@ -103,13 +103,7 @@ where
     T: std::str::FromStr<Err: std::fmt::Display>,
 {
     let text = options.get(name).unwrap_or_default();
-    text.parse().map_err(|error| ConfigError::Options {
-        problems: vec![Problem {
-            field: name.to_owned(),
-            code: ProblemCode::Invalid,
-            message: format!("log option \"{name}\": \"{text}\": {error}"),
-        }],
-    })
+    text.parse().map_err(|error: T::Err| ConfigError::invalid(name, text, &error.to_string()))
 }
 
 #[cfg(test)]
