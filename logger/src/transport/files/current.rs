@@ -39,7 +39,7 @@ impl Current {
         }
         if metadata.len() == 0 {
             // Whatever the umask is. Where it cannot be done the lines matter more.
-            let _ = file.set_permissions(Permissions::from_mode(MODE.bits().into()));
+            let _ = file.set_permissions(Permissions::from_mode(MODE.bits()));
         }
         let identity = (metadata.dev(), metadata.ino());
         // Nobody adds to it now that it is locked.
