@@ -27,6 +27,7 @@
 //! * `sender` — the forked child: its loop. `pump` — ring to frames: `lines`
 //!   cuts, [`record`] is what it cuts, `driver` encodes; [`template`]
 //!   (tags), [`attributes`], [`json`], [`rfc3339`], `local_time` serve the drivers.
+//! * `metadata` — labels and environment, where dockerinit does not pass them.
 //! * `suspects` — records that kill senders, and are left out in the end.
 //! * `window` — frames sent and not yet taken; `transport` — sockets and files; [`resolver`]
 //!   — names; `backoff`.
@@ -55,6 +56,7 @@ pub mod launch;
 mod lines;
 mod links;
 mod local_time;
+mod metadata;
 mod os;
 mod output;
 mod pump;

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`dockerinit`] | the first process of a container: launch contract, and what its end means |
 //! | [`zfd`] | the kernel streams between a container's output and its logger |
+//! | [`metadata`] | the zone's metadata socket |
 //! | [`receiver`] | somebody's syslog server, healthy or not |
 //! | [`rsyslog`] | a real syslog server: rsyslogd, where it is installed |
 //! | [`release_server`] | an HTTP server with release files, healthy or not |
@@ -33,6 +34,7 @@ pub mod demo;
 pub mod dockerinit;
 pub mod frail;
 pub mod http;
+pub mod metadata;
 pub mod node;
 pub mod oracle;
 pub mod process;

@@ -14,6 +14,8 @@ mod it {
     mod contract;
     mod dependencies;
     mod edges;
+    mod json_file;
+    mod metadata;
     mod no_allocation;
     mod on_failure;
     mod rsyslog;
