@@ -10,8 +10,7 @@ mod facility;
 mod quantity;
 
 pub use address::ParseAddressError;
-pub use address::SyslogAddress;
-pub use address::SyslogTransport;
+pub use address::{SyslogAddress, SyslogSocket, SyslogTransport};
 pub use facility::Facility;
 pub use facility::ParseFacilityError;
 pub use quantity::ParseQuantityError;
