@@ -8,6 +8,7 @@
 //! read it.
 
 mod common;
+mod fluentd;
 mod json_file;
 mod syslog;
 
@@ -19,7 +20,7 @@ use crate::{DriverSpec, Extra, OptionKind, OptionSpec, Runs};
 
 /// Every driver, those of the platform included, in the order of their names.
 pub fn drivers() -> Vec<DriverSpec> {
-    vec![json_file::spec(), none(), syslog::spec()]
+    vec![fluentd::spec(), json_file::spec(), none(), syslog::spec()]
 }
 
 /// The driver of this name.
@@ -38,6 +39,12 @@ fn none() -> DriverSpec {
     }
 }
 
+/// Whether the value of an option of this name is to be shown to nobody, whatever
+/// the driver.
+pub fn is_secret(name: &str) -> bool {
+    drivers().iter().filter_map(|driver| driver.option(name)).any(|option| option.secret)
+}
+
 /// The version in which everything declared here appeared.
 const FIRST: &str = "0.1.0";
 
@@ -54,6 +61,7 @@ fn option(name: &str, kind: OptionKind, help: &str) -> OptionSpec {
         help: help.to_owned(),
         since: FIRST.to_owned(),
         extension: false,
+        secret: false,
         extra: Extra::new(),
     }
 }
@@ -82,6 +90,16 @@ impl OptionSpec {
 
     fn extension(mut self) -> Self {
         self.extension = true;
+        self
+    }
+
+    fn secret(mut self) -> Self {
+        self.secret = true;
+        self
+    }
+
+    fn alias(mut self, name: &str) -> Self {
+        self.aliases.push(name.to_owned());
         self
     }
 }

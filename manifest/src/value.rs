@@ -7,6 +7,7 @@
 
 mod address;
 mod facility;
+mod fluentd_address;
 mod quantity;
 
 pub use address::ParseAddressError;
@@ -14,6 +15,8 @@ pub use address::SyslogAddress;
 pub use address::SyslogTransport;
 pub use facility::Facility;
 pub use facility::ParseFacilityError;
+pub use fluentd_address::FluentdAddress;
+pub use fluentd_address::ParseFluentdAddressError;
 pub use quantity::ParseQuantityError;
 pub use quantity::parse_bool;
 pub use quantity::parse_duration;
