@@ -8,6 +8,7 @@
 //! read it.
 
 mod common;
+mod fluentd;
 mod json_file;
 mod syslog;
 
@@ -19,7 +20,7 @@ use crate::{DriverSpec, Extra, OptionKind, OptionSpec, Runs};
 
 /// Every driver, those of the platform included, in the order of their names.
 pub fn drivers() -> Vec<DriverSpec> {
-    vec![json_file::spec(), none(), syslog::spec()]
+    vec![fluentd::spec(), json_file::spec(), none(), syslog::spec()]
 }
 
 /// The driver of this name.
@@ -36,6 +37,12 @@ fn none() -> DriverSpec {
         options: Vec::new(),
         extra: Extra::new(),
     }
+}
+
+/// Whether the value of an option of this name is to be shown to nobody, whatever
+/// the driver.
+pub fn is_secret(name: &str) -> bool {
+    drivers().iter().filter_map(|driver| driver.option(name)).any(|option| option.secret)
 }
 
 /// The version in which everything declared here appeared.
@@ -55,6 +62,7 @@ fn option(name: &str, kind: OptionKind, help: &str) -> OptionSpec {
         help: help.to_owned(),
         since: FIRST.to_owned(),
         extension: false,
+        secret: false,
         extra: Extra::new(),
     }
 }
@@ -88,6 +96,16 @@ impl OptionSpec {
 
     fn extension(mut self) -> Self {
         self.extension = true;
+        self
+    }
+
+    fn secret(mut self) -> Self {
+        self.secret = true;
+        self
+    }
+
+    fn alias(mut self, name: &str) -> Self {
+        self.aliases.push(name.to_owned());
         self
     }
 }

@@ -76,6 +76,9 @@ pub struct OptionSpec {
     /// Whether it is ours and not Docker's or Triton's.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub extension: bool,
+    /// Whether its value is shown to nobody.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub secret: bool,
     /// Fields of a newer format.
     #[serde(flatten)]
     pub extra: Extra,
@@ -108,6 +111,10 @@ pub enum OptionKind {
     SyslogAddress,
     /// An absolute path, in the container's zone.
     Path,
+    /// `[tcp://|tls://][HOST][:PORT]` or `unix:///PATH`.
+    FluentdAddress,
+    /// A whole number of at least zero.
+    UnsignedInteger,
     /// A kind of a newer release: any text passes, the logger itself decides.
     #[serde(untagged)]
     Unknown(String),
@@ -123,7 +130,7 @@ mod tests {
             "name": "loki", "summary": "s", "runs": "sidecar", "since": "9.0.0", "batching": true,
             "options": [{
                 "name": "loki-url", "type": "url", "help": "h", "since": "9.0.0",
-                "required": true, "secret": {"level": 3}
+                "required": true, "guarded": {"level": 3}
             }]
         });
         let spec: DriverSpec = serde_json::from_value(newer.clone()).unwrap();

@@ -5,21 +5,26 @@
 //! One set of `--log-opt` values against the declaration of its driver.
 
 use std::collections::BTreeMap;
-
-use serde::Serialize;
+use std::fmt;
 
 use crate::value::{
-    Facility, SyslogAddress, parse_bool, parse_duration, parse_size_binary, parse_size_decimal,
+    Facility, FluentdAddress, SyslogAddress, parse_bool, parse_duration, parse_size_binary,
+    parse_size_decimal,
 };
 use crate::{DriverSpec, OptionKind, OptionSpec, Problem, ProblemCode};
 
 /// Options that a driver accepts, under their proper names, defaults filled in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(transparent)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Normalized {
     values: BTreeMap<String, String>,
-    #[serde(skip)]
     defaulted: Vec<String>,
+    secret: Vec<String>,
+}
+
+impl fmt::Debug for Normalized {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.shown()).finish()
+    }
 }
 
 impl Normalized {
@@ -33,11 +38,17 @@ impl Normalized {
         self.values.contains_key(name) && !self.defaulted.iter().any(|default| default == name)
     }
 
-    /// Every option and its value, in the order of their names.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.values.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    /// Every option and its value as it may be shown, in the order of their
+    /// names: [`SECRET`] stands for what is secret.
+    pub fn shown(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.values.iter().map(|(name, value)| {
+            (name.as_str(), if self.secret.contains(name) { SECRET } else { value.as_str() })
+        })
     }
 }
+
+/// What is shown for a value that is secret.
+pub const SECRET: &str = "(secret)";
 
 /// Checks `options` against `driver`: every name, every value.
 ///
@@ -105,7 +116,9 @@ pub fn validate(
         }));
     }
     if problems.is_empty() {
-        return Ok(Normalized { values, defaulted });
+        let secret = driver.options.iter().filter(|option| option.secret);
+        let secret = secret.map(|option| option.name.clone()).collect();
+        return Ok(Normalized { values, defaulted, secret });
     }
     problems.sort_by(|a, b| a.field.cmp(&b.field));
     Err(problems)
@@ -155,8 +168,17 @@ fn normalize(spec: &OptionSpec, value: &str) -> Result<String, String> {
             let number = value.parse().map_err(|_| "expected a whole number of at least 1")?;
             bounded(number)?;
         }
+        OptionKind::UnsignedInteger => {
+            let number = value.parse().map_err(|_| "expected a whole number of at least 0")?;
+            bounded(number)?;
+        }
         OptionKind::Duration => {
             let duration = parse_duration(value).map_err(|error| error.to_string())?;
+            // A default outside the bounds stands for none, and may be written.
+            let default = spec.default.as_deref().map(parse_duration);
+            if default == Some(Ok(duration)) {
+                return Ok(value.to_owned());
+            }
             bounded(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))?;
         }
         OptionKind::SyslogFacility => {
@@ -169,6 +191,10 @@ fn normalize(spec: &OptionSpec, value: &str) -> Result<String, String> {
         }
         OptionKind::SyslogAddress => {
             let address: SyslogAddress = value.parse().map_err(|error| format!("{error}"))?;
+            return Ok(address.to_string());
+        }
+        OptionKind::FluentdAddress => {
+            let address: FluentdAddress = value.parse().map_err(|error| format!("{error}"))?;
             return Ok(address.to_string());
         }
     }

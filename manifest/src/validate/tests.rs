@@ -117,3 +117,54 @@ fn an_option_kind_of_a_newer_release_passes() {
     let options = BTreeMap::from([("syslog-address".to_owned(), "anything".to_owned())]);
     assert!(validate(&driver, &options).is_ok());
 }
+
+#[test]
+fn fluentd_options_are_checked_as_docker_checks_them() {
+    let written = [
+        ("fluentd-address", "h"),
+        ("fluentd-async-connect", "t"),
+        ("fluentd-async-reconnect-interval", "0"),
+        ("fluentd-max-retries", "0"),
+        ("fluentd-retry-wait", "1.5s"),
+    ];
+    let options = check("fluentd", &written).unwrap();
+    assert_eq!(options.get("fluentd-address"), Some("tcp://h:24224"));
+    assert_eq!(options.get("fluentd-async"), Some("t"));
+    assert_eq!(
+        messages(
+            "fluentd",
+            &[
+                ("fluentd-address", "udp://h"),
+                ("fluentd-async", "1"),
+                ("fluentd-async-connect", "1"),
+                ("fluentd-async-reconnect-interval", "99ms"),
+                ("fluentd-buffer-limit", "12x"),
+                ("fluentd-max-retries", "2147483648"),
+                ("fluentd-read-timeout", "-1s"),
+                ("fluentd-request-ack", "maybe"),
+            ]
+        ),
+        [
+            "log option \"fluentd-address\": \"udp://h\": scheme \"udp\" is not one of tcp, tls, unix",
+            "log option \"fluentd-async-connect\": given twice, also as \"fluentd-async\"",
+            "log option \"fluentd-async-reconnect-interval\": \"99ms\": out of range, expected 0s or 100ms to 10s",
+            "log option \"fluentd-buffer-limit\": \"12x\": expected a number of bytes with an optional unit b, k, \
+             m, g, t or p, such as 512k or 10m",
+            "log option \"fluentd-max-retries\": \"2147483648\": out of range, expected 0 to 2147483647",
+            "log option \"fluentd-read-timeout\": \"-1s\": expected a duration: numbers with units ns, us, ms, s, \
+             m or h, such as 500ms or 1m30s",
+            "log option \"fluentd-request-ack\": \"maybe\": expected true or false",
+        ]
+    );
+}
+
+#[test]
+fn secrets_are_used_and_not_shown() {
+    let written = [("fluentd-shared-key", "open sesame"), ("fluentd-username", "ali")];
+    let options = check("fluentd", &written).unwrap();
+    assert_eq!(options.get("fluentd-shared-key"), Some("open sesame"));
+    let shown: Vec<_> = options.shown().filter(|(name, _)| name.contains("-s")).collect();
+    assert!(shown.contains(&("fluentd-shared-key", SECRET)), "{shown:?}");
+    assert!(!format!("{options:?}").contains("sesame"));
+    assert!(catalog::is_secret("fluentd-password") && !catalog::is_secret("fluentd-username"));
+}
