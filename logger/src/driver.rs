@@ -5,6 +5,7 @@
 //! The drivers: the one closed list. A driver is options, an encoder and the
 //! transport its address names.
 
+pub(crate) mod gelf;
 mod session;
 mod sink;
 pub(crate) mod syslog;
@@ -13,15 +14,21 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use dockerlogger_manifest::value::{parse_bool, parse_duration, parse_size_binary};
-use dockerlogger_manifest::{DriverSpec, Normalized, Problem, Runs, catalog, validate};
+use dockerlogger_manifest::{
+    DriverSpec, Normalized, Problem, ProblemCode, Runs, catalog, validate,
+};
 
+pub(crate) use gelf::{ChunkSize, push_chunk};
 pub(crate) use session::Session;
-pub(crate) use sink::{DatagramPeer, HostPort, Sink, StreamPeer, TlsIdentity, TlsSettings, Trust};
+pub(crate) use sink::{
+    DatagramPeer, Division, HostPort, Sink, StreamPeer, TlsIdentity, TlsSettings, Trust,
+};
 
+use crate::attributes::AttributesError;
 use crate::launch::Launch;
 use crate::local_time::LocalTime;
 use crate::record::Record;
-use crate::template::TemplateError;
+use crate::template::{Template, TemplateError};
 
 /// What a container's log configuration means.
 #[derive(Debug, Clone)]
@@ -78,6 +85,7 @@ pub(crate) enum Mode {
 /// A driver with its options.
 #[derive(Debug, Clone)]
 pub(crate) enum Driver {
+    Gelf(gelf::Options),
     Syslog(syslog::Options),
 }
 
@@ -93,6 +101,7 @@ pub(crate) struct Identity {
 /// Turns records into frames.
 #[derive(Debug)]
 pub(crate) enum Encoder {
+    Gelf(gelf::Encoder),
     Syslog(syslog::Encoder),
 }
 
@@ -123,6 +132,9 @@ pub(crate) enum ConfigError {
         #[source]
         source: TemplateError,
     },
+    /// The attributes cannot be chosen.
+    #[error(transparent)]
+    Attributes(#[from] AttributesError),
 }
 
 /// The names of the drivers that run in a zone.
@@ -152,6 +164,29 @@ fn zone_driver(name: &str) -> Result<DriverSpec, ConfigError> {
         .ok_or_else(|| ConfigError::Driver { name: name.to_owned() })
 }
 
+/// The text of a template.
+fn render(text: &str, launch: &Launch, host: &[u8]) -> Result<Vec<u8>, ConfigError> {
+    Template::parse(text)
+        .and_then(|template| template.render(&launch.container(host)))
+        .map_err(|source| ConfigError::Tag { text: text.to_owned(), source })
+}
+
+/// An option whose text validation has accepted; a catalog that lets text pass
+/// which does not parse is answered like any other bad value.
+fn parsed<T>(options: &Normalized, name: &str) -> Result<T, ConfigError>
+where
+    T: std::str::FromStr<Err: std::fmt::Display>,
+{
+    let text = options.get(name).unwrap_or_default();
+    text.parse().map_err(|error| ConfigError::Options {
+        problems: vec![Problem {
+            field: name.to_owned(),
+            code: ProblemCode::Invalid,
+            message: format!("log option \"{name}\": \"{text}\": {error}"),
+        }],
+    })
+}
+
 impl Settings {
     /// Everything a container's configuration says.
     ///
@@ -160,6 +195,7 @@ impl Settings {
     pub(crate) fn parse(name: &str, launch: &Launch, host: &[u8]) -> Result<Self, ConfigError> {
         let options = normalize(name, &launch.options)?;
         let driver = match name {
+            "gelf" => Driver::Gelf(gelf::Options::parse(&options, launch, host)?),
             "syslog" => Driver::Syslog(syslog::Options::parse(&options, launch, host)?),
             _ => return Err(ConfigError::Driver { name: name.to_owned() }),
         };
@@ -195,18 +231,21 @@ impl Driver {
     /// The longest piece of a line, in bytes; at most 64 KiB.
     pub(crate) const fn piece_limit(&self) -> usize {
         match self {
+            Self::Gelf(options) => options.profile.piece_limit(),
             Self::Syslog(options) => options.profile.piece_limit(),
         }
     }
 
     pub(crate) fn sink(&self) -> Sink {
         match self {
+            Self::Gelf(options) => options.sink(),
             Self::Syslog(options) => options.sink(),
         }
     }
 
     pub(crate) fn encoder(&self, identity: &Identity, local_time: LocalTime) -> Encoder {
         match self {
+            Self::Gelf(options) => Encoder::Gelf(gelf::Encoder::new(options, identity)),
             Self::Syslog(options) => {
                 Encoder::Syslog(syslog::Encoder::new(options, identity, local_time))
             }
@@ -219,6 +258,7 @@ impl Encoder {
     /// for such a record.
     pub(crate) fn encode(&mut self, record: &Record<'_>, out: &mut Vec<u8>) {
         match self {
+            Self::Gelf(encoder) => encoder.encode(record, out),
             Self::Syslog(encoder) => encoder.encode(record, out),
         }
     }
@@ -282,8 +322,11 @@ mod tests {
     #[test]
     fn refusals_name_option_value_and_what_is_accepted() {
         assert_eq!(
-            parse("json-file", &[]).unwrap_err(),
-            "log driver \"json-file\": not known, expected one of syslog"
+            parse("nosuch", &[]).unwrap_err(),
+            format!(
+                "log driver \"nosuch\": not known, expected one of {}",
+                zone_drivers().join(", ")
+            )
         );
         let message = parse(
             "syslog",

@@ -67,7 +67,9 @@ pub(crate) enum Haste {
 impl Transport {
     pub(crate) fn new(sink: &Sink, resolver: Resolver, seed: u64) -> Self {
         match sink.clone() {
-            Sink::Datagram(peer) => Self::Datagram(datagram::Datagram::new(peer, resolver, seed)),
+            Sink::Datagram { peer, division } => {
+                Self::Datagram(datagram::Datagram::new(peer, division, resolver, seed))
+            }
             Sink::Stream { peer, session } => {
                 Self::Stream(stream::Stream::new(peer, session, resolver, seed))
             }

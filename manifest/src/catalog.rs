@@ -9,6 +9,7 @@
 
 mod common;
 mod fluentd;
+mod gelf;
 mod json_file;
 mod syslog;
 
@@ -20,7 +21,7 @@ use crate::{DriverSpec, Extra, OptionKind, OptionSpec, Runs};
 
 /// Every driver, those of the platform included, in the order of their names.
 pub fn drivers() -> Vec<DriverSpec> {
-    vec![fluentd::spec(), json_file::spec(), none(), syslog::spec()]
+    vec![fluentd::spec(), gelf::spec(), json_file::spec(), none(), syslog::spec()]
 }
 
 /// The driver of this name.
@@ -63,6 +64,7 @@ fn option(name: &str, kind: OptionKind, help: &str) -> OptionSpec {
         since: FIRST.to_owned(),
         extension: false,
         secret: false,
+        schemes: Vec::new(),
         extra: Extra::new(),
     }
 }
@@ -91,6 +93,11 @@ impl OptionSpec {
     fn bounds(mut self, minimum: u64, maximum: u64) -> Self {
         self.minimum = Some(minimum);
         self.maximum = (maximum < u64::MAX).then_some(maximum);
+        self
+    }
+
+    fn schemes(mut self, schemes: &[&str]) -> Self {
+        self.schemes = schemes.iter().map(|&scheme| scheme.to_owned()).collect();
         self
     }
 

@@ -79,6 +79,10 @@ pub struct OptionSpec {
     /// Whether its value is shown to nobody.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub secret: bool,
+    /// Schemes of the driver's address, `NAME-address`, with which it may be
+    /// given, and has its default; empty: any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub schemes: Vec<String>,
     /// Fields of a newer format.
     #[serde(flatten)]
     pub extra: Extra,
@@ -113,6 +117,8 @@ pub enum OptionKind {
     Path,
     /// `[tcp://|tls://][HOST][:PORT]` or `unix:///PATH`.
     FluentdAddress,
+    /// `udp://HOST:PORT`, `tcp://HOST:PORT` or `tcp+tls://HOST:PORT`.
+    GelfAddress,
     /// A whole number of at least zero.
     UnsignedInteger,
     /// A kind of a newer release: any text passes, the logger itself decides.

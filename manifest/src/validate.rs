@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::value::{
-    Facility, FluentdAddress, SyslogAddress, parse_bool, parse_duration, parse_size_binary,
-    parse_size_decimal,
+    Facility, FluentdAddress, GelfAddress, SyslogAddress, parse_bool, parse_duration,
+    parse_size_binary, parse_size_decimal,
 };
 use crate::{DriverSpec, OptionKind, OptionSpec, Problem, ProblemCode};
 
@@ -96,10 +96,16 @@ pub fn validate(
         }
     }
     let mut defaulted = Vec::new();
+    let scheme = scheme(driver, &values);
     for spec in &driver.options {
         // A value that was refused above is present, only wrong.
         let present = options.iter().any(|(name, value)| spec.is_named(name) && !value.is_empty());
         match &spec.default {
+            _ if !spec.goes_with(scheme.as_deref()) => {
+                if let Some(value) = values.remove(&spec.name) {
+                    problems.push(misplaced(driver, spec, &value));
+                }
+            }
             _ if present => {}
             Some(default) => {
                 values.insert(spec.name.clone(), default.clone());
@@ -135,6 +141,19 @@ impl OptionSpec {
     fn is_named(&self, name: &str) -> bool {
         self.name == name || self.aliases.iter().any(|alias| alias == name)
     }
+
+    /// Whether it may be given with an address of this scheme; `None`: there is
+    /// no address, which is a problem of its own.
+    fn goes_with(&self, scheme: Option<&str>) -> bool {
+        let is_this = |scheme| self.schemes.iter().any(|accepted| accepted == scheme);
+        self.schemes.is_empty() || scheme.is_none_or(is_this)
+    }
+}
+
+/// The scheme of the driver's address, if that is a good one.
+fn scheme(driver: &DriverSpec, values: &BTreeMap<String, String>) -> Option<String> {
+    let address = values.get(&format!("{}-address", driver.name))?;
+    address.split_once("://").map(|(scheme, _)| scheme.to_owned())
 }
 
 /// The value in its normal form, or why it is refused and what is accepted.
@@ -197,6 +216,10 @@ fn normalize(spec: &OptionSpec, value: &str) -> Result<String, String> {
             let address: FluentdAddress = value.parse().map_err(|error| format!("{error}"))?;
             return Ok(address.to_string());
         }
+        OptionKind::GelfAddress => {
+            let address: GelfAddress = value.parse().map_err(|error| format!("{error}"))?;
+            return Ok(address.to_string());
+        }
     }
     Ok(value.to_owned())
 }
@@ -226,6 +249,18 @@ fn missing(driver: &DriverSpec, spec: &OptionSpec) -> Problem {
 fn incomplete(spec: &OptionSpec, other: &str) -> Problem {
     let message = format!("log option \"{other}\": required with log option \"{}\"", spec.name);
     Problem { field: other.to_owned(), code: ProblemCode::Missing, message }
+}
+
+fn misplaced(driver: &DriverSpec, spec: &OptionSpec, value: &str) -> Problem {
+    let schemes: Vec<_> = spec.schemes.iter().map(|scheme| format!("{scheme}://")).collect();
+    let message = format!(
+        "log option \"{}\": \"{}\": only with a {}-address that begins with {}",
+        spec.name,
+        shortened(value),
+        driver.name,
+        schemes.join(" or ")
+    );
+    Problem { field: spec.name.clone(), code: ProblemCode::Invalid, message }
 }
 
 /// What a message quotes of a value that may be huge or hold control characters.

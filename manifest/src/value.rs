@@ -8,6 +8,7 @@
 mod address;
 mod facility;
 mod fluentd_address;
+mod gelf_address;
 mod quantity;
 
 pub use address::ParseAddressError;
@@ -16,6 +17,9 @@ pub use facility::Facility;
 pub use facility::ParseFacilityError;
 pub use fluentd_address::FluentdAddress;
 pub use fluentd_address::ParseFluentdAddressError;
+pub use gelf_address::GelfAddress;
+pub use gelf_address::GelfTransport;
+pub use gelf_address::ParseGelfAddressError;
 pub use quantity::ParseQuantityError;
 pub use quantity::parse_bool;
 pub use quantity::parse_duration;

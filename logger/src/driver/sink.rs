@@ -8,13 +8,19 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::gelf;
 use super::session::Session;
 
 /// Where the frames of a driver go, and how.
 #[derive(Debug, Clone)]
 pub(crate) enum Sink {
-    /// One frame, one datagram.
-    Datagram(DatagramPeer),
+    /// Frames in datagrams.
+    Datagram {
+        /// Who takes them.
+        peer: DatagramPeer,
+        /// How a frame becomes datagrams.
+        division: Division,
+    },
     /// Frames one behind the other.
     Stream {
         /// Who is at the other end.
@@ -22,6 +28,15 @@ pub(crate) enum Sink {
         /// What is said besides frames.
         session: Session,
     },
+}
+
+/// How a frame becomes datagrams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Division {
+    /// One frame, one datagram.
+    Whole,
+    /// Large ones in chunks.
+    Chunks(gelf::Chunks),
 }
 
 /// Who takes datagrams.

@@ -168,3 +168,36 @@ fn secrets_are_used_and_not_shown() {
     assert!(!format!("{options:?}").contains("sesame"));
     assert!(catalog::is_secret("fluentd-password") && !catalog::is_secret("fluentd-username"));
 }
+
+#[test]
+fn an_option_that_does_not_go_with_the_address_is_refused() {
+    let udp = check("gelf", &[("gelf-address", "udp://h:1"), ("gelf-compression-type", "none")]);
+    let udp = udp.unwrap();
+    assert_eq!(udp.get("gelf-compression-level"), Some("1"));
+    assert_eq!(udp.get("gelf-tcp-max-reconnect"), None, "a default that means nothing");
+    assert_eq!(
+        messages(
+            "gelf",
+            &[
+                ("gelf-address", "tcp://h:1"),
+                ("gelf-compression-type", "gzip"),
+                ("gelf-compression-level", "10"),
+                ("gelf-tcp-max-reconnect", "-1"),
+                ("gelf-tcp-reconnect-delay", "0"),
+            ]
+        ),
+        [
+            "log option \"gelf-compression-level\": \"10\": expected one of -1, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9",
+            "log option \"gelf-compression-type\": \"gzip\": only with a gelf-address that begins with udp://",
+            "log option \"gelf-tcp-max-reconnect\": \"-1\": expected a whole number of at least 0",
+        ]
+    );
+    assert_eq!(
+        messages("gelf", &[("gelf-address", "udp://h:1"), ("gelf-tcp-reconnect-delay", "1")]),
+        [
+            "log option \"gelf-tcp-reconnect-delay\": \"1\": only with a gelf-address that begins with \
+             tcp:// or tcp+tls://"
+        ]
+    );
+    assert_eq!(messages("gelf", &[("gelf-tcp-reconnect-delay", "1")]).len(), 1, "no address");
+}

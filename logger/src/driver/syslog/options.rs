@@ -6,14 +6,14 @@
 
 use std::path::PathBuf;
 
+use dockerlogger_manifest::Normalized;
 use dockerlogger_manifest::value::{Facility, SyslogAddress, SyslogSocket, SyslogTransport};
-use dockerlogger_manifest::{Normalized, Problem, ProblemCode};
 
 use crate::driver::{
-    ConfigError, DatagramPeer, HostPort, Session, Sink, StreamPeer, TlsIdentity, TlsSettings, Trust,
+    ConfigError, DatagramPeer, Division, HostPort, Session, Sink, StreamPeer, TlsIdentity,
+    TlsSettings, Trust, parsed, render,
 };
 use crate::launch::Launch;
-use crate::template::Template;
 
 /// The options of one container, checked.
 #[derive(Debug, Clone)]
@@ -86,19 +86,20 @@ impl Options {
     }
 
     pub(crate) fn sink(&self) -> Sink {
+        let datagram = |peer| Sink::Datagram { peer, division: Division::Whole };
         let stream = |peer| Sink::Stream { peer, session: Session::Silent };
         match self.address.clone() {
             SyslogAddress::Network { transport, host, port } => {
                 let at = HostPort { host, port };
                 match transport {
-                    SyslogTransport::Udp => Sink::Datagram(DatagramPeer::Udp(at)),
+                    SyslogTransport::Udp => datagram(DatagramPeer::Udp(at)),
                     SyslogTransport::Tcp => stream(StreamPeer::Tcp(at)),
                     SyslogTransport::Tls => stream(StreamPeer::Tls { at, tls: self.tls.clone() }),
                 }
             }
             SyslogAddress::Socket { kind, path } => match kind {
                 SyslogSocket::Stream => stream(StreamPeer::Unix(path.into())),
-                SyslogSocket::Datagram => Sink::Datagram(DatagramPeer::Unix(path.into())),
+                SyslogSocket::Datagram => datagram(DatagramPeer::Unix(path.into())),
             },
         }
     }
@@ -114,28 +115,6 @@ fn tls(options: &Normalized) -> TlsSettings {
     let identity = path("syslog-tls-cert").zip(path("syslog-tls-key"));
     let identity = identity.map(|(certificate, key)| TlsIdentity { certificate, key });
     TlsSettings { trust, identity }
-}
-
-fn render(text: &str, launch: &Launch, host: &[u8]) -> Result<Vec<u8>, ConfigError> {
-    Template::parse(text)
-        .and_then(|template| template.render(&launch.container(host)))
-        .map_err(|source| ConfigError::Tag { text: text.to_owned(), source })
-}
-
-/// An option whose text validation has accepted; a catalog that lets text pass
-/// which does not parse is answered like any other bad value.
-fn parsed<T>(options: &Normalized, name: &str) -> Result<T, ConfigError>
-where
-    T: std::str::FromStr<Err: std::fmt::Display>,
-{
-    let text = options.get(name).unwrap_or_default();
-    text.parse().map_err(|error| ConfigError::Options {
-        problems: vec![Problem {
-            field: name.to_owned(),
-            code: ProblemCode::Invalid,
-            message: format!("log option \"{name}\": \"{text}\": {error}"),
-        }],
-    })
 }
 
 #[cfg(test)]
