@@ -13,12 +13,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use dockerlogger_manifest::value::{parse_bool, parse_duration, parse_size_binary};
-use dockerlogger_manifest::{
-    DriverSpec, Normalized, Problem, ProblemCode, Runs, catalog, validate,
-};
+use dockerlogger_manifest::{DriverSpec, Normalized, Problem, Runs, catalog, validate};
 
 pub(crate) use session::Session;
-pub(crate) use sink::{DatagramPeer, HostPort, Sink, StreamPeer};
+pub(crate) use sink::{DatagramPeer, HostPort, Sink, StreamPeer, TlsIdentity, TlsSettings, Trust};
 
 use crate::launch::Launch;
 use crate::local_time::LocalTime;
@@ -166,12 +164,6 @@ impl Settings {
             _ => return Err(ConfigError::Driver { name: name.to_owned() }),
         };
         let spool = options.get("spool").map(str::to_owned);
-        if let Some(dir) = spool.as_ref().filter(|dir| !dir.starts_with('/')) {
-            let message =
-                format!("log option \"spool\": \"{dir}\": expected an absolute directory");
-            let (field, code) = ("spool".to_owned(), ProblemCode::Invalid);
-            return Err(ConfigError::Options { problems: vec![Problem { field, code, message }] });
-        }
         Ok(Self { driver, generic: Generic::from_options(&options), spool })
     }
 }

@@ -72,7 +72,7 @@ pub(crate) fn run(
     let mut give_up_ns = None;
     let (shared, handoff) = (consumer.shared(), consumer.handoff());
     shared.sender_pid.store(std::process::id(), Ordering::Relaxed);
-    loop {
+    let end = loop {
         if handoff.take_report_request()
             && let Ok(page) = StatusPage::decode(&consumer.page())
         {
@@ -113,10 +113,10 @@ pub(crate) fn run(
             continue;
         }
         if flushed && !window.has_unreleased() {
-            return SenderEnd::Drained;
+            break SenderEnd::Drained;
         }
         if give_up_ns.is_some_and(|give_up_ns| os::mono_ns() >= give_up_ns) {
-            return SenderEnd::GaveUp;
+            break SenderEnd::GaveUp;
         }
         let waiting = wants_input(&window);
         if waiting {
@@ -132,7 +132,7 @@ pub(crate) fn run(
         if give_up_ns.is_some() && consumer.is_file() {
             // A new logger cannot wake us, and sends what we leave.
             if consumer.handover_is_wanted() {
-                return SenderEnd::GaveUp;
+                break SenderEnd::GaveUp;
             }
             look_ns = give_up_ns.map(|at_ns| at_ns.min(os::mono_ns() + HANDOVER_LOOK_NS));
         }
@@ -144,7 +144,9 @@ pub(crate) fn run(
         if reader_gone && give_up_ns.is_none() {
             give_up_ns = Some(os::mono_ns().saturating_add(nanos(settings.generic.drain)));
         }
-    }
+    };
+    transport.close();
+    end
 }
 
 fn is_last(handoff: &Handoff, give_up_ns: Option<u64>) -> bool {

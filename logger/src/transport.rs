@@ -5,8 +5,8 @@
 //! From frames to a socket. Knows nothing of what the frames say.
 //!
 //! [`Transport::drive`] does what can be done without waiting and says what to
-//! wait for. It may block in two places, a name lookup and a connect, each with
-//! a deadline; only the sender waits for them.
+//! wait for. It may block in three places, a name lookup, a connect and a TLS
+//! handshake, each with a deadline; only the sender waits for them.
 
 mod datagram;
 mod stream;
@@ -93,6 +93,14 @@ impl Transport {
         match self {
             Self::Datagram(datagram) => datagram.drive(window, shared, now_ns),
             Self::Stream(stream) => stream.drive(window, shared, haste, now_ns),
+        }
+    }
+
+    /// Takes leave of the sink: nothing more will be sent.
+    pub(crate) fn close(&mut self) {
+        match self {
+            Self::Datagram(_) => {}
+            Self::Stream(stream) => stream.close(),
         }
     }
 }

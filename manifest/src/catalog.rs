@@ -56,6 +56,7 @@ fn option(name: &str, kind: OptionKind, help: &str) -> OptionSpec {
         default: None,
         required: false,
         accepted: Vec::new(),
+        requires: Vec::new(),
         minimum: None,
         maximum: None,
         help: help.to_owned(),
@@ -79,6 +80,11 @@ impl OptionSpec {
 
     fn accepted(mut self, forms: &[&str]) -> Self {
         self.accepted = forms.iter().map(|&form| form.to_owned()).collect();
+        self
+    }
+
+    fn requires(mut self, name: &str) -> Self {
+        self.requires.push(name.to_owned());
         self
     }
 
@@ -122,6 +128,8 @@ mod tests {
                 assert!(!(option.required && option.default.is_some()), "{}", option.name);
                 let closed = option.kind == OptionKind::Enum;
                 assert!(!closed || !option.accepted.is_empty(), "{}", option.name);
+                let known = |name: &String| driver.options.iter().any(|one| one.name == *name);
+                assert!(option.requires.iter().all(known), "{}", option.name);
             }
         }
         let names: Vec<_> = drivers().into_iter().map(|driver| driver.name).collect();

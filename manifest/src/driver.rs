@@ -60,6 +60,9 @@ pub struct OptionSpec {
     /// The values accepted, in words or as the closed list of an `enum`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub accepted: Vec<String>,
+    /// Options that must be given with this one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requires: Vec<String>,
     /// The smallest value: bytes of a size, milliseconds of a duration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub minimum: Option<u64>,
@@ -104,12 +107,14 @@ pub enum OptionKind {
     Duration,
     /// A syslog facility: a name or 0–23.
     SyslogFacility,
-    /// `udp://HOST[:PORT]` or `tcp://HOST[:PORT]`.
+    /// A transport and where it leads, as [`crate::value::SyslogAddress`] reads it.
     SyslogAddress,
     /// `[tcp://|tls://][HOST][:PORT]` or `unix:///PATH`.
     FluentdAddress,
     /// A whole number of at least zero.
     UnsignedInteger,
+    /// An absolute path, in the container's zone.
+    Path,
     /// A kind of a newer release: any text passes, the logger itself decides.
     #[serde(untagged)]
     Unknown(String),

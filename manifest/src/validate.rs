@@ -109,6 +109,12 @@ pub fn validate(
             None => {}
         }
     }
+    for spec in driver.options.iter().filter(|spec| values.contains_key(&spec.name)) {
+        problems.extend(spec.requires.iter().filter_map(|other| {
+            let given = options.iter().any(|(name, value)| name == other && !value.is_empty());
+            (!given).then(|| incomplete(spec, other))
+        }));
+    }
     if problems.is_empty() {
         let secret = driver.options.iter().filter(|option| option.secret);
         let secret = secret.map(|option| option.name.clone()).collect();
@@ -178,6 +184,11 @@ fn normalize(spec: &OptionSpec, value: &str) -> Result<String, String> {
         OptionKind::SyslogFacility => {
             value.parse::<Facility>().map_err(|error| error.to_string())?;
         }
+        OptionKind::Path => {
+            if !value.starts_with('/') || value.contains('\0') {
+                return Err("expected an absolute path".to_owned());
+            }
+        }
         OptionKind::SyslogAddress => {
             let address: SyslogAddress = value.parse().map_err(|error| format!("{error}"))?;
             return Ok(address.to_string());
@@ -210,6 +221,11 @@ fn missing(driver: &DriverSpec, spec: &OptionSpec) -> Problem {
         if example.is_empty() { "a value" } else { &example }
     );
     Problem { field: spec.name.clone(), code: ProblemCode::Missing, message }
+}
+
+fn incomplete(spec: &OptionSpec, other: &str) -> Problem {
+    let message = format!("log option \"{other}\": required with log option \"{}\"", spec.name);
+    Problem { field: other.to_owned(), code: ProblemCode::Missing, message }
 }
 
 /// What a message quotes of a value that may be huge or hold control characters.

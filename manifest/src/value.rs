@@ -11,8 +11,7 @@ mod fluentd_address;
 mod quantity;
 
 pub use address::ParseAddressError;
-pub use address::SyslogAddress;
-pub use address::SyslogTransport;
+pub use address::{SyslogAddress, SyslogSocket, SyslogTransport};
 pub use facility::Facility;
 pub use facility::ParseFacilityError;
 pub use fluentd_address::FluentdAddress;

@@ -6,6 +6,7 @@
 //! them.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use super::session::Session;
 
@@ -23,16 +24,50 @@ pub(crate) enum Sink {
     },
 }
 
-/// A host that takes datagrams.
+/// Who takes datagrams.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum DatagramPeer {
     Udp(HostPort),
+    /// A socket of this machine, by its path.
+    Unix(PathBuf),
 }
 
-/// A host that takes a stream of bytes.
+/// Who takes a stream of bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum StreamPeer {
     Tcp(HostPort),
+    Tls {
+        at: HostPort,
+        tls: TlsSettings,
+    },
+    /// A socket of this machine, by its path.
+    Unix(PathBuf),
+}
+
+/// Whom to believe on a TLS connection, and who we are there. The files are read
+/// again for each connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TlsSettings {
+    pub(crate) trust: Trust,
+    /// What we show to a server that asks; `None`: nothing.
+    pub(crate) identity: Option<TlsIdentity>,
+}
+
+/// Which servers are the right one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// Those whose certificate has the host's name and comes from an authority
+    /// of the system, or one in this file.
+    Authorities { file: Option<PathBuf> },
+    /// Every server, whatever it shows.
+    Anyone,
+}
+
+/// A client certificate with its chain, and its key: two files in PEM form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TlsIdentity {
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
 }
 
 /// A port of a host.

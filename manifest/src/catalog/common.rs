@@ -88,7 +88,7 @@ pub(super) fn generic() -> Vec<OptionSpec> {
             .default("false")
             .accepted(&["true", "false"])
             .extension(),
-        option("spool", OptionKind::Text, "The directory of a file that keeps lines which were read but not yet taken by the server over a restart.")
+        option("spool", OptionKind::Path, "The directory of a file that keeps lines which were read but not yet taken by the server over a restart.")
             .accepted(&["an absolute directory"])
             .extension(),
     ]

@@ -51,9 +51,9 @@ fn every_problem_is_told_at_once() {
         ),
         [
             "log option \"max-size\": unknown for log driver \"syslog\", which accepts syslog-address, \
-             syslog-facility, syslog-format, syslog-tag, tag, labels, labels-regex, env, env-regex, mode, \
+             syslog-facility, syslog-format, syslog-tag, syslog-tls-ca-cert, syslog-tls-cert, syslog-tls-key, syslog-tls-skip-verify, tag, labels, labels-regex, env, env-regex, mode, \
              max-buffer-size, drain-timeout, on-failure, flush-interval, split-utf8, spool",
-            "log option \"syslog-address\": \"http://h\": scheme \"http\" is not one of udp, tcp",
+            "log option \"syslog-address\": \"http://h\": scheme \"http\" is not one of udp, tcp, tcp+tls, unix, unixgram",
             "log option \"syslog-facility\": \"local9\": not a facility: expected 0-23 or one of kern, user, \
              mail, daemon, auth, syslog, lpr, news, uucp, cron, authpriv, ftp, local0, local1, local2, local3, \
              local4, local5, local6, local7",

@@ -4,10 +4,14 @@
 
 //! What the options of the syslog driver mean.
 
-use dockerlogger_manifest::value::{Facility, SyslogAddress, SyslogTransport};
+use std::path::PathBuf;
+
+use dockerlogger_manifest::value::{Facility, SyslogAddress, SyslogSocket, SyslogTransport};
 use dockerlogger_manifest::{Normalized, Problem, ProblemCode};
 
-use crate::driver::{ConfigError, DatagramPeer, HostPort, Session, Sink, StreamPeer};
+use crate::driver::{
+    ConfigError, DatagramPeer, HostPort, Session, Sink, StreamPeer, TlsIdentity, TlsSettings, Trust,
+};
 use crate::launch::Launch;
 use crate::template::Template;
 
@@ -15,6 +19,8 @@ use crate::template::Template;
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
     pub(crate) address: SyslogAddress,
+    /// Of use only where the address says TLS.
+    pub(crate) tls: TlsSettings,
     pub(crate) facility: Facility,
     pub(crate) profile: Profile,
     /// Rendered, never a template.
@@ -72,6 +78,7 @@ impl Options {
         };
         Ok(Self {
             address: parsed(options, "syslog-address")?,
+            tls: tls(options),
             facility: parsed(options, "syslog-facility")?,
             profile,
             tag: if tag.is_empty() { launch.argv0.clone().into_bytes() } else { tag },
@@ -79,15 +86,34 @@ impl Options {
     }
 
     pub(crate) fn sink(&self) -> Sink {
-        let SyslogAddress { transport, host, port } = self.address.clone();
-        let at = HostPort { host, port };
-        match transport {
-            SyslogTransport::Udp => Sink::Datagram(DatagramPeer::Udp(at)),
-            SyslogTransport::Tcp => {
-                Sink::Stream { peer: StreamPeer::Tcp(at), session: Session::Silent }
+        let stream = |peer| Sink::Stream { peer, session: Session::Silent };
+        match self.address.clone() {
+            SyslogAddress::Network { transport, host, port } => {
+                let at = HostPort { host, port };
+                match transport {
+                    SyslogTransport::Udp => Sink::Datagram(DatagramPeer::Udp(at)),
+                    SyslogTransport::Tcp => stream(StreamPeer::Tcp(at)),
+                    SyslogTransport::Tls => stream(StreamPeer::Tls { at, tls: self.tls.clone() }),
+                }
             }
+            SyslogAddress::Socket { kind, path } => match kind {
+                SyslogSocket::Stream => stream(StreamPeer::Unix(path.into())),
+                SyslogSocket::Datagram => Sink::Datagram(DatagramPeer::Unix(path.into())),
+            },
         }
     }
+}
+
+fn tls(options: &Normalized) -> TlsSettings {
+    let path = |name| options.get(name).map(PathBuf::from);
+    let trust = if options.given("syslog-tls-skip-verify") {
+        Trust::Anyone
+    } else {
+        Trust::Authorities { file: path("syslog-tls-ca-cert") }
+    };
+    let identity = path("syslog-tls-cert").zip(path("syslog-tls-key"));
+    let identity = identity.map(|(certificate, key)| TlsIdentity { certificate, key });
+    TlsSettings { trust, identity }
 }
 
 fn render(text: &str, launch: &Launch, host: &[u8]) -> Result<Vec<u8>, ConfigError> {

@@ -5,10 +5,11 @@
 //! One connection while it stands: frames out, the peer's words in, and what of
 //! it the peer has.
 
-use std::io::ErrorKind;
+use std::borrow::Cow;
+use std::io::{self, ErrorKind};
 
 use super::super::{Haste, Wait};
-use super::connection::Connection;
+use super::connection::{Connection, Unacknowledged};
 use crate::driver::Session;
 use crate::window::{Lost, Replay, Window};
 
@@ -31,17 +32,24 @@ pub(super) struct Link {
 }
 
 /// Why a connection is of no more use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct End {
     pub(super) lost: Lost,
-    pub(super) reason: &'static str,
+    pub(super) reason: Cow<'static, str>,
 }
 
 impl End {
-    const CLOSED: Self = Self { lost: Lost::Closed, reason: "the server closed the connection" };
-    const BROKEN: Self = Self { lost: Lost::Broken, reason: "the connection to the server broke" };
-    const STALLED: Self =
-        Self { lost: Lost::Broken, reason: "the server took nothing for 30 seconds" };
+    const CLOSED: Self =
+        Self { lost: Lost::Closed, reason: Cow::Borrowed("the server closed the connection") };
+    const STALLED: Self = Self {
+        lost: Lost::Broken,
+        reason: Cow::Borrowed("the server took nothing for 30 seconds"),
+    };
+
+    fn broken(error: &io::Error) -> Self {
+        let reason = format!("the connection to the server broke: {error}");
+        Self { lost: Lost::Broken, reason: reason.into() }
+    }
 }
 
 impl Link {
@@ -110,13 +118,26 @@ impl Link {
                 self.look_ns = (self.look_ns * 2).min(cap);
             }
         }
+        if wait.until_ns.is_none() {
+            self.connection.rest();
+        }
         let writing = !self.words.is_empty() || (unsent && self.is_open());
         wait.socket = Some((self.connection.fd(), self.connection.interest(writing)));
         Ok(wait)
     }
 
+    /// Says that no more will come.
+    pub(super) fn close(&mut self) {
+        self.connection.close();
+    }
+
     /// Sends what the session has to say, then frames.
     fn send(&mut self, window: &mut Window, now_ns: u64) -> Result<(), End> {
+        match written(self.connection.flush())? {
+            None => return Ok(()),
+            Some(0) => {}
+            Some(_) => self.progress_ns = now_ns,
+        }
         while !self.words.is_empty() {
             let Some(n) = written(self.connection.write(&self.words))? else { return Ok(()) };
             self.words.drain(..n);
@@ -147,8 +168,8 @@ impl Link {
                 Ok(n) => {
                     let said = bytes.get(..n).unwrap_or(&bytes);
                     let heard = self.session.hear(said, window, &mut self.words);
-                    let confirmed =
-                        heard.map_err(|error| End { lost: Lost::Closed, reason: error.0 })?;
+                    let confirmed = heard
+                        .map_err(|error| End { lost: Lost::Closed, reason: error.0.into() })?;
                     if let Some(confirmed) = confirmed {
                         self.acknowledged = self.acknowledged.max(confirmed);
                         self.progress_ns = now_ns;
@@ -156,7 +177,7 @@ impl Link {
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(_) => return Err(End::BROKEN),
+                Err(error) => return Err(End::broken(&error)),
             }
         }
         Ok(())
@@ -168,8 +189,11 @@ impl Link {
             return;
         }
         let acknowledged = match self.connection.unacknowledged() {
-            Some(missing) => window.cursor().saturating_sub(missing),
-            None => window.sent_before(now_ns, REPLAY.max_age_ns),
+            Unacknowledged::Exactly(missing) => window.cursor().saturating_sub(missing),
+            Unacknowledged::AtLeast(missing) => {
+                let left = window.cursor().saturating_sub(missing);
+                left.min(window.sent_before(now_ns, REPLAY.max_age_ns))
+            }
         };
         if acknowledged > self.acknowledged {
             self.acknowledged = acknowledged;
@@ -179,12 +203,12 @@ impl Link {
 }
 
 /// How much was written; `None`: not now.
-fn written(result: std::io::Result<usize>) -> Result<Option<usize>, End> {
+fn written(result: io::Result<usize>) -> Result<Option<usize>, End> {
     match result {
         Ok(n) => Ok(Some(n)),
         Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
         Err(error) if error.kind() == ErrorKind::Interrupted => Ok(Some(0)),
-        Err(_) => Err(End::BROKEN),
+        Err(error) => Err(End::broken(&error)),
     }
 }
 
