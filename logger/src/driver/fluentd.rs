@@ -25,8 +25,21 @@
 mod encode;
 mod msgpack;
 mod options;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 mod session;
 
 pub(crate) use encode::Encoder;
 pub(crate) use options::Options;
 pub(crate) use session::Conversation;
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+
+use crate::os;
+
+/// A number that nobody guesses and that no other sender has. The system's
+/// randomness may have come with the fork; time and process have not.
+fn seed() -> u64 {
+    RandomState::new().hash_one((os::wall_ns(), std::process::id()))
+}

@@ -148,8 +148,7 @@ fn middle(options: &Options, source: &str, marks: usize) -> Vec<u8> {
 }
 
 /// What marks a piece of a line.
-const PIECE_MARKS: [&str; 4] =
-    ["partial_message", "partial_id", "partial_ordinal", "partial_last"];
+const PIECE_MARKS: [&str; 4] = ["partial_message", "partial_id", "partial_ordinal", "partial_last"];
 
 fn push_piece_marks(out: &mut Vec<u8>, piece: Piece) {
     let mut id = Vec::with_capacity(64);

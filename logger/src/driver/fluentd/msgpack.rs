@@ -121,6 +121,13 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// The next value, and past all that is in it.
+    pub(super) fn whole(&mut self) -> Result<Value<'a>, ReadError> {
+        let mut at = *self;
+        self.skip()?;
+        at.value()
+    }
+
     /// Reads the next value, with all that is in it, for nothing.
     pub(super) fn skip(&mut self) -> Result<(), ReadError> {
         self.skip_nested(NESTING_MAX)
@@ -242,9 +249,11 @@ mod tests {
             push_map_header(&mut out, members);
             assert_eq!(out, header);
         }
-        for (n, bytes) in
-            [(127, [0x7f].as_slice()), (128, &[0xce, 0, 0, 0, 128]), (1 << 32, &[0xcf, 0, 0, 0, 1, 0, 0, 0, 0])]
-        {
+        for (n, bytes) in [
+            (127, [0x7f].as_slice()),
+            (128, &[0xce, 0, 0, 0, 128]),
+            (1 << 32, &[0xcf, 0, 0, 0, 1, 0, 0, 0, 0]),
+        ] {
             let mut out = Vec::new();
             push_uint(&mut out, n);
             assert_eq!(out, bytes);

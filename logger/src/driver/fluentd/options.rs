@@ -8,17 +8,22 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use dockerlogger_manifest::Normalized;
 use dockerlogger_manifest::value::{FluentdAddress, parse_bool, parse_duration};
-use dockerlogger_manifest::{Normalized, Problem, ProblemCode};
 
 use super::session::Conversation;
-use crate::driver::{ConfigError, HostPort, Session, Sink, StreamPeer, parsed, rendered};
+use super::{Encoder, seed};
+use crate::driver::{
+    ConfigError, HostPort, Session, Sink, StreamPeer, TlsSettings, parsed, rendered,
+};
 use crate::launch::Launch;
 
 /// The options of one container, checked.
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
     pub(super) address: FluentdAddress,
+    /// Of use only where the address says TLS.
+    pub(super) tls: TlsSettings,
     pub(super) profile: Profile,
     /// Rendered, never a template.
     pub(super) tag: Vec<u8>,
@@ -91,8 +96,7 @@ impl Options {
     /// Triton's profile.
     ///
     /// # Errors
-    /// When the tag's template or the attributes' patterns are none, or a user is
-    /// named without a shared key.
+    /// When the tag's template or the attributes' patterns are none.
     pub(crate) fn parse(
         options: &Normalized,
         launch: &Launch,
@@ -115,6 +119,7 @@ impl Options {
         };
         Ok(Self {
             address: parsed(options, "fluentd-address")?,
+            tls: TlsSettings::read(options, "fluentd", is_set("fluentd-tls-skip-verify")),
             profile: if triton.is_some() { Profile::Triton } else { Profile::Docker },
             tag: rendered(name, tag, &container)?,
             time: match is_set("fluentd-sub-second-precision") {
@@ -129,7 +134,7 @@ impl Options {
             members,
             write_timeout: timeout("fluentd-write-timeout"),
             read_timeout: timeout("fluentd-read-timeout"),
-            security: Security::parse(options, host)?,
+            security: Security::read(options, host),
         })
     }
 
@@ -138,41 +143,31 @@ impl Options {
         self.profile.piece_limit()
     }
 
+    pub(crate) fn encoder(&self) -> Encoder {
+        Encoder::new(self, seed())
+    }
+
     pub(crate) fn sink(&self) -> Sink {
         let peer = match self.address.clone() {
             FluentdAddress::Tcp { host, port } => StreamPeer::Tcp(HostPort { host, port }),
+            FluentdAddress::Tls { host, port } => {
+                StreamPeer::Tls { at: HostPort { host, port }, tls: self.tls.clone() }
+            }
+            FluentdAddress::Unix { path } => StreamPeer::Unix(path.into()),
         };
-        let session = Session::Fluentd(Box::new(Conversation::new(self, super::seed())));
+        let session = Session::Fluentd(Box::new(Conversation::new(self, [seed(), seed()])));
         Sink::Stream { peer, session }
     }
 }
 
 impl Security {
-    fn parse(options: &Normalized, host: &[u8]) -> Result<Option<Self>, ConfigError> {
+    fn read(options: &Normalized, host: &[u8]) -> Option<Self> {
         let value = |name| options.get(name).map(|value: &str| value.as_bytes().to_vec());
-        let user = value("fluentd-username");
-        let password = value("fluentd-password");
-        let lacking = |field: &str, needs: &str| ConfigError::Options {
-            problems: vec![Problem {
-                field: field.to_owned(),
-                code: ProblemCode::Invalid,
-                message: format!("log option \"{field}\": expected together with {needs}"),
-            }],
-        };
-        let Some(shared_key) = value("fluentd-shared-key") else {
-            return match (user, password) {
-                (None, None) => Ok(None),
-                (Some(_), _) => Err(lacking("fluentd-username", "fluentd-shared-key")),
-                (None, Some(_)) => Err(lacking("fluentd-password", "fluentd-shared-key")),
-            };
-        };
-        let user = match (user, password) {
-            (None, None) => None,
-            (Some(user), Some(password)) => Some((user, password)),
-            (Some(_), None) => return Err(lacking("fluentd-username", "fluentd-password")),
-            (None, Some(_)) => return Err(lacking("fluentd-password", "fluentd-username")),
-        };
-        Ok(Some(Self { shared_key, user, host: host.to_vec() }))
+        Some(Self {
+            shared_key: value("fluentd-shared-key")?,
+            user: value("fluentd-username").zip(value("fluentd-password")),
+            host: host.to_vec(),
+        })
     }
 }
 
@@ -228,16 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_come_together_and_are_not_shown() {
-        for (written, message) in [
-            ([("fluentd-username", "u")].as_slice(), "\"fluentd-username\": expected together with fluentd-shared-key"),
-            (&[("fluentd-password", "p")], "\"fluentd-password\": expected together with fluentd-shared-key"),
-            (&[("fluentd-shared-key", "k"), ("fluentd-username", "u")], "\"fluentd-username\": expected together with fluentd-password"),
-            (&[("fluentd-shared-key", "k"), ("fluentd-password", "p")], "\"fluentd-password\": expected together with fluentd-username"),
-        ] {
-            let error = parse(written).unwrap_err();
-            assert!(error.contains(message) && !error.contains('\n'), "{error}");
-        }
+    fn secrets_are_not_shown() {
         let whole = [
             ("fluentd-shared-key", "hush"),
             ("fluentd-username", "u"),

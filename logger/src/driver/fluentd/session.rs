@@ -12,7 +12,7 @@
 //!
 //! Whatever does not fit ends the connection; events wait for the next one. At
 //! most [`ANSWER_MAX`] bytes of an answer are held, and of each frame under way
-//! at most its end, if it was confirmed before its turn.
+//! at most where it ends, if it was confirmed before its turn.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -48,7 +48,10 @@ enum State {
     /// The server speaks first.
     Greeting,
     /// It has to prove that it knows the key too.
-    Proving { salt: Vec<u8>, nonce: Vec<u8> },
+    Proving {
+        salt: Vec<u8>,
+        nonce: Vec<u8>,
+    },
     Open,
     /// Nothing the server says has a meaning any more.
     Deaf,
@@ -120,7 +123,7 @@ impl Conversation {
         while !rest.is_empty() {
             match Answer::read(rest) {
                 Ok((answer, behind)) => {
-                    self.answer(&answer, window, out)?;
+                    self.take_up(&answer, window, out)?;
                     rest = behind;
                 }
                 Err(ReadError::Incomplete) if rest.len() <= ANSWER_MAX => break,
@@ -139,7 +142,7 @@ impl Conversation {
         Ok((self.confirmed > before).then_some(self.confirmed))
     }
 
-    fn answer(
+    fn take_up(
         &mut self,
         answer: &Answer<'_>,
         window: &Window,
@@ -156,7 +159,7 @@ impl Conversation {
                 Ok(())
             }
             (State::Proving { .. }, Answer::Pong { granted: false, reason, .. }) => {
-                Err(SessionError::refused("the server refuses us", reason))
+                Err(SessionError::said("the server refuses us", reason))
             }
             (State::Greeting | State::Proving { .. }, _) => Err(SessionError::new(NO_GREETING)),
             (_, Answer::Helo { .. }) => Err(SessionError::new(KEY_WANTED)),
@@ -188,27 +191,21 @@ impl Conversation {
 
     /// The server has taken the frame that ends with `chunk`.
     fn confirm(&mut self, chunk: &[u8], window: &Window) -> Result<(), SessionError> {
-        let mut frames = window.sent_frames(self.confirmed);
         let is_it = |frame: &[u8]| chunk.len() == CHUNK_BYTES && frame.ends_with(chunk);
+        let mut frames = window.sent_frames(self.confirmed);
         match frames.next() {
             Some((end, frame)) if is_it(frame) => self.confirmed = end,
             _ => {
                 let found = frames.find(|(_, frame)| is_it(frame));
-                let (end, _) = found.ok_or(SessionError::new(UNKNOWN_CHUNK))?;
-                return match self.early.insert(end) {
-                    true => Ok(()),
-                    false => Err(SessionError::new(UNKNOWN_CHUNK)),
-                };
+                let is_news = found.is_some_and(|(end, _)| self.early.insert(end));
+                return if is_news { Ok(()) } else { Err(SessionError::new(UNKNOWN_CHUNK)) };
             }
         }
-        if self.early.is_empty() {
-            return Ok(());
-        }
-        for (end, _) in window.sent_frames(self.confirmed) {
-            if !self.early.remove(&end) {
-                break;
+        if !self.early.is_empty() {
+            let rest = window.sent_frames(self.confirmed).map(|(end, _)| end);
+            for end in rest.take_while(|end| self.early.remove(end)) {
+                self.confirmed = end;
             }
-            self.confirmed = end;
         }
         Ok(())
     }
@@ -222,8 +219,8 @@ impl<'a> Answer<'a> {
         let mut reader = Reader::new(bytes);
         let answer = match reader.value()? {
             Value::Map(members) => {
-                let chunk = member(&mut reader, members, [b"ack"])?;
-                chunk.map_or(Self::Other, |[chunk]| Self::Ack { chunk })
+                let [chunk] = texts(&mut reader, members, [b"ack"])?;
+                chunk.map_or(Self::Other, |chunk| Self::Ack { chunk })
             }
             Value::Array(2) if reader.value()? == Value::Bytes(b"HELO") => Self::helo(reader)?,
             Value::Array(5) if reader.value()? == Value::Bytes(b"PONG") => Self::pong(reader)?,
@@ -234,10 +231,69 @@ impl<'a> Answer<'a> {
 
     fn helo(mut reader: Reader<'a>) -> Result<Self, ReadError> {
         let Value::Map(members) = reader.value()? else { return Ok(Self::Other) };
-        let (mut nonce, mut auth): (_, &[u8]) = (None, b"");
-        for _ in 0..members {
-            match (reader.value()?, reader)
-        }
-        Ok(nonce.map_or(Self::Other, |nonce| Self::Helo { nonce, auth }))
+        let [nonce, auth] = texts(&mut reader, members, [b"nonce", b"auth"])?;
+        Ok(nonce.map_or(Self::Other, |nonce| Self::Helo { nonce, auth: auth.unwrap_or_default() }))
+    }
+
+    fn pong(mut reader: Reader<'a>) -> Result<Self, ReadError> {
+        let granted = reader.whole()?;
+        Ok(match (granted, reader.whole()?, reader.whole()?, reader.whole()?) {
+            (
+                Value::Bool(granted),
+                Value::Bytes(reason),
+                Value::Bytes(host),
+                Value::Bytes(digest),
+            ) => Self::Pong { granted, reason, host, digest },
+            _ => Self::Other,
+        })
     }
 }
+
+/// Of a map with so many `members`, those of these keys that are texts.
+fn texts<'a, const N: usize>(
+    reader: &mut Reader<'a>,
+    members: usize,
+    keys: [&[u8]; N],
+) -> Result<[Option<&'a [u8]>; N], ReadError> {
+    let mut found = [None; N];
+    for _ in 0..members {
+        let (key, value) = (reader.whole()?, reader.whole()?);
+        let (Value::Bytes(key), Value::Bytes(value)) = (key, value) else { continue };
+        if let Some(at) = keys.iter().position(|wanted| *wanted == key) {
+            found[at] = Some(value);
+        }
+    }
+    Ok(found)
+}
+
+/// The SHA-512 of the parts, one behind the other, in lower-case digits.
+fn hex_digest(parts: &[&[u8]]) -> Vec<u8> {
+    let mut context = Context::new(&SHA512);
+    for part in parts {
+        context.update(part);
+    }
+    let mut digits = Vec::with_capacity(128);
+    push_hex(&mut digits, context.finish().as_ref());
+    digits
+}
+
+/// The longest answer, in bytes: greetings have some hundred, confirmations 30.
+const ANSWER_MAX: usize = 4096;
+
+/// Of a salt: 128 bits.
+const SALT_DIGITS: usize = 32;
+
+/// Of the id of a chunk.
+const CHUNK_BYTES: usize = 24;
+
+const MALFORMED: &str = "the server's answer is no MessagePack";
+const ENDLESS: &str = "the server's answer is longer than 4096 bytes";
+const NO_ACK: &str = "the server's answer is no confirmation";
+const UNKNOWN_CHUNK: &str = "the server confirmed a chunk that does not wait for it";
+const NO_GREETING: &str = "the server's greeting is none of the forward protocol";
+const KEY_WANTED: &str = "the server asks for a shared key, and fluentd-shared-key is not given";
+const USER_WANTED: &str = "the server asks for a user, and fluentd-username is not given";
+const IMPOSTOR: &str = "the server does not know the shared key";
+
+#[cfg(test)]
+mod tests;

@@ -4,16 +4,13 @@
 
 //! What the options of the syslog driver mean.
 
-use std::path::PathBuf;
-
+use dockerlogger_manifest::Normalized;
 use dockerlogger_manifest::value::{Facility, SyslogAddress, SyslogSocket, SyslogTransport};
-use dockerlogger_manifest::{Normalized, Problem, ProblemCode};
 
 use crate::driver::{
-    ConfigError, DatagramPeer, HostPort, Session, Sink, StreamPeer, TlsIdentity, TlsSettings, Trust,
+    ConfigError, DatagramPeer, HostPort, Session, Sink, StreamPeer, TlsSettings, parsed, rendered,
 };
 use crate::launch::Launch;
-use crate::template::Template;
 
 /// The options of one container, checked.
 #[derive(Debug, Clone)]
@@ -74,11 +71,14 @@ impl Options {
         };
         let tag = match literal {
             Some(literal) if !options.given("tag") => literal.as_bytes().to_vec(),
-            _ => render(options.get("tag").unwrap_or("{{.ID}}"), launch, host)?,
+            _ => {
+                let text = options.get("tag").unwrap_or("{{.ID}}");
+                rendered("tag", text, &launch.container(host))?
+            }
         };
         Ok(Self {
             address: parsed(options, "syslog-address")?,
-            tls: tls(options),
+            tls: TlsSettings::read(options, "syslog", options.given("syslog-tls-skip-verify")),
             facility: parsed(options, "syslog-facility")?,
             profile,
             tag: if tag.is_empty() { launch.argv0.clone().into_bytes() } else { tag },
@@ -102,40 +102,6 @@ impl Options {
             },
         }
     }
-}
-
-fn tls(options: &Normalized) -> TlsSettings {
-    let path = |name| options.get(name).map(PathBuf::from);
-    let trust = if options.given("syslog-tls-skip-verify") {
-        Trust::Anyone
-    } else {
-        Trust::Authorities { file: path("syslog-tls-ca-cert") }
-    };
-    let identity = path("syslog-tls-cert").zip(path("syslog-tls-key"));
-    let identity = identity.map(|(certificate, key)| TlsIdentity { certificate, key });
-    TlsSettings { trust, identity }
-}
-
-fn render(text: &str, launch: &Launch, host: &[u8]) -> Result<Vec<u8>, ConfigError> {
-    Template::parse(text)
-        .and_then(|template| template.render(&launch.container(host)))
-        .map_err(|source| ConfigError::Tag { text: text.to_owned(), source })
-}
-
-/// An option whose text validation has accepted; a catalog that lets text pass
-/// which does not parse is answered like any other bad value.
-fn parsed<T>(options: &Normalized, name: &str) -> Result<T, ConfigError>
-where
-    T: std::str::FromStr<Err: std::fmt::Display>,
-{
-    let text = options.get(name).unwrap_or_default();
-    text.parse().map_err(|error| ConfigError::Options {
-        problems: vec![Problem {
-            field: name.to_owned(),
-            code: ProblemCode::Invalid,
-            message: format!("log option \"{name}\": \"{text}\": {error}"),
-        }],
-    })
 }
 
 #[cfg(test)]
