@@ -113,14 +113,14 @@ pub enum OptionKind {
     SyslogFacility,
     /// A transport and where it leads, as [`crate::value::SyslogAddress`] reads it.
     SyslogAddress,
-    /// An absolute path, in the container's zone.
-    Path,
     /// `[tcp://|tls://][HOST][:PORT]` or `unix:///PATH`.
     FluentdAddress,
     /// `udp://HOST:PORT`, `tcp://HOST:PORT` or `tcp+tls://HOST:PORT`.
     GelfAddress,
     /// A whole number of at least zero.
     UnsignedInteger,
+    /// An absolute path, in the container's zone.
+    Path,
     /// A kind of a newer release: any text passes, the logger itself decides.
     #[serde(untagged)]
     Unknown(String),

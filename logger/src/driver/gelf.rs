@@ -10,6 +10,8 @@ mod chunks;
 mod compress;
 mod encode;
 mod options;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 
 pub(crate) use chunks::{ChunkSize, Chunks, push_chunk};
 pub(crate) use encode::Encoder;

@@ -36,13 +36,17 @@ pub(super) fn spec() -> DriverSpec {
         option("fluentd-shared-key", OptionKind::Text, "The key that client and server share; with it, both prove to each other that they know it before the first line.")
             .secret()
             .extension(),
-        option("fluentd-username", OptionKind::Text, "The user, where the server asks for one; needs fluentd-shared-key.")
+        option("fluentd-username", OptionKind::Text, "The user, where the server asks for one.")
+            .requires("fluentd-shared-key")
+            .requires("fluentd-password")
             .extension(),
         option("fluentd-password", OptionKind::Text, "The user's password.")
+            .requires("fluentd-username")
             .secret()
             .extension(),
         option("fluentd-tag", OptionKind::Template, "Triton's tag. Without tag it also selects the records that Triton's users get today."),
     ];
+    options.extend(tls());
     options.extend(superseded());
     options.extend(placed_attributes("keys of every record"));
     options.extend(generic());
@@ -54,6 +58,36 @@ pub(super) fn spec() -> DriverSpec {
         options,
         extra: Extra::new(),
     }
+}
+
+/// Docker believes the authorities of the system and shows no certificate.
+fn tls() -> Vec<OptionSpec> {
+    let path = |name, help| {
+        option(name, OptionKind::Path, help)
+            .accepted(&["an absolute path of a file in PEM form"])
+            .extension()
+    };
+    vec![
+        path(
+            "fluentd-tls-ca-cert",
+            "With tls, a file of authorities to believe beside those of the container's system. Like the two below it is read in the container's zone, again for each connection.",
+        ),
+        path(
+            "fluentd-tls-cert",
+            "With tls, the certificate to show to a server that asks for one, and its chain.",
+        )
+        .requires("fluentd-tls-key"),
+        path("fluentd-tls-key", "The key of that certificate, without a passphrase.")
+            .requires("fluentd-tls-cert"),
+        option(
+            "fluentd-tls-skip-verify",
+            OptionKind::Boolean,
+            "With tls, whether to believe every server.",
+        )
+        .default("false")
+        .accepted(&["true", "false"])
+        .extension(),
+    ]
 }
 
 /// Options that Docker needs because its lines wait in the driver; ours wait in

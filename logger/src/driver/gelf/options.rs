@@ -5,7 +5,6 @@
 //! What the options of the gelf driver mean.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use dockerlogger_manifest::Normalized;
 use dockerlogger_manifest::value::{GelfAddress, GelfTransport, parse_bool};
@@ -13,10 +12,11 @@ use dockerlogger_manifest::value::{GelfAddress, GelfTransport, parse_bool};
 use super::chunks::{ChunkSize, Chunks};
 use super::compress::{Compression, Format};
 use crate::driver::{
-    ConfigError, DatagramPeer, Division, HostPort, Session, Sink, StreamPeer, TlsIdentity,
-    TlsSettings, Trust, parsed, render,
+    ConfigError, DatagramPeer, Division, HostPort, Session, Sink, StreamPeer, TlsSettings, parsed,
+    rendered,
 };
 use crate::launch::Launch;
+use crate::template::container::Container;
 
 /// The options of one container, checked.
 #[derive(Debug, Clone)]
@@ -79,14 +79,14 @@ impl Options {
     ) -> Result<Self, ConfigError> {
         let address: GelfAddress = parsed(options, "gelf-address")?;
         let literal = options.get("gelf-tag").filter(|_| !options.given("tag"));
+        let container = launch.container(host);
         let (profile, tag) = match literal {
             Some(literal) => (Profile::Triton, literal.as_bytes().to_vec()),
             None => {
-                let template = options.get("tag").unwrap_or("{{.ID}}");
-                (Profile::Docker, render(template, launch, host)?)
+                let text = options.get("tag").unwrap_or("{{.ID}}");
+                (Profile::Docker, rendered("tag", text, &container)?)
             }
         };
-        let tag = String::from_utf8_lossy(&tag).into_owned();
         let level = options.get("gelf-compression-level").and_then(|level| level.parse().ok());
         let level = level.unwrap_or(1);
         let compression = match options.get("gelf-compression-type") {
@@ -100,15 +100,15 @@ impl Options {
             Some(Err(_)) => ChunkSize::OfPath,
             None => ChunkSize::Bytes(1420),
         };
-        let marked = options.get("gelf-partial").and_then(|marked| parse_bool(marked).ok());
+        let is_true = |name| options.get(name).map(parse_bool) == Some(Ok(true));
         Ok(Self {
             address,
             profile,
             compression,
             chunk_size,
-            partials: if marked == Some(true) { Partials::Marked } else { Partials::Unmarked },
-            tls: tls(options),
-            fields: fields(profile, launch, host, tag)?,
+            partials: if is_true("gelf-partial") { Partials::Marked } else { Partials::Unmarked },
+            tls: TlsSettings::read(options, "gelf", is_true("gelf-tls-skip-verify")),
+            fields: fields(profile, &container, &tag)?,
         })
     }
 
@@ -130,27 +130,13 @@ impl Options {
     }
 }
 
-fn tls(options: &Normalized) -> TlsSettings {
-    let path = |name| options.get(name).map(PathBuf::from);
-    let skip = options.get("gelf-tls-skip-verify").and_then(|skip| parse_bool(skip).ok());
-    let trust = match skip {
-        Some(true) => Trust::Anyone,
-        _ => Trust::Authorities { file: path("gelf-tls-ca-cert") },
-    };
-    let identity = path("gelf-tls-cert").zip(path("gelf-tls-key"));
-    let identity = identity.map(|(certificate, key)| TlsIdentity { certificate, key });
-    TlsSettings { trust, identity }
-}
-
 /// The container's own fields; an attribute of the same name takes the place of
 /// one, as in Docker.
 fn fields(
     profile: Profile,
-    launch: &Launch,
-    host: &[u8],
-    tag: String,
+    container: &Container,
+    tag: &[u8],
 ) -> Result<BTreeMap<String, String>, ConfigError> {
-    let container = launch.container(host);
     let name = match profile {
         Profile::Docker => container.name(),
         Profile::Triton => container.container_name.trim_start_matches('/'),
@@ -162,7 +148,7 @@ fn fields(
         ("_created", container.created.to_rfc3339()),
         ("_image_id", container.image_id.clone()),
         ("_image_name", container.image_name.clone()),
-        ("_tag", tag),
+        ("_tag", String::from_utf8_lossy(tag).into_owned()),
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into();

@@ -4,14 +4,12 @@
 
 //! What the options of the syslog driver mean.
 
-use std::path::PathBuf;
-
 use dockerlogger_manifest::Normalized;
 use dockerlogger_manifest::value::{Facility, SyslogAddress, SyslogSocket, SyslogTransport};
 
 use crate::driver::{
-    ConfigError, DatagramPeer, Division, HostPort, Session, Sink, StreamPeer, TlsIdentity,
-    TlsSettings, Trust, parsed, render,
+    ConfigError, DatagramPeer, Division, HostPort, Session, Sink, StreamPeer, TlsSettings, parsed,
+    rendered,
 };
 use crate::launch::Launch;
 
@@ -74,11 +72,14 @@ impl Options {
         };
         let tag = match literal {
             Some(literal) if !options.given("tag") => literal.as_bytes().to_vec(),
-            _ => render(options.get("tag").unwrap_or("{{.ID}}"), launch, host)?,
+            _ => {
+                let text = options.get("tag").unwrap_or("{{.ID}}");
+                rendered("tag", text, &launch.container(host))?
+            }
         };
         Ok(Self {
             address: parsed(options, "syslog-address")?,
-            tls: tls(options),
+            tls: TlsSettings::read(options, "syslog", options.given("syslog-tls-skip-verify")),
             facility: parsed(options, "syslog-facility")?,
             profile,
             tag: if tag.is_empty() { launch.argv0.clone().into_bytes() } else { tag },
@@ -103,18 +104,6 @@ impl Options {
             },
         }
     }
-}
-
-fn tls(options: &Normalized) -> TlsSettings {
-    let path = |name| options.get(name).map(PathBuf::from);
-    let trust = if options.given("syslog-tls-skip-verify") {
-        Trust::Anyone
-    } else {
-        Trust::Authorities { file: path("syslog-tls-ca-cert") }
-    };
-    let identity = path("syslog-tls-cert").zip(path("syslog-tls-key"));
-    let identity = identity.map(|(certificate, key)| TlsIdentity { certificate, key });
-    TlsSettings { trust, identity }
 }
 
 #[cfg(test)]
