@@ -7,6 +7,7 @@
 
 pub(crate) mod fluentd;
 pub(crate) mod gelf;
+pub(crate) mod json_file;
 mod session;
 mod sink;
 pub(crate) mod syslog;
@@ -16,14 +17,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use dockerlogger_manifest::value::{parse_bool, parse_duration, parse_size_binary};
-use dockerlogger_manifest::{
-    DriverSpec, Normalized, Problem, ProblemCode, Runs, catalog, validate,
-};
+use dockerlogger_manifest::{DriverSpec, Normalized, Problem, ProblemCode, catalog, validate};
 
 pub(crate) use gelf::{ChunkSize, push_chunk};
 pub(crate) use session::{Session, SessionError};
 pub(crate) use sink::{
-    DatagramPeer, Division, HostPort, Sink, StreamPeer, TlsIdentity, TlsSettings, Trust,
+    DatagramPeer, Division, HostPort, LogFiles, Sink, StreamPeer, TlsIdentity, TlsSettings, Trust,
 };
 
 use crate::attributes::AttributesError;
@@ -90,6 +89,7 @@ pub(crate) enum Mode {
 pub(crate) enum Driver {
     Fluentd(fluentd::Options),
     Gelf(gelf::Options),
+    JsonFile(json_file::Options),
     Syslog(syslog::Options),
 }
 
@@ -107,6 +107,7 @@ pub(crate) struct Identity {
 pub(crate) enum Encoder {
     Fluentd(fluentd::Encoder),
     Gelf(gelf::Encoder),
+    JsonFile(json_file::Encoder),
     Syslog(syslog::Encoder),
 }
 
@@ -125,6 +126,9 @@ pub(crate) enum ConfigError {
         /// All of them.
         problems: Vec<Problem>,
     },
+    /// Labels or environment variables cannot be chosen.
+    #[error(transparent)]
+    Attributes(#[from] AttributesError),
     /// The tag cannot be rendered.
     #[error(
         "log option \"{option}\": \"{text}\" cannot be rendered; expected text with fields such as \
@@ -139,9 +143,6 @@ pub(crate) enum ConfigError {
         #[source]
         source: TemplateError,
     },
-    /// The attributes cannot be chosen.
-    #[error(transparent)]
-    Attributes(#[from] AttributesError),
 }
 
 impl TlsSettings {
@@ -175,20 +176,23 @@ where
     T: std::str::FromStr<Err: std::fmt::Display>,
 {
     let text = options.get(name).unwrap_or_default();
-    text.parse().map_err(|error| ConfigError::Options {
-        problems: vec![Problem {
-            field: name.to_owned(),
-            code: ProblemCode::Invalid,
-            message: format!("log option \"{name}\": \"{text}\": {error}"),
-        }],
-    })
+    text.parse().map_err(|error: T::Err| ConfigError::invalid(name, text, &error.to_string()))
+}
+
+impl ConfigError {
+    /// The value of one option is not accepted; `why` says what is.
+    fn invalid(option: &str, value: &str, why: &str) -> Self {
+        let message = format!("log option \"{option}\": \"{value}\": {why}");
+        let (field, code) = (option.to_owned(), ProblemCode::Invalid);
+        Self::Options { problems: vec![Problem { field, code, message }] }
+    }
 }
 
 /// The names of the drivers that run in a zone.
 pub(crate) fn zone_drivers() -> Vec<String> {
     catalog::drivers()
         .into_iter()
-        .filter(|driver| driver.runs == Runs::Zone)
+        .filter(|driver| driver.runs.in_zone())
         .map(|driver| driver.name)
         .collect()
 }
@@ -207,7 +211,7 @@ pub(crate) fn normalize(
 
 fn zone_driver(name: &str) -> Result<DriverSpec, ConfigError> {
     catalog::driver(name)
-        .filter(|driver| driver.runs == Runs::Zone)
+        .filter(|driver| driver.runs.in_zone())
         .ok_or_else(|| ConfigError::Driver { name: name.to_owned() })
 }
 
@@ -221,6 +225,7 @@ impl Settings {
         let driver = match name {
             "fluentd" => Driver::Fluentd(fluentd::Options::parse(&options, launch, host)?),
             "gelf" => Driver::Gelf(gelf::Options::parse(&options, launch, host)?),
+            "json-file" => Driver::JsonFile(json_file::Options::parse(&options, launch, host)?),
             "syslog" => Driver::Syslog(syslog::Options::parse(&options, launch, host)?),
             _ => return Err(ConfigError::Driver { name: name.to_owned() }),
         };
@@ -258,6 +263,7 @@ impl Driver {
         match self {
             Self::Fluentd(options) => options.piece_limit(),
             Self::Gelf(options) => options.profile.piece_limit(),
+            Self::JsonFile(_) => json_file::PIECE_LIMIT,
             Self::Syslog(options) => options.profile.piece_limit(),
         }
     }
@@ -266,6 +272,7 @@ impl Driver {
         match self {
             Self::Fluentd(options) => options.sink(),
             Self::Gelf(options) => options.sink(),
+            Self::JsonFile(options) => options.sink(),
             Self::Syslog(options) => options.sink(),
         }
     }
@@ -274,6 +281,7 @@ impl Driver {
         match self {
             Self::Fluentd(options) => Encoder::Fluentd(options.encoder()),
             Self::Gelf(options) => Encoder::Gelf(gelf::Encoder::new(options, identity)),
+            Self::JsonFile(options) => Encoder::JsonFile(json_file::Encoder::new(options)),
             Self::Syslog(options) => {
                 Encoder::Syslog(syslog::Encoder::new(options, identity, local_time))
             }
@@ -288,6 +296,7 @@ impl Encoder {
         match self {
             Self::Fluentd(encoder) => encoder.encode(record, out),
             Self::Gelf(encoder) => encoder.encode(record, out),
+            Self::JsonFile(encoder) => encoder.encode(record, out),
             Self::Syslog(encoder) => encoder.encode(record, out),
         }
     }
@@ -296,7 +305,7 @@ impl Encoder {
     pub(crate) const fn packs(&self) -> bool {
         match self {
             Self::Fluentd(encoder) => encoder.packs(),
-            Self::Gelf(_) | Self::Syslog(_) => false,
+            Self::Gelf(_) | Self::JsonFile(_) | Self::Syslog(_) => false,
         }
     }
 
@@ -304,7 +313,7 @@ impl Encoder {
     pub(crate) fn end_pack(&mut self, records: u64, out: &mut Vec<u8>) {
         match self {
             Self::Fluentd(encoder) => encoder.end_pack(records, out),
-            Self::Gelf(_) | Self::Syslog(_) => {}
+            Self::Gelf(_) | Self::JsonFile(_) | Self::Syslog(_) => {}
         }
     }
 }

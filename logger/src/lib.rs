@@ -28,7 +28,7 @@
 //!   cuts, [`record`] is what it cuts, `driver` encodes; [`template`]
 //!   (tags), [`attributes`], [`json`], [`rfc3339`], `local_time` serve the drivers.
 //! * `suspects` — records that kill senders, and are left out in the end.
-//! * `window` — frames sent and not yet taken; `transport` — sockets; [`resolver`]
+//! * `window` — frames sent and not yet taken; `transport` — sockets and files; [`resolver`]
 //!   — names; `backoff`.
 //! * `os` — system calls.
 //!

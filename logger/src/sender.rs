@@ -112,7 +112,7 @@ pub(crate) fn run(
             window.replace_next_frame(|lost| pump.oversize_marker(lost));
             continue;
         }
-        if flushed && !window.has_unreleased() {
+        if flushed && !window.has_unreleased() && transport.is_settled() {
             break SenderEnd::Drained;
         }
         if give_up_ns.is_some_and(|give_up_ns| os::mono_ns() >= give_up_ns) {

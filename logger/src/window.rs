@@ -249,6 +249,26 @@ impl Window {
         Some(&held.batch.bytes[at..end])
     }
 
+    /// The frames to send next, all of one batch: as many as have `bytes` together,
+    /// at least one.
+    pub(crate) fn unsent_frames(&self, bytes: u64) -> &[u8] {
+        let Some((held, at)) = self.at_cursor() else { return &[] };
+        let wanted = (at as u64).saturating_add(bytes.max(1));
+        let frames = &held.batch.frames;
+        let last = frames.partition_point(|frame| frame.end() < wanted);
+        let end = frames.get(last).map_or(held.batch.bytes.len(), |frame| to_usize(frame.end()));
+        &held.batch.bytes[at..end]
+    }
+
+    /// Of the next `n` bytes to send, how many are whole frames.
+    pub(crate) fn whole_frames(&self, n: usize) -> usize {
+        let Some((held, at)) = self.at_cursor() else { return 0 };
+        let frames = &held.batch.frames;
+        let whole = frames.partition_point(|frame| to_usize(frame.end()) <= at + n);
+        let last = whole.checked_sub(1).and_then(|last| frames.get(last));
+        last.map_or(0, |frame| to_usize(frame.end()).saturating_sub(at))
+    }
+
     /// The transport cannot carry the next frame: `marker` takes its place, or
     /// nothing if it is a marker itself. `marker` is told what is lost.
     pub(crate) fn replace_next_frame(&mut self, marker: impl FnOnce(Amount) -> Vec<u8>) {

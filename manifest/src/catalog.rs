@@ -16,6 +16,7 @@ mod syslog;
 pub use common::{
     BUFFER_SIZE_BYTES, BUFFER_SIZE_DEFAULT_BYTES, DRAIN_TIMEOUT_MAX_MS, FLUSH_INTERVAL_MS,
 };
+pub use json_file::JSON_FILE_DIR;
 
 use crate::{DriverSpec, Extra, OptionKind, OptionSpec, Runs};
 
@@ -60,6 +61,7 @@ fn option(name: &str, kind: OptionKind, help: &str) -> OptionSpec {
         requires: Vec::new(),
         minimum: None,
         maximum: None,
+        runs: None,
         help: help.to_owned(),
         since: FIRST.to_owned(),
         extension: false,
@@ -98,6 +100,12 @@ impl OptionSpec {
 
     fn schemes(mut self, schemes: &[&str]) -> Self {
         self.schemes = schemes.iter().map(|&scheme| scheme.to_owned()).collect();
+        self
+    }
+
+    /// The platform takes no notice of it.
+    fn in_zone(mut self) -> Self {
+        self.runs = Some(Runs::Zone);
         self
     }
 
@@ -153,6 +161,16 @@ mod tests {
                 assert!(problems.iter().all(|p| p.field != option.name), "{problems:?}");
             }
         }
+    }
+
+    #[test]
+    fn what_needs_no_logger_is_without_the_options_that_do() {
+        let platform: Vec<_> = drivers().into_iter().filter_map(DriverSpec::on_platform).collect();
+        let names: Vec<_> = platform.iter().map(|driver| driver.name.as_str()).collect();
+        assert_eq!(names, ["json-file", "none"]);
+        let options: Vec<_> =
+            platform[0].options.iter().map(|option| option.name.as_str()).collect();
+        assert_eq!(options, ["max-size", "max-file"]);
     }
 
     #[test]

@@ -33,11 +33,35 @@ pub struct DriverSpec {
 pub enum Runs {
     /// In the container's zone: dockerinit starts the logger for it.
     Zone,
-    /// In the platform itself: no logger is started (`json-file`, `none`).
+    /// In the platform itself: no logger is started (`none`).
     Platform,
+    /// In the platform where that does it itself, as Triton's does, and in the zone
+    /// elsewhere (`json-file`).
+    Both,
     /// Somewhere a newer release knows of.
     #[serde(untagged)]
     Unknown(String),
+}
+
+impl Runs {
+    /// Whether the logger can be started for it.
+    pub fn in_zone(&self) -> bool {
+        matches!(self, Self::Zone | Self::Both)
+    }
+
+    /// Whether it can do without a logger.
+    pub fn on_platform(&self) -> bool {
+        matches!(self, Self::Platform | Self::Both)
+    }
+}
+
+impl DriverSpec {
+    /// The driver without a logger: the options that the platform honours. `None`:
+    /// it cannot do without.
+    pub fn on_platform(mut self) -> Option<Self> {
+        self.options.retain(|option| option.runs.as_ref().is_none_or(Runs::on_platform));
+        self.runs.on_platform().then_some(self)
+    }
 }
 
 /// One `--log-opt NAME=VALUE`.
@@ -69,6 +93,9 @@ pub struct OptionSpec {
     /// The largest value, in the same unit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub maximum: Option<u64>,
+    /// Who honours it, where that is not everyone who runs the driver.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runs: Option<Runs>,
     /// One sentence for a person.
     pub help: String,
     /// The logger version that had it first.

@@ -4,31 +4,44 @@
 
 //! Driver `json-file`.
 
+use super::common::generic;
 use super::{FIRST, option};
 use crate::{DriverSpec, Extra, OptionKind, Runs};
 
+/// The directory of the file where none is given: there in every zone.
+pub const JSON_FILE_DIR: &str = "/var/log";
+
 pub(super) fn spec() -> DriverSpec {
-    DriverSpec {
-        name: "json-file".to_owned(),
-        summary: "The platform writes the container's output to a file that `docker logs` reads."
-            .to_owned(),
-        runs: Runs::Platform,
-        since: FIRST.to_owned(),
-        options: vec![
-            option(
-                "max-size",
-                OptionKind::SizeDecimal,
-                "Size in bytes at which the platform rotates the file.",
-            )
+    let mut options = vec![
+        option("max-size", OptionKind::SizeDecimal, "Size in bytes at which the file is rotated; without it, never by the logger, and by the platform at its own limit.")
             .bounds(1, u64::MAX)
             .accepted(&["a size such as 10m; k, m and g are powers of 1000"]),
-            option(
-                "max-file",
-                OptionKind::PositiveInteger,
-                "Accepted as in Docker; the platform keeps rotated files by its own rule.",
-            )
+        option("max-file", OptionKind::PositiveInteger, "How many files there are at most, the current one included; the platform takes it and keeps rotated files by its own rule. Without effect unless max-size is given.")
+            .default("1")
             .bounds(1, u64::MAX),
-        ],
+    ];
+    let in_zone = [
+        option("compress", OptionKind::Boolean, "Whether rotated files are compressed with gzip; asks for max-size and a max-file of at least 2.")
+            .default("false")
+            .accepted(&["true", "false"]),
+        option("tag", OptionKind::Template, "The attribute tag of every line; without it, there is none.")
+            .accepted(&["text with fields such as {{.ID}}, {{.FullID}}, {{.Name}}, {{.ImageName}}"]),
+        option("labels", OptionKind::Text, "Names of the container's labels that become attributes of every line, divided by commas."),
+        option("labels-regex", OptionKind::Text, "Labels whose names match this regular expression become attributes of every line."),
+        option("env", OptionKind::Text, "Names of environment variables that become attributes of every line, divided by commas."),
+        option("env-regex", OptionKind::Text, "Environment variables whose names match this regular expression become attributes of every line."),
+        option("json-file-dir", OptionKind::Text, "The directory of the file, which is named by the container's full id and -json.log.")
+            .default(JSON_FILE_DIR)
+            .accepted(&["an absolute directory"])
+            .extension(),
+    ];
+    options.extend(in_zone.into_iter().chain(generic()).map(|option| option.in_zone()));
+    DriverSpec {
+        name: "json-file".to_owned(),
+        summary: "Each line goes to a file as one JSON object; on Triton the platform writes it, and `docker logs` reads it.".to_owned(),
+        runs: Runs::Both,
+        since: FIRST.to_owned(),
+        options,
         extra: Extra::new(),
     }
 }

@@ -56,8 +56,12 @@ fn step(pattern: &str, received: &[u8], facts: &Facts) -> Option<(usize, usize)>
             return received.starts_with(value.as_bytes()).then_some((value.len(), name.len()));
         }
     }
-    let times: [(&str, TimeMatcher); 3] =
-        [("{TS:rfc3339}", rfc3339), ("{TS:rfc3339micro}", rfc3339_micro), ("{TS:stamp}", stamp)];
+    let times: [(&str, TimeMatcher); 4] = [
+        ("{TS:rfc3339}", rfc3339),
+        ("{TS:rfc3339micro}", rfc3339_micro),
+        ("{TS:rfc3339nano-z}", rfc3339_nano_z),
+        ("{TS:stamp}", stamp),
+    ];
     for (name, matcher) in times {
         if pattern.starts_with(name) {
             return Some((matcher(received)?, name.len()));
@@ -88,6 +92,22 @@ fn rfc3339(bytes: &[u8]) -> Option<usize> {
 /// The same with six digits of a second.
 fn rfc3339_micro(bytes: &[u8]) -> Option<usize> {
     shaped(bytes, b"9999-99-99T99:99:99.999999").and_then(|length| zone(bytes, length))
+}
+
+/// In UTC with as many digits of a second as there are, at most nine.
+fn rfc3339_nano_z(bytes: &[u8]) -> Option<usize> {
+    let seconds = shaped(bytes, b"9999-99-99T99:99:99")?;
+    let end = seconds + bytes[seconds..].iter().position(|byte| *byte == b'Z')?;
+    let good = match &bytes[seconds..end] {
+        [] => true,
+        [b'.', digits @ .., last] => {
+            digits.len() < 9
+                && digits.iter().all(u8::is_ascii_digit)
+                && (b'1'..=b'9').contains(last)
+        }
+        _ => false,
+    };
+    good.then_some(end + 1)
 }
 
 fn zone(bytes: &[u8], from: usize) -> Option<usize> {
@@ -143,6 +163,12 @@ mod tests {
             ("{TS:rfc3339} x", "2026-01-02T03:04:05Z x", "2026-01-02 03:04:05Z x"),
             ("{TS:rfc3339} x", "2026-01-02T03:04:05+02:00 x", "2026-01-02T03:04:05.1Z x"),
             ("{TS:rfc3339micro} x", "2026-01-02T03:04:05.000001Z x", "2026-01-02T03:04:05.0001Z x"),
+            (
+                "{TS:rfc3339nano-z} x",
+                "2026-01-02T03:04:05.120000001Z x",
+                "2026-01-02T03:04:05.10Z x",
+            ),
+            ("{TS:rfc3339nano-z} x", "2026-01-02T03:04:05Z x", "2026-01-02T03:04:05.1234567891Z x"),
             ("{HOSTNAME} {ARGV0}/t[{PID}]", "host logger/t[42]", "host logger/t[43]"),
             ("a«b×3»c", "abbbc", "abbc"),
             ("{{.ID}} \\\\x", "{{.ID}} \\\\x", "{{.ID}} \\x"),

@@ -6,19 +6,21 @@
 
 use std::collections::BTreeSet;
 
-use dockerlogger_tests::dockerinit::{Container, ContainerSpec, Ending};
+use dockerlogger_manifest::value::parse_size_decimal;
+use dockerlogger_tests::dockerinit::{CONTAINER_ID, Container, ContainerSpec, Ending};
 use dockerlogger_tests::process::Exit;
 use dockerlogger_tests::receiver::{TcpReceiver, UdpReceiver};
-use dockerlogger_tests::vectors::{Case, Expect, Facts, check, load};
+use dockerlogger_tests::vectors::{Case, Expect, Facts, check, check_files, load};
 use dockerlogger_tests::{SOON, programs, try_until};
 
 use super::{EX_CONFIG, hostname};
 
-const VECTORS: &str = include_str!("../data/syslog-vectors.json");
+const SYSLOG: &str = include_str!("../data/syslog-vectors.json");
+const JSON_FILE: &str = include_str!("../data/json-file-vectors.json");
 
 #[test]
 fn every_recorded_case_gives_the_recorded_bytes() {
-    let cases = load(VECTORS);
+    let cases = [SYSLOG, JSON_FILE].map(load).concat();
     let mut ran = BTreeSet::new();
     let mut failures = Vec::new();
     // A few at a time: each is mostly waiting for two processes.
@@ -49,11 +51,15 @@ fn every_recorded_case_gives_the_recorded_bytes() {
 fn run(case: &Case) -> Result<(), String> {
     let scratch = tempfile::tempdir().unwrap();
     let (tcp, udp) = (TcpReceiver::start(), UdpReceiver::start());
+    let dir = scratch.path().join("files");
+    std::fs::create_dir(&dir).unwrap();
     let port = if case.sink == "udp" { udp.port() } else { tcp.port() }.to_string();
     let config: Vec<(&str, String)> = case
         .config
         .iter()
-        .map(|(name, value)| (name.as_str(), value.replace("{PORT}", &port)))
+        .map(|(name, value)| {
+            (name.as_str(), value.replace("{PORT}", &port).replace("{DIR}", dir.to_str().unwrap()))
+        })
         .collect();
     let config: Vec<(&str, &str)> =
         config.iter().map(|(name, value)| (*name, value.as_str())).collect();
@@ -82,6 +88,9 @@ fn run(case: &Case) -> Result<(), String> {
             if received != (Vec::new(), Vec::new()) {
                 return Err(format!("refused, and yet something was sent: {received:?}"));
             }
+            if dir.read_dir().unwrap().next().is_some() {
+                return Err("refused, and yet there is a file".to_owned());
+            }
             Ok(())
         }
         _ if exit != Exit::Code(0) => {
@@ -90,6 +99,13 @@ fn run(case: &Case) -> Result<(), String> {
         Expect::Stream(expected) => {
             // The last bytes may still be on their way from the kernel to the recording thread.
             try_until(SOON, || check(expected, &tcp.bytes(), &facts))
+        }
+        Expect::Files(expected) => {
+            let current = format!("{CONTAINER_ID}-json.log");
+            let max_size = case.config.iter().find(|(name, _)| name == "max-size");
+            let max_bytes = max_size.map(|(_, size)| parse_size_decimal(size).unwrap());
+            let max_bytes = max_bytes.map(|max| usize::try_from(max).unwrap());
+            check_files(expected, &dir, &current, max_bytes, &facts)
         }
         Expect::Frames(expected) => {
             let datagrams = udp.wait_for_datagrams(expected.len(), SOON);
