@@ -11,6 +11,7 @@
 
 use std::collections::BTreeMap;
 
+use dockerlogger_manifest::{SECRET, catalog};
 use serde_json::{Value, json};
 
 use crate::template::container::Container;
@@ -143,10 +144,18 @@ impl Launch {
         }
     }
 
-    /// All of it, for `logger ctxdump`, under the names of Docker's own.
+    /// All of it, for `logger ctxdump`, under the names of Docker's own; secrets
+    /// are not shown.
     pub fn to_json(&self) -> Value {
+        let config: BTreeMap<&str, &str> = self
+            .options
+            .iter()
+            .map(|(name, value)| {
+                (name.as_str(), if catalog::is_secret(name) { SECRET } else { value.as_str() })
+            })
+            .collect();
         json!({
-            "Config": self.options,
+            "Config": config,
             "ContainerID": self.container_id,
             "ContainerName": self.container_name,
             "ContainerEntrypoint": self.program,

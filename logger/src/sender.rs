@@ -75,7 +75,7 @@ pub(crate) fn run(
     let mut give_up_ns = None;
     let (shared, handoff) = (consumer.shared(), consumer.handoff());
     shared.sender_pid.store(std::process::id(), Ordering::Relaxed);
-    loop {
+    let end = loop {
         if handoff.take_report_request()
             && let Ok(page) = StatusPage::decode(&consumer.page())
         {
@@ -116,10 +116,10 @@ pub(crate) fn run(
             continue;
         }
         if flushed && !window.has_unreleased() && transport.is_settled() {
-            return SenderEnd::Drained;
+            break SenderEnd::Drained;
         }
         if give_up_ns.is_some_and(|give_up_ns| os::mono_ns() >= give_up_ns) {
-            return SenderEnd::GaveUp;
+            break SenderEnd::GaveUp;
         }
         let waiting = wants_input(&window);
         if waiting {
@@ -135,7 +135,7 @@ pub(crate) fn run(
         if give_up_ns.is_some() && consumer.is_file() {
             // A new logger cannot wake us, and sends what we leave.
             if consumer.handover_is_wanted() {
-                return SenderEnd::GaveUp;
+                break SenderEnd::GaveUp;
             }
             look_ns = give_up_ns.map(|at_ns| at_ns.min(os::mono_ns() + HANDOVER_LOOK_NS));
         }
@@ -147,7 +147,9 @@ pub(crate) fn run(
         if reader_gone && give_up_ns.is_none() {
             give_up_ns = Some(os::mono_ns().saturating_add(nanos(settings.generic.drain)));
         }
-    }
+    };
+    transport.close();
+    end
 }
 
 /// The driver with what the zone's metadata socket knows of the container.

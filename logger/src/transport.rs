@@ -5,8 +5,8 @@
 //! From frames to a socket or file. Knows nothing of what the frames say.
 //!
 //! [`Transport::drive`] does what can be done without waiting and says what to
-//! wait for. It may block in two places, a name lookup and a connect, each with
-//! a deadline; only the sender waits for them.
+//! wait for. It may block in three places, a name lookup, a connect and a TLS
+//! handshake, each with a deadline; only the sender waits for them.
 
 mod datagram;
 mod files;
@@ -69,7 +69,9 @@ pub(crate) enum Haste {
 impl Transport {
     pub(crate) fn new(sink: &Sink, resolver: Resolver, seed: u64) -> Self {
         match sink.clone() {
-            Sink::Datagram(peer) => Self::Datagram(datagram::Datagram::new(peer, resolver, seed)),
+            Sink::Datagram { peer, division } => {
+                Self::Datagram(datagram::Datagram::new(peer, division, resolver, seed))
+            }
             Sink::Stream { peer, session } => {
                 Self::Stream(stream::Stream::new(peer, session, resolver, seed))
             }
@@ -106,6 +108,14 @@ impl Transport {
             Self::Datagram(datagram) => datagram.drive(window, shared, now_ns),
             Self::Stream(stream) => stream.drive(window, shared, haste, now_ns),
             Self::Files(files) => files.drive(window, shared, haste, now_ns),
+        }
+    }
+
+    /// Takes leave of the sink: nothing more will be sent.
+    pub(crate) fn close(&mut self) {
+        match self {
+            Self::Datagram(_) | Self::Files(_) => {}
+            Self::Stream(stream) => stream.close(),
         }
     }
 }

@@ -115,10 +115,26 @@ impl Batch {
     pub(crate) fn end_frame(&mut self, source: Amount) {
         let newline = if source.lines > 0 { Frame::NEWLINE } else { 0 };
         let bytes = u32::try_from(source.bytes).unwrap_or(u32::MAX) & !Frame::NEWLINE;
-        let end = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX);
-        self.frames.push(Frame { end, source: bytes | newline });
+        self.push_frame(bytes | newline);
+        self.add_packed(source);
+    }
+
+    /// What was appended to `bytes` is one more record of a frame that is not
+    /// whole yet, made from `source`.
+    pub(crate) fn add_packed(&mut self, source: Amount) {
         self.account.delivered.add(source);
         self.records += 1;
+    }
+
+    /// `bytes` is one frame. It does not say what each record was made from, so it
+    /// is not for a transport that may refuse it for its size.
+    pub(crate) fn end_pack(&mut self) {
+        self.push_frame(0);
+    }
+
+    fn push_frame(&mut self, source: u32) {
+        let end = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX);
+        self.frames.push(Frame { end, source });
     }
 
     fn clear(&mut self) {
@@ -208,6 +224,22 @@ impl Window {
     pub(crate) fn unsent(&self) -> Option<&[u8]> {
         let (held, at) = self.at_cursor()?;
         Some(&held.batch.bytes[at..])
+    }
+
+    /// The frames from `from` on, where one begins, that were sent whole: where
+    /// each ends, and its bytes.
+    pub(crate) fn sent_frames(&self, from: u64) -> impl Iterator<Item = (u64, &[u8])> {
+        let first = self.batches.partition_point(|held| held.end() <= from);
+        let frames = self.batches.range(first..).flat_map(move |held| {
+            let inside = from.saturating_sub(held.start);
+            let behind = held.batch.frames.partition_point(|frame| frame.end() <= inside);
+            let ends = held.batch.frames[behind..].iter().map(|frame| frame.end());
+            let starts = std::iter::once(inside).chain(ends.clone());
+            starts.zip(ends).map(|(start, end)| {
+                (held.start + end, &held.batch.bytes[to_usize(start)..to_usize(end)])
+            })
+        });
+        frames.take_while(|(end, _)| *end <= self.cursor)
     }
 
     /// The frame to send next.

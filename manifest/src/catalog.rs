@@ -8,6 +8,8 @@
 //! read it.
 
 mod common;
+mod fluentd;
+mod gelf;
 mod json_file;
 mod syslog;
 
@@ -20,7 +22,7 @@ use crate::{DriverSpec, Extra, OptionKind, OptionSpec, Runs};
 
 /// Every driver, those of the platform included, in the order of their names.
 pub fn drivers() -> Vec<DriverSpec> {
-    vec![json_file::spec(), none(), syslog::spec()]
+    vec![fluentd::spec(), gelf::spec(), json_file::spec(), none(), syslog::spec()]
 }
 
 /// The driver of this name.
@@ -39,6 +41,12 @@ fn none() -> DriverSpec {
     }
 }
 
+/// Whether the value of an option of this name is to be shown to nobody, whatever
+/// the driver.
+pub fn is_secret(name: &str) -> bool {
+    drivers().iter().filter_map(|driver| driver.option(name)).any(|option| option.secret)
+}
+
 /// The version in which everything declared here appeared.
 const FIRST: &str = "0.1.0";
 
@@ -50,12 +58,15 @@ fn option(name: &str, kind: OptionKind, help: &str) -> OptionSpec {
         default: None,
         required: false,
         accepted: Vec::new(),
+        requires: Vec::new(),
         minimum: None,
         maximum: None,
         runs: None,
         help: help.to_owned(),
         since: FIRST.to_owned(),
         extension: false,
+        secret: false,
+        schemes: Vec::new(),
         extra: Extra::new(),
     }
 }
@@ -76,9 +87,19 @@ impl OptionSpec {
         self
     }
 
+    fn requires(mut self, name: &str) -> Self {
+        self.requires.push(name.to_owned());
+        self
+    }
+
     fn bounds(mut self, minimum: u64, maximum: u64) -> Self {
         self.minimum = Some(minimum);
         self.maximum = (maximum < u64::MAX).then_some(maximum);
+        self
+    }
+
+    fn schemes(mut self, schemes: &[&str]) -> Self {
+        self.schemes = schemes.iter().map(|&scheme| scheme.to_owned()).collect();
         self
     }
 
@@ -90,6 +111,16 @@ impl OptionSpec {
 
     fn extension(mut self) -> Self {
         self.extension = true;
+        self
+    }
+
+    fn secret(mut self) -> Self {
+        self.secret = true;
+        self
+    }
+
+    fn alias(mut self, name: &str) -> Self {
+        self.aliases.push(name.to_owned());
         self
     }
 }
@@ -112,6 +143,8 @@ mod tests {
                 assert!(!(option.required && option.default.is_some()), "{}", option.name);
                 let closed = option.kind == OptionKind::Enum;
                 assert!(!closed || !option.accepted.is_empty(), "{}", option.name);
+                let known = |name: &String| driver.options.iter().any(|one| one.name == *name);
+                assert!(option.requires.iter().all(known), "{}", option.name);
             }
         }
         let names: Vec<_> = drivers().into_iter().map(|driver| driver.name).collect();

@@ -84,6 +84,9 @@ pub struct OptionSpec {
     /// The values accepted, in words or as the closed list of an `enum`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub accepted: Vec<String>,
+    /// Options that must be given with this one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requires: Vec<String>,
     /// The smallest value: bytes of a size, milliseconds of a duration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub minimum: Option<u64>,
@@ -100,6 +103,13 @@ pub struct OptionSpec {
     /// Whether it is ours and not Docker's or Triton's.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub extension: bool,
+    /// Whether its value is shown to nobody.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub secret: bool,
+    /// Schemes of the driver's address, `NAME-address`, with which it may be
+    /// given, and has its default; empty: any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub schemes: Vec<String>,
     /// Fields of a newer format.
     #[serde(flatten)]
     pub extra: Extra,
@@ -128,8 +138,16 @@ pub enum OptionKind {
     Duration,
     /// A syslog facility: a name or 0–23.
     SyslogFacility,
-    /// `udp://HOST[:PORT]` or `tcp://HOST[:PORT]`.
+    /// A transport and where it leads, as [`crate::value::SyslogAddress`] reads it.
     SyslogAddress,
+    /// `[tcp://|tls://][HOST][:PORT]` or `unix:///PATH`.
+    FluentdAddress,
+    /// `udp://HOST:PORT`, `tcp://HOST:PORT` or `tcp+tls://HOST:PORT`.
+    GelfAddress,
+    /// A whole number of at least zero.
+    UnsignedInteger,
+    /// An absolute path, in the container's zone.
+    Path,
     /// A kind of a newer release: any text passes, the logger itself decides.
     #[serde(untagged)]
     Unknown(String),
@@ -145,7 +163,7 @@ mod tests {
             "name": "loki", "summary": "s", "runs": "sidecar", "since": "9.0.0", "batching": true,
             "options": [{
                 "name": "loki-url", "type": "url", "help": "h", "since": "9.0.0",
-                "required": true, "secret": {"level": 3}
+                "required": true, "guarded": {"level": 3}
             }]
         });
         let spec: DriverSpec = serde_json::from_value(newer.clone()).unwrap();

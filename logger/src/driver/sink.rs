@@ -6,14 +6,21 @@
 //! them.
 
 use std::fmt;
+use std::path::PathBuf;
 
+use super::gelf;
 use super::session::Session;
 
 /// Where the frames of a driver go, and how.
 #[derive(Debug, Clone)]
 pub(crate) enum Sink {
-    /// One frame, one datagram.
-    Datagram(DatagramPeer),
+    /// Frames in datagrams.
+    Datagram {
+        /// Who takes them.
+        peer: DatagramPeer,
+        /// How a frame becomes datagrams.
+        division: Division,
+    },
     /// Frames one behind the other.
     Stream {
         /// Who is at the other end.
@@ -48,16 +55,59 @@ impl LogFiles {
     }
 }
 
-/// A host that takes datagrams.
+/// How a frame becomes datagrams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Division {
+    /// One frame, one datagram.
+    Whole,
+    /// Large ones in chunks.
+    Chunks(gelf::Chunks),
+}
+
+/// Who takes datagrams.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum DatagramPeer {
     Udp(HostPort),
+    /// A socket of this machine, by its path.
+    Unix(PathBuf),
 }
 
-/// A host that takes a stream of bytes.
+/// Who takes a stream of bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum StreamPeer {
     Tcp(HostPort),
+    Tls {
+        at: HostPort,
+        tls: TlsSettings,
+    },
+    /// A socket of this machine, by its path.
+    Unix(PathBuf),
+}
+
+/// Whom to believe on a TLS connection, and who we are there. The files are read
+/// again for each connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TlsSettings {
+    pub(crate) trust: Trust,
+    /// What we show to a server that asks; `None`: nothing.
+    pub(crate) identity: Option<TlsIdentity>,
+}
+
+/// Which servers are the right one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// Those whose certificate has the host's name and comes from an authority
+    /// of the system, or one in this file.
+    Authorities { file: Option<PathBuf> },
+    /// Every server, whatever it shows.
+    Anyone,
+}
+
+/// A client certificate with its chain, and its key: two files in PEM form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TlsIdentity {
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
 }
 
 /// A port of a host.

@@ -2,17 +2,22 @@
 // License, v. 2.0. If a copy of the MPL was not distributed with this
 // file, You can obtain one at https://mozilla.org/MPL/2.0/.
 
-//! One frame, one datagram. The sink has taken what the kernel accepted: UDP
-//! says no more.
+//! Frames in datagrams. The sink has taken what the kernel accepted: UDP says no
+//! more.
+
+mod divider;
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
 use std::time::Duration;
 
+use self::divider::{Divider, TooLarge};
 use super::{Progress, Wait};
 use crate::backoff::{Backoff, Delays};
-use crate::driver::DatagramPeer;
+use crate::driver::{DatagramPeer, Division, HostPort};
 use crate::os;
 use crate::resolver::Resolver;
 use crate::ring::{Shared, SinkState};
@@ -22,8 +27,9 @@ use crate::window::Window;
 #[derive(Debug)]
 pub(crate) struct Datagram {
     peer: DatagramPeer,
+    divider: Divider,
     resolver: Resolver,
-    socket: Option<UdpSocket>,
+    socket: Option<Socket>,
     backoff: Backoff,
     retry_ns: u64,
     /// When the name is looked up again.
@@ -32,14 +38,38 @@ pub(crate) struct Datagram {
     resent_at: Option<u64>,
 }
 
-/// The next frame does not fit into a datagram.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct TooLarge;
+#[derive(Debug)]
+enum Socket {
+    Udp(UdpSocket),
+    Unix(UnixDatagram),
+}
+
+impl Socket {
+    fn send(&self, frame: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Udp(socket) => socket.send(frame),
+            Self::Unix(socket) => socket.send(frame),
+        }
+    }
+
+    fn fd(&self) -> RawFd {
+        match self {
+            Self::Udp(socket) => socket.as_raw_fd(),
+            Self::Unix(socket) => socket.as_raw_fd(),
+        }
+    }
+}
 
 impl Datagram {
-    pub(super) const fn new(peer: DatagramPeer, resolver: Resolver, seed: u64) -> Self {
+    pub(super) const fn new(
+        peer: DatagramPeer,
+        division: Division,
+        resolver: Resolver,
+        seed: u64,
+    ) -> Self {
         Self {
             peer,
+            divider: Divider::new(division, seed),
             resolver,
             socket: None,
             backoff: Backoff::new(Delays::SINK, seed),
@@ -78,10 +108,16 @@ impl Datagram {
                 }
                 continue;
             };
-            match socket.send(frame) {
-                Ok(_) => window.sent(len, now_ns),
+            let (datagram, is_last) = self.divider.next(frame, window.cursor())?;
+            match socket.send(datagram) {
+                Ok(_) => {
+                    self.divider.sent();
+                    if is_last {
+                        window.sent(len, now_ns);
+                    }
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    let socket = Some((socket.as_raw_fd(), libc::POLLOUT));
+                    let socket = Some((socket.fd(), libc::POLLOUT));
                     return Ok(Wait { socket, until_ns: None });
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -91,7 +127,9 @@ impl Datagram {
                     // A refusal speaks of an earlier datagram, not of this one.
                     let again = self.resent_at != Some(window.cursor());
                     self.resent_at = Some(window.cursor());
-                    let refused = error.kind() == ErrorKind::ConnectionRefused;
+                    // Of a socket of this machine, it speaks of this one.
+                    let refused = error.kind() == ErrorKind::ConnectionRefused
+                        && matches!(socket, Socket::Udp(_));
                     if refused {
                         // The name may lead elsewhere by now, but a closed port
                         // must not turn every line into a lookup.
@@ -111,13 +149,15 @@ impl Datagram {
 
     /// Opens the first socket there is.
     fn connect(&mut self, shared: &Shared, now_ns: u64) -> bool {
-        let Some((socket, valid_ns)) = open(&self.peer, &self.resolver, RESOLVE_TIMEOUT) else {
-            shared.note_error("there is no way to the server, or its name is not known");
-            self.fail(shared, os::mono_ns().max(now_ns));
-            return false;
+        let (socket, valid_ns) = match open(&self.peer, &self.resolver, RESOLVE_TIMEOUT) {
+            Ok(opened) => opened,
+            Err(why) => {
+                shared.note_error(&why);
+                self.fail(shared, os::mono_ns().max(now_ns));
+                return false;
+            }
         };
-        self.socket = Some(socket);
-        self.resolve_ns = now_ns + valid_ns;
+        self.use_socket(socket, now_ns.saturating_add(valid_ns));
         self.backoff.reset();
         shared.set_sink(SinkState::Up);
         true
@@ -126,10 +166,18 @@ impl Datagram {
     /// Looks the name up again; when that fails, the old address has to do.
     fn refresh(&mut self, now_ns: u64) {
         self.resolve_ns = now_ns + RESOLVE_EVERY_NS;
-        if let Some((socket, valid_ns)) = open(&self.peer, &self.resolver, REFRESH_TIMEOUT) {
-            self.socket = Some(socket);
-            self.resolve_ns = now_ns + valid_ns;
+        if let Ok((socket, valid_ns)) = open(&self.peer, &self.resolver, REFRESH_TIMEOUT) {
+            self.use_socket(socket, now_ns.saturating_add(valid_ns));
         }
+    }
+
+    fn use_socket(&mut self, socket: Socket, resolve_ns: u64) {
+        self.divider.begin(match &socket {
+            Socket::Udp(socket) => path_bytes(socket),
+            Socket::Unix(_) => None,
+        });
+        self.socket = Some(socket);
+        self.resolve_ns = resolve_ns;
     }
 
     fn fail(&mut self, shared: &Shared, now_ns: u64) {
@@ -138,10 +186,30 @@ impl Datagram {
     }
 }
 
-/// Looks the name up and takes the first address there is a way to; with it goes
-/// how long to use it, in nanoseconds.
-fn open(peer: &DatagramPeer, resolver: &Resolver, timeout: Duration) -> Option<(UdpSocket, u64)> {
-    let DatagramPeer::Udp(at) = peer;
+/// The first socket that leads to the peer, and how long to use it, in
+/// nanoseconds; or why there is none.
+fn open(
+    peer: &DatagramPeer,
+    resolver: &Resolver,
+    timeout: Duration,
+) -> Result<(Socket, u64), String> {
+    match peer {
+        DatagramPeer::Udp(at) => udp(at, resolver, timeout)
+            .ok_or_else(|| format!("there is no way to the server {at}, or its name is not known")),
+        DatagramPeer::Unix(path) => unix(path)
+            .map(|socket| (socket, FOREVER_NS))
+            .map_err(|error| format!("cannot connect to the socket {}: {error}", path.display())),
+    }
+}
+
+fn unix(path: &Path) -> io::Result<Socket> {
+    let socket = UnixDatagram::unbound()?;
+    socket.set_nonblocking(true)?;
+    socket.connect(path)?;
+    Ok(Socket::Unix(socket))
+}
+
+fn udp(at: &HostPort, resolver: &Resolver, timeout: Duration) -> Option<(Socket, u64)> {
     let (addresses, valid_for) = at.resolve(resolver, timeout)?;
     let valid_ns = u64::try_from(valid_for.as_nanos()).unwrap_or(u64::MAX).min(RESOLVE_EVERY_NS);
     addresses.into_iter().find_map(|address| {
@@ -152,8 +220,27 @@ fn open(peer: &DatagramPeer, resolver: &Resolver, timeout: Duration) -> Option<(
         let socket = UdpSocket::bind((any, 0)).ok()?;
         socket.connect(address).ok()?;
         socket.set_nonblocking(true).ok()?;
-        Some((socket, valid_ns))
+        Some((Socket::Udp(socket), valid_ns))
     })
+}
+
+/// How much a datagram may hold so that no link on the way divides it, as far as
+/// the system knows.
+#[cfg(target_os = "linux")]
+fn path_bytes(socket: &UdpSocket) -> Option<usize> {
+    use rustix::net::sockopt;
+    // Beside the payload there are the headers of IP and UDP.
+    let (mtu, headers) = match socket.peer_addr().ok()? {
+        SocketAddr::V4(_) => (sockopt::ip_mtu(socket), 20 + 8),
+        SocketAddr::V6(_) => (sockopt::ipv6_mtu(socket), 40 + 8),
+    };
+    usize::try_from(mtu.ok()?).ok()?.checked_sub(headers)
+}
+
+/// illumos does not tell a socket.
+#[cfg(not(target_os = "linux"))]
+const fn path_bytes(_socket: &UdpSocket) -> Option<usize> {
+    None
 }
 
 fn is_too_large(error: &io::Error) -> bool {
@@ -167,6 +254,9 @@ const REFRESH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A name is looked up again at least this often while lines are sent.
 const RESOLVE_EVERY_NS: u64 = 60_000_000_000;
+
+/// A path leads where it leads.
+const FOREVER_NS: u64 = u64::MAX;
 
 /// After a refusal, this soon.
 const RESOLVE_REFUSED_NS: u64 = 1_000_000_000;

@@ -12,14 +12,16 @@
 
 mod connection;
 mod link;
+mod tls;
 
 use super::{Haste, Progress, Wait, until};
 use crate::backoff::{Backoff, Delays};
 use crate::driver::{Session, StreamPeer};
 use crate::os;
+use crate::report::report;
 use crate::resolver::Resolver;
 use crate::ring::{Shared, SinkState};
-use crate::window::{Replay, Window};
+use crate::window::{Lost, Replay, Window};
 
 use link::{End, Link};
 
@@ -102,7 +104,7 @@ impl Stream {
                     self.state = State::Up(Box::new(link));
                 }
                 Err(error) => {
-                    shared.note_error(&error.to_string());
+                    shared.note_error(&report(&error));
                     let wait = self.fail(shared, now_ns);
                     return Progress::new(window.take(0, now_ns), wait);
                 }
@@ -124,7 +126,9 @@ impl Stream {
             }
             Err(End { lost, reason }) => {
                 let lasted = link.is_open() && now_ns.saturating_sub(link.since_ns()) >= STABLE_NS;
-                shared.note_error(reason);
+                shared.note_error(&reason);
+                // Who confirms has what it confirmed, however it went away.
+                let lost = if self.session.confirms() { Lost::Closed } else { lost };
                 window.rewind(lost, now_ns);
                 if lasted {
                     self.backoff.reset();
@@ -137,6 +141,13 @@ impl Stream {
                 let wait = if idle { Wait { socket: None, until_ns: None } } else { wait };
                 Progress::new(released, wait)
             }
+        }
+    }
+
+    /// Nothing more will be sent.
+    pub(super) fn close(&mut self) {
+        if let State::Up(link) = &mut self.state {
+            link.close();
         }
     }
 

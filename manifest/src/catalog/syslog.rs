@@ -10,15 +10,26 @@ use crate::{DriverSpec, Extra, OptionKind, Runs};
 
 pub(super) fn spec() -> DriverSpec {
     let mut options = vec![
-        option("syslog-address", OptionKind::SyslogAddress, "The syslog server. The port is 514 when none is given.")
+        option("syslog-address", OptionKind::SyslogAddress, "The syslog server, or a socket in the container's zone. The port is 514 when none is given, with TLS too.")
             .required()
-            .accepted(&["udp://HOST[:PORT]", "tcp://HOST[:PORT]"]),
+            .accepted(&["udp://HOST[:PORT]", "tcp://HOST[:PORT]", "tcp+tls://HOST[:PORT]", "unix:///PATH", "unixgram:///PATH"]),
         option("syslog-facility", OptionKind::SyslogFacility, "The facility of every record. Standard output has severity info, standard error has err.")
             .default("daemon")
             .accepted(&["a name from kern to local7", "0-23"]),
         option("syslog-format", OptionKind::Enum, "The layout of a record; without it, the one of a local syslog without a host name.")
             .accepted(&["rfc3164", "rfc5424", "rfc5424micro"]),
         option("syslog-tag", OptionKind::Text, "Triton's tag, used as it stands. Without tag and syslog-format it also selects the layout that Triton's users get today."),
+        option("syslog-tls-ca-cert", OptionKind::Path, "With tcp+tls, a file of authorities to believe beside those of the container's system. Like the two below it is read in the container's zone, again for each connection.")
+            .accepted(&["an absolute path of a file in PEM form"]),
+        option("syslog-tls-cert", OptionKind::Path, "With tcp+tls, the certificate to show to a server that asks for one, and its chain.")
+            .accepted(&["an absolute path of a file in PEM form"])
+            .requires("syslog-tls-key"),
+        option("syslog-tls-key", OptionKind::Path, "The key of that certificate, without a passphrase.")
+            .accepted(&["an absolute path of a file in PEM form"])
+            .requires("syslog-tls-cert"),
+        // A boolean by its looks, but Docker never reads the value.
+        option("syslog-tls-skip-verify", OptionKind::Text, "With tcp+tls, believes every server. That the option is there is what counts: false turns verification off too.")
+            .accepted(&["anything"]),
     ];
     options.extend(attributes());
     options.extend(generic());

@@ -9,32 +9,56 @@ use std::str::FromStr;
 
 /// Where a syslog server listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SyslogAddress {
-    /// How to reach it.
-    pub transport: SyslogTransport,
-    /// A name or an IP address, IPv6 without brackets; empty: this machine.
-    pub host: String,
-    /// 1–65535.
-    pub port: u16,
+pub enum SyslogAddress {
+    /// On a port of a host.
+    Network {
+        /// How to reach it.
+        transport: SyslogTransport,
+        /// A name or an IP address, IPv6 without brackets; empty: this machine.
+        host: String,
+        /// 1–65535.
+        port: u16,
+    },
+    /// On a socket of this machine.
+    Socket {
+        /// What kind of socket.
+        kind: SyslogSocket,
+        /// Absolute, of 1–107 bytes.
+        path: String,
+    },
 }
 
-/// The transports a syslog address may name.
+/// How to reach a syslog server on a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SyslogTransport {
     /// One datagram a record (RFC 5426).
     Udp,
-    /// A byte stream, records ended by a line feed (RFC 6587 section 3.4.2).
+    /// A byte stream (RFC 6587).
     Tcp,
+    /// The same inside TLS (RFC 5425).
+    Tls,
+}
+
+/// The kinds of local sockets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SyslogSocket {
+    /// A byte stream.
+    Stream,
+    /// One datagram a record.
+    Datagram,
 }
 
 /// The text is no syslog address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParseAddressError {
     /// There is no `scheme://`.
-    #[error("no scheme: expected udp://HOST[:PORT] or tcp://HOST[:PORT]")]
+    #[error(
+        "no scheme: expected udp://HOST[:PORT], tcp://HOST[:PORT], tcp+tls://HOST[:PORT], \
+         unix:///PATH or unixgram:///PATH"
+    )]
     NoScheme,
     /// The scheme is none of ours.
-    #[error("scheme \"{0}\" is not one of udp, tcp")]
+    #[error("scheme \"{0}\" is not one of udp, tcp, tcp+tls, unix, unixgram")]
     Scheme(String),
     /// The port is no number from 1 to 65535.
     #[error("port \"{0}\" is not a number from 1 to 65535")]
@@ -42,11 +66,14 @@ pub enum ParseAddressError {
     /// The host cannot be one.
     #[error("host \"{0}\" is neither a name, an IPv4 address, nor an IPv6 address in brackets")]
     Host(String),
+    /// There is a host where a path should begin, no path, or one that no socket has.
+    #[error("\"{0}\" is not an absolute path of at most 107 bytes, as in unix:///dev/log")]
+    Path(String),
 }
 
 impl SyslogAddress {
     /// The port of an address that names none (RFC 5426 section 3.3), as Docker
-    /// has it for every transport.
+    /// has it for every transport, TLS included.
     pub const DEFAULT_PORT: u16 = 514;
 }
 
@@ -56,6 +83,17 @@ impl SyslogTransport {
         match self {
             Self::Udp => "udp",
             Self::Tcp => "tcp",
+            Self::Tls => "tcp+tls",
+        }
+    }
+}
+
+impl SyslogSocket {
+    /// The scheme of the address.
+    pub const fn scheme(self) -> &'static str {
+        match self {
+            Self::Stream => "unix",
+            Self::Datagram => "unixgram",
         }
     }
 }
@@ -63,13 +101,17 @@ impl SyslogTransport {
 impl FromStr for SyslogAddress {
     type Err = ParseAddressError;
 
-    /// As Docker reads it: the scheme's case does not matter; path, query,
-    /// fragment and user are ignored; a bare IPv6 address needs brackets.
+    /// As Docker reads it: the scheme's case does not matter; query, fragment,
+    /// user, and behind a host the path are ignored; a bare IPv6 address needs
+    /// brackets; in a path, `%XX` is a byte.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (scheme, rest) = text.split_once("://").ok_or(ParseAddressError::NoScheme)?;
         let transport = match scheme.to_ascii_lowercase().as_str() {
             "udp" => SyslogTransport::Udp,
             "tcp" => SyslogTransport::Tcp,
+            "tcp+tls" => SyslogTransport::Tls,
+            "unix" => return socket(SyslogSocket::Stream, rest),
+            "unixgram" => return socket(SyslogSocket::Datagram, rest),
             other => return Err(ParseAddressError::Scheme(other.to_owned())),
         };
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
@@ -82,19 +124,60 @@ impl FromStr for SyslogAddress {
                 _ => return Err(ParseAddressError::Port(digits.to_owned())),
             },
         };
-        Ok(Self { transport, host: host.to_owned(), port })
+        Ok(Self::Network { transport, host: host.to_owned(), port })
     }
 }
 
 impl fmt::Display for SyslogAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (open, close) = if self.host.contains(':') { ("[", "]") } else { ("", "") };
-        write!(f, "{}://{open}{}{close}:{}", self.transport.scheme(), self.host, self.port)
+        match self {
+            Self::Network { transport, host, port } => {
+                let (open, close) = if host.contains(':') { ("[", "]") } else { ("", "") };
+                write!(f, "{}://{open}{host}{close}:{port}", transport.scheme())
+            }
+            Self::Socket { kind, path } => {
+                write!(f, "{}://", kind.scheme())?;
+                for c in path.chars() {
+                    match c {
+                        '%' | '?' | '#' => write!(f, "%{:02X}", u32::from(c))?,
+                        c => write!(f, "{c}")?,
+                    }
+                }
+                Ok(())
+            }
+        }
     }
 }
 
+/// The address of a local socket: what stands where a host would, Docker drops
+/// in silence; here it is refused.
+fn socket(kind: SyslogSocket, rest: &str) -> Result<SyslogAddress, ParseAddressError> {
+    let bad_path = || ParseAddressError::Path(rest.to_owned());
+    let written = rest.split(['?', '#']).next().unwrap_or_default();
+    let path = percent_decoded(written).ok_or_else(bad_path)?;
+    if !path.starts_with('/') || path.len() > SOCKET_PATH_MAX || path.contains('\0') {
+        return Err(bad_path());
+    }
+    Ok(SyslogAddress::Socket { kind, path })
+}
+
+/// RFC 3986 section 2.1; `None`: not two digits behind a `%`, or not UTF-8.
+fn percent_decoded(text: &str) -> Option<String> {
+    let mut parts = text.split('%');
+    let mut bytes = parts.next()?.as_bytes().to_vec();
+    for part in parts {
+        let (digits, rest) = part.split_at_checked(2)?;
+        if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return None;
+        }
+        bytes.push(u8::from_str_radix(digits, 16).ok()?);
+        bytes.extend_from_slice(rest.as_bytes());
+    }
+    String::from_utf8(bytes).ok()
+}
+
 /// `HOST`, `HOST:PORT`, `[V6]` or `[V6]:PORT` in its two parts.
-fn split_port(authority: &str) -> Result<(&str, Option<&str>), ParseAddressError> {
+pub(super) fn split_port(authority: &str) -> Result<(&str, Option<&str>), ParseAddressError> {
     let bad_host = || ParseAddressError::Host(authority.to_owned());
     if let Some(bracketed) = authority.strip_prefix('[') {
         let (host, rest) = bracketed.split_once(']').ok_or_else(bad_host)?;
@@ -118,6 +201,9 @@ fn split_port(authority: &str) -> Result<(&str, Option<&str>), ParseAddressError
     Ok((host, port))
 }
 
+/// What `sockaddr_un` holds besides its end, on Linux and illumos.
+const SOCKET_PATH_MAX: usize = 107;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,6 +221,11 @@ mod tests {
             ("tcp://[::1]:514", "tcp://[::1]:514"),
             ("tcp://[::1]", "tcp://[::1]:514"),
             ("tcp://", "tcp://:514"),
+            ("tcp+tls://h", "tcp+tls://h:514"),
+            ("TCP+TLS://h:6514", "tcp+tls://h:6514"),
+            ("unix:///dev/log", "unix:///dev/log"),
+            ("UNIX:///dev/log?x=1#y", "unix:///dev/log"),
+            ("unixgram:///run/a%20b%3Fc%25", "unixgram:///run/a b%3Fc%25"),
             ("udp://user@log.example.com:99/path?query#part", "udp://log.example.com:99"),
         ] {
             assert_eq!(parsed(text), normal, "{text}");
@@ -147,8 +238,14 @@ mod tests {
             ("h:514", "no scheme"),
             ("10.0.0.1:514", "no scheme"),
             ("", "no scheme"),
-            ("http://h", "scheme \"http\" is not one of udp, tcp"),
-            ("tcp+tls://h", "scheme \"tcp+tls\" is not one of udp, tcp"),
+            ("http://h", "scheme \"http\" is not one of udp, tcp, tcp+tls, unix, unixgram"),
+            ("tls://h", "scheme \"tls\" is not one of"),
+            ("unix://", "\"\" is not an absolute path"),
+            ("unix://dev/log", "\"dev/log\" is not an absolute path"),
+            ("unixgram:///a%2", "\"/a%2\" is not"),
+            ("unixgram:///a%+1", "\"/a%+1\" is not"),
+            ("unix:///a%00", "\"/a%00\" is not"),
+            ("unix:///%ff", "\"/%ff\" is not"),
             ("tcp://h:notaport", "port \"notaport\""),
             ("tcp://h:", "port \"\""),
             ("tcp://h:0", "port \"0\""),
@@ -161,5 +258,12 @@ mod tests {
         ] {
             assert!(parsed(text).contains(why), "{text}: {}", parsed(text));
         }
+    }
+
+    #[test]
+    fn a_socket_has_a_short_path() {
+        let path = |len: usize| format!("unix:///{}", "p".repeat(len - 1));
+        assert_eq!(parsed(&path(107)), path(107));
+        assert!(parsed(&path(108)).contains("at most 107 bytes"));
     }
 }

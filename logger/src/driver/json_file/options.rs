@@ -10,9 +10,8 @@ use dockerlogger_manifest::Normalized;
 use dockerlogger_manifest::value::{parse_bool, parse_size_decimal};
 
 use crate::attributes::extra_attributes;
-use crate::driver::{ConfigError, LogFiles, Sink};
+use crate::driver::{ConfigError, LogFiles, Sink, rendered};
 use crate::launch::Launch;
-use crate::template::Template;
 
 /// The options of one container, checked.
 #[derive(Debug, Clone)]
@@ -64,9 +63,7 @@ impl Options {
         if let Some(text) = options.get("tag") {
             let mut container = launch.container(host);
             container.log_path = files.path();
-            let tag = Template::parse(text)
-                .and_then(|template| template.render(&container))
-                .map_err(|source| ConfigError::Tag { text: text.to_owned(), source })?;
+            let tag = rendered("tag", text, &container)?;
             if !tag.is_empty() {
                 attributes.insert("tag".to_owned(), String::from_utf8_lossy(&tag).into_owned());
             }

@@ -170,6 +170,7 @@ const MONTHS: [&[u8]; 12] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::driver::{TlsSettings, Trust};
     use crate::record::Piece;
 
     const TIME_NS: u64 = 1_772_719_629_123_456_789;
@@ -177,6 +178,7 @@ mod tests {
     fn encoder(profile: Profile, zone: &str) -> Encoder {
         let options = Options {
             address: "tcp://h".parse().unwrap(),
+            tls: TlsSettings { trust: Trust::Anyone, identity: None },
             facility: "daemon".parse().unwrap(),
             profile,
             tag: b"4f1c0e8f5a5d".to_vec(),

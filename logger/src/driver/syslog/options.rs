@@ -5,16 +5,20 @@
 //! What the options of the syslog driver mean.
 
 use dockerlogger_manifest::Normalized;
-use dockerlogger_manifest::value::{Facility, SyslogAddress, SyslogTransport};
+use dockerlogger_manifest::value::{Facility, SyslogAddress, SyslogSocket, SyslogTransport};
 
-use crate::driver::{ConfigError, DatagramPeer, HostPort, Session, Sink, StreamPeer};
+use crate::driver::{
+    ConfigError, DatagramPeer, Division, HostPort, Session, Sink, StreamPeer, TlsSettings, parsed,
+    rendered,
+};
 use crate::launch::Launch;
-use crate::template::Template;
 
 /// The options of one container, checked.
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
     pub(crate) address: SyslogAddress,
+    /// Of use only where the address says TLS.
+    pub(crate) tls: TlsSettings,
     pub(crate) facility: Facility,
     pub(crate) profile: Profile,
     /// Rendered, never a template.
@@ -68,10 +72,14 @@ impl Options {
         };
         let tag = match literal {
             Some(literal) if !options.given("tag") => literal.as_bytes().to_vec(),
-            _ => render(options.get("tag").unwrap_or("{{.ID}}"), launch, host)?,
+            _ => {
+                let text = options.get("tag").unwrap_or("{{.ID}}");
+                rendered("tag", text, &launch.container(host))?
+            }
         };
         Ok(Self {
             address: parsed(options, "syslog-address")?,
+            tls: TlsSettings::read(options, "syslog", options.given("syslog-tls-skip-verify")),
             facility: parsed(options, "syslog-facility")?,
             profile,
             tag: if tag.is_empty() { launch.argv0.clone().into_bytes() } else { tag },
@@ -79,31 +87,23 @@ impl Options {
     }
 
     pub(crate) fn sink(&self) -> Sink {
-        let SyslogAddress { transport, host, port } = self.address.clone();
-        let at = HostPort { host, port };
-        match transport {
-            SyslogTransport::Udp => Sink::Datagram(DatagramPeer::Udp(at)),
-            SyslogTransport::Tcp => {
-                Sink::Stream { peer: StreamPeer::Tcp(at), session: Session::Silent }
+        let datagram = |peer| Sink::Datagram { peer, division: Division::Whole };
+        let stream = |peer| Sink::Stream { peer, session: Session::Silent };
+        match self.address.clone() {
+            SyslogAddress::Network { transport, host, port } => {
+                let at = HostPort { host, port };
+                match transport {
+                    SyslogTransport::Udp => datagram(DatagramPeer::Udp(at)),
+                    SyslogTransport::Tcp => stream(StreamPeer::Tcp(at)),
+                    SyslogTransport::Tls => stream(StreamPeer::Tls { at, tls: self.tls.clone() }),
+                }
             }
+            SyslogAddress::Socket { kind, path } => match kind {
+                SyslogSocket::Stream => stream(StreamPeer::Unix(path.into())),
+                SyslogSocket::Datagram => datagram(DatagramPeer::Unix(path.into())),
+            },
         }
     }
-}
-
-fn render(text: &str, launch: &Launch, host: &[u8]) -> Result<Vec<u8>, ConfigError> {
-    Template::parse(text)
-        .and_then(|template| template.render(&launch.container(host)))
-        .map_err(|source| ConfigError::Tag { text: text.to_owned(), source })
-}
-
-/// An option whose text validation has accepted; a catalog that lets text pass
-/// which does not parse is answered like any other bad value.
-fn parsed<T>(options: &Normalized, name: &str) -> Result<T, ConfigError>
-where
-    T: std::str::FromStr<Err: std::fmt::Display>,
-{
-    let text = options.get(name).unwrap_or_default();
-    text.parse().map_err(|error: T::Err| ConfigError::invalid(name, text, &error.to_string()))
 }
 
 #[cfg(test)]

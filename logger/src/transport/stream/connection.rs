@@ -5,11 +5,16 @@
 //! One connection of a stream: bytes out, bytes in, and how much of what went
 //! out the peer's kernel has.
 
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
+
+use super::tls::{Tls, TlsError};
 use crate::driver::{HostPort, StreamPeer};
 use crate::os;
 use crate::resolver::Resolver;
@@ -18,26 +23,48 @@ use crate::resolver::Resolver;
 #[derive(Debug)]
 pub(super) enum Connection {
     Tcp(TcpStream),
+    Tls(Box<Tls>),
+    Unix(UnixStream),
+}
+
+/// How many of the last bytes that were written the peer's kernel does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unacknowledged {
+    Exactly(u64),
+    /// Our kernel does not tell; these have not left us.
+    AtLeast(u64),
 }
 
 impl Connection {
     pub(super) fn fd(&self) -> RawFd {
         match self {
             Self::Tcp(stream) => stream.as_raw_fd(),
+            Self::Tls(tls) => tls.fd(),
+            Self::Unix(stream) => stream.as_raw_fd(),
         }
     }
 
     /// What [`Self::fd`] has to become ready for, with more to write or not.
-    pub(super) const fn interest(&self, unsent: bool) -> i16 {
-        match self {
-            Self::Tcp(_) => libc::POLLIN | if unsent { libc::POLLOUT } else { 0 },
-        }
+    pub(super) fn interest(&self, unsent: bool) -> i16 {
+        let pending = matches!(self, Self::Tls(tls) if tls.is_pending());
+        libc::POLLIN | if unsent || pending { libc::POLLOUT } else { 0 }
     }
 
     /// Takes the first bytes of `bytes`, at least one.
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Tcp(stream) => stream.write(bytes),
+            Self::Tls(tls) => tls.write(bytes),
+            Self::Unix(stream) => stream.write(bytes),
+        }
+    }
+
+    /// Hands to the kernel what [`Self::write`] took and it did not: how much of
+    /// it.
+    pub(super) fn flush(&mut self) -> io::Result<usize> {
+        match self {
+            Self::Tls(tls) => tls.flush(),
+            Self::Tcp(_) | Self::Unix(_) => Ok(0),
         }
     }
 
@@ -45,14 +72,32 @@ impl Connection {
     pub(super) fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Tcp(stream) => stream.read(bytes),
+            Self::Tls(tls) => tls.read(bytes),
+            Self::Unix(stream) => stream.read(bytes),
         }
     }
 
-    /// Of what [`Self::write`] took: how many of the last bytes the peer's kernel
-    /// may not have. `None`: ours does not say.
-    pub(super) fn unacknowledged(&mut self) -> Option<u64> {
+    /// Of what [`Self::write`] took: what the peer's kernel may not have.
+    pub(super) fn unacknowledged(&mut self) -> Unacknowledged {
         match self {
-            Self::Tcp(stream) => os::unacknowledged(stream.as_raw_fd()),
+            Self::Tls(tls) => tls.unacknowledged(),
+            // Of a socket of this machine, more than it may be: with overhead.
+            Self::Tcp(_) | Self::Unix(_) => os::unacknowledged(self.fd())
+                .map_or(Unacknowledged::AtLeast(0), Unacknowledged::Exactly),
+        }
+    }
+
+    /// Nothing is under way: gives memory back.
+    pub(super) fn rest(&mut self) {
+        if let Self::Tls(tls) = self {
+            tls.rest();
+        }
+    }
+
+    /// The end, said where the protocol has a word for it.
+    pub(super) fn close(&mut self) {
+        if let Self::Tls(tls) = self {
+            tls.close();
         }
     }
 }
@@ -64,30 +109,72 @@ pub(super) enum ConnectError {
     #[error("the name of the server, \"{0}\", is not known")]
     Name(String),
     /// No address answered.
-    #[error("cannot connect to the server {peer}: {source}")]
+    #[error("cannot connect to the server {peer}")]
     Connect { peer: String, source: io::Error },
+    /// No address has a server that we and TLS can do with.
+    #[error("no TLS connection to the server {peer}")]
+    Tls { peer: String, source: TlsError },
+    /// The socket of this machine does not answer.
+    #[error("cannot connect to the socket {}", path.display())]
+    Unix { path: PathBuf, source: io::Error },
 }
 
 /// Looks the name up and tries every address of the peer.
 pub(super) fn connect(peer: &StreamPeer, resolver: &Resolver) -> Result<Connection, ConnectError> {
     match peer {
-        StreamPeer::Tcp(at) => tcp(at, resolver).map(Connection::Tcp),
+        StreamPeer::Tcp(at) => each_address(at, resolver, |stream| Ok(Connection::Tcp(stream))),
+        StreamPeer::Tls { at, tls } => each_address(at, resolver, |stream| {
+            let connected = Tls::connect(stream, &at.host, tls);
+            connected
+                .map(|tls| Connection::Tls(Box::new(tls)))
+                .map_err(|source| ConnectError::Tls { peer: at.to_string(), source })
+        }),
+        StreamPeer::Unix(path) => unix(path)
+            .map(Connection::Unix)
+            .map_err(|source| ConnectError::Unix { path: path.clone(), source }),
     }
 }
 
-fn tcp(at: &HostPort, resolver: &Resolver) -> Result<TcpStream, ConnectError> {
+/// The first address with which the whole of it works.
+fn each_address(
+    at: &HostPort,
+    resolver: &Resolver,
+    greet: impl Fn(TcpStream) -> Result<Connection, ConnectError>,
+) -> Result<Connection, ConnectError> {
     let Some((addresses, _)) = at.resolve(resolver, RESOLVE_TIMEOUT) else {
         return Err(ConnectError::Name(at.host.clone()));
     };
-    let mut refusal = io::Error::from(io::ErrorKind::NotFound);
+    let refused = |source| ConnectError::Connect { peer: at.to_string(), source };
+    let mut refusal = refused(ErrorKind::NotFound.into());
     for address in addresses {
         let connected = TcpStream::connect_timeout(&address, CONNECT_TIMEOUT);
-        match connected.and_then(|stream| set_up(&stream).map(|()| stream)) {
-            Ok(stream) => return Ok(stream),
+        let stream = connected.and_then(|stream| set_up(&stream).map(|()| stream));
+        match stream.map_err(refused).and_then(&greet) {
+            Ok(connection) => return Ok(connection),
             Err(error) => refusal = error,
         }
     }
-    Err(ConnectError::Connect { peer: at.to_string(), source: refusal })
+    Err(refusal)
+}
+
+/// Connects without waiting for whoever should accept.
+fn unix(path: &Path) -> io::Result<UnixStream> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    match rustix::net::connect(&socket, &SocketAddrUnix::new(path)?) {
+        Ok(()) => {}
+        // Not on every system is this done at once.
+        Err(rustix::io::Errno::INPROGRESS) => {
+            os::poll(
+                &mut [os::interest(socket.as_raw_fd(), libc::POLLOUT)],
+                Some(CONNECT_TIMEOUT),
+            )?;
+            sockopt::socket_error(&socket)??;
+        }
+        Err(error) => return Err(error.into()),
+    }
+    os::set_send_buffer(socket.as_raw_fd(), SEND_BUFFER_BYTES);
+    Ok(UnixStream::from(socket))
 }
 
 fn set_up(stream: &TcpStream) -> io::Result<()> {

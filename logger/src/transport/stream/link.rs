@@ -5,10 +5,12 @@
 //! One connection while it stands: frames out, the peer's words in, and what of
 //! it the peer has.
 
-use std::io::ErrorKind;
+use std::borrow::Cow;
+use std::io::{self, ErrorKind};
+use std::time::Duration;
 
 use super::super::{Haste, Wait};
-use super::connection::Connection;
+use super::connection::{Connection, Unacknowledged};
 use crate::driver::Session;
 use crate::window::{Lost, Replay, Window};
 
@@ -31,17 +33,25 @@ pub(super) struct Link {
 }
 
 /// Why a connection is of no more use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct End {
     pub(super) lost: Lost,
-    pub(super) reason: &'static str,
+    pub(super) reason: Cow<'static, str>,
 }
 
 impl End {
-    const CLOSED: Self = Self { lost: Lost::Closed, reason: "the server closed the connection" };
-    const BROKEN: Self = Self { lost: Lost::Broken, reason: "the connection to the server broke" };
-    const STALLED: Self =
-        Self { lost: Lost::Broken, reason: "the server took nothing for 30 seconds" };
+    const CLOSED: Self =
+        Self { lost: Lost::Closed, reason: Cow::Borrowed("the server closed the connection") };
+
+    fn stalled(missed: &str, patience: Duration) -> Self {
+        let reason = format!("the server {missed} for {patience:?}");
+        Self { lost: Lost::Broken, reason: reason.into() }
+    }
+
+    fn broken(error: &io::Error) -> Self {
+        let reason = format!("the connection to the server broke: {error}");
+        Self { lost: Lost::Broken, reason: reason.into() }
+    }
 }
 
 impl Link {
@@ -54,12 +64,11 @@ impl Link {
         haste: Haste,
         now_ns: u64,
     ) -> Self {
-        let mut words = Vec::new();
-        session.begin(&mut words);
+        session.begin(cursor);
         Self {
             connection,
             session,
-            words,
+            words: Vec::new(),
             since_ns: now_ns,
             progress_ns: now_ns,
             acknowledged: cursor,
@@ -99,9 +108,18 @@ impl Link {
         let mut wait = Wait { socket: None, until_ns: None };
         let unsent = window.unsent_bytes() > 0;
         if unsent || !self.words.is_empty() || self.acknowledged < window.cursor() {
-            let deadline = self.progress_ns + STALL_NS;
+            let is_blocked = !self.words.is_empty() || (unsent && self.is_open());
+            let patience = self.session.patience(is_blocked).unwrap_or(STALL);
+            let deadline = self.progress_ns.saturating_add(nanos(patience));
             if now_ns >= deadline {
-                return Err(End::STALLED);
+                let missed = if !self.is_open() {
+                    "did not greet us"
+                } else if is_blocked || !self.session.confirms() {
+                    "took nothing"
+                } else {
+                    "confirmed nothing"
+                };
+                return Err(End::stalled(missed, patience));
             }
             wait.until_ns = Some(deadline);
             if !self.session.confirms() {
@@ -110,13 +128,26 @@ impl Link {
                 self.look_ns = (self.look_ns * 2).min(cap);
             }
         }
+        if wait.until_ns.is_none() {
+            self.connection.rest();
+        }
         let writing = !self.words.is_empty() || (unsent && self.is_open());
         wait.socket = Some((self.connection.fd(), self.connection.interest(writing)));
         Ok(wait)
     }
 
+    /// Says that no more will come.
+    pub(super) fn close(&mut self) {
+        self.connection.close();
+    }
+
     /// Sends what the session has to say, then frames.
     fn send(&mut self, window: &mut Window, now_ns: u64) -> Result<(), End> {
+        match written(self.connection.flush())? {
+            None => return Ok(()),
+            Some(0) => {}
+            Some(_) => self.progress_ns = now_ns,
+        }
         while !self.words.is_empty() {
             let Some(n) = written(self.connection.write(&self.words))? else { return Ok(()) };
             self.words.drain(..n);
@@ -127,8 +158,11 @@ impl Link {
         {
             let chunk = bytes.get(..WRITE_MAX).unwrap_or(bytes);
             let Some(n) = written(self.connection.write(chunk))? else { break };
+            // While a confirmation is due, only that is progress.
+            if !self.session.confirms() || self.acknowledged == window.cursor() {
+                self.progress_ns = now_ns;
+            }
             window.sent(n, now_ns);
-            self.progress_ns = now_ns;
             self.look_ns = first_look_ns(self.haste);
         }
         Ok(())
@@ -147,8 +181,9 @@ impl Link {
                 Ok(n) => {
                     let said = bytes.get(..n).unwrap_or(&bytes);
                     let heard = self.session.hear(said, window, &mut self.words);
+                    // It may have thrown away what its kernel took.
                     let confirmed =
-                        heard.map_err(|error| End { lost: Lost::Closed, reason: error.0 })?;
+                        heard.map_err(|error| End { lost: Lost::Broken, reason: error.0 })?;
                     if let Some(confirmed) = confirmed {
                         self.acknowledged = self.acknowledged.max(confirmed);
                         self.progress_ns = now_ns;
@@ -156,7 +191,7 @@ impl Link {
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(_) => return Err(End::BROKEN),
+                Err(error) => return Err(End::broken(&error)),
             }
         }
         Ok(())
@@ -168,8 +203,11 @@ impl Link {
             return;
         }
         let acknowledged = match self.connection.unacknowledged() {
-            Some(missing) => window.cursor().saturating_sub(missing),
-            None => window.sent_before(now_ns, REPLAY.max_age_ns),
+            Unacknowledged::Exactly(missing) => window.cursor().saturating_sub(missing),
+            Unacknowledged::AtLeast(missing) => {
+                let left = window.cursor().saturating_sub(missing);
+                left.min(window.sent_before(now_ns, REPLAY.max_age_ns))
+            }
         };
         if acknowledged > self.acknowledged {
             self.acknowledged = acknowledged;
@@ -179,13 +217,17 @@ impl Link {
 }
 
 /// How much was written; `None`: not now.
-fn written(result: std::io::Result<usize>) -> Result<Option<usize>, End> {
+fn written(result: io::Result<usize>) -> Result<Option<usize>, End> {
     match result {
         Ok(n) => Ok(Some(n)),
         Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
         Err(error) if error.kind() == ErrorKind::Interrupted => Ok(Some(0)),
-        Err(_) => Err(End::BROKEN),
+        Err(error) => Err(End::broken(&error)),
     }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 const fn first_look_ns(haste: Haste) -> u64 {
@@ -196,7 +238,7 @@ const fn first_look_ns(haste: Haste) -> u64 {
 }
 
 /// Without a byte accepted or acknowledged for so long, the peer is dead.
-const STALL_NS: u64 = 30_000_000_000;
+const STALL: Duration = Duration::from_secs(30);
 
 /// The largest single write, in bytes.
 const WRITE_MAX: usize = 64 << 10;
