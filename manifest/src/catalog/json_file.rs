@@ -4,9 +4,9 @@
 
 //! Driver `json-file`.
 
-use super::common::generic;
+use super::common::{generic, placed_attributes};
 use super::{FIRST, option};
-use crate::{DriverSpec, Extra, OptionKind, Runs};
+use crate::{DriverSpec, Extra, OptionKind, OptionSpec, Runs};
 
 /// The directory of the file where none is given: there in every zone.
 pub const JSON_FILE_DIR: &str = "/var/log";
@@ -20,22 +20,29 @@ pub(super) fn spec() -> DriverSpec {
             .default("1")
             .bounds(1, u64::MAX),
     ];
+    let attributes = placed_attributes("attributes of every line").into_iter().map(|option| {
+        match option.name.as_str() {
+            // Without the option there is none.
+            "tag" => OptionSpec {
+                default: None,
+                help: "The attribute tag of every line.".to_owned(),
+                ..option
+            },
+            _ => option,
+        }
+    });
     let in_zone = [
         option("compress", OptionKind::Boolean, "Whether rotated files are compressed with gzip; asks for max-size and a max-file of at least 2.")
             .default("false")
             .accepted(&["true", "false"]),
-        option("tag", OptionKind::Template, "The attribute tag of every line; without it, there is none.")
-            .accepted(&["text with fields such as {{.ID}}, {{.FullID}}, {{.Name}}, {{.ImageName}}"]),
-        option("labels", OptionKind::Text, "Names of the container's labels that become attributes of every line, divided by commas."),
-        option("labels-regex", OptionKind::Text, "Labels whose names match this regular expression become attributes of every line."),
-        option("env", OptionKind::Text, "Names of environment variables that become attributes of every line, divided by commas."),
-        option("env-regex", OptionKind::Text, "Environment variables whose names match this regular expression become attributes of every line."),
-        option("json-file-dir", OptionKind::Text, "The directory of the file, which is named by the container's full id and -json.log.")
+        option("json-file-dir", OptionKind::Path, "The directory of the file, which is named by the container's full id and -json.log.")
             .default(JSON_FILE_DIR)
-            .accepted(&["an absolute directory"])
+            .accepted(&["an absolute path of a directory"])
             .extension(),
     ];
-    options.extend(in_zone.into_iter().chain(generic()).map(|option| option.in_zone()));
+    options.extend(
+        in_zone.into_iter().chain(attributes).chain(generic()).map(|option| option.in_zone()),
+    );
     DriverSpec {
         name: "json-file".to_owned(),
         summary: "Each line goes to a file as one JSON object; on Triton the platform writes it, and `docker logs` reads it.".to_owned(),

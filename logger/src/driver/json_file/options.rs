@@ -25,7 +25,7 @@ impl Options {
     /// Reads checked options.
     ///
     /// # Errors
-    /// When the directory is not absolute, files are to be compressed that are
+    /// When files are to be compressed that are
     /// never rotated or kept, or tag and attributes cannot be rendered.
     pub(crate) fn parse(
         options: &Normalized,
@@ -34,13 +34,6 @@ impl Options {
     ) -> Result<Self, ConfigError> {
         let dir =
             options.get("json-file-dir").unwrap_or(dockerlogger_manifest::catalog::JSON_FILE_DIR);
-        if !dir.starts_with('/') {
-            return Err(ConfigError::invalid(
-                "json-file-dir",
-                dir,
-                "expected an absolute directory",
-            ));
-        }
         let max_bytes = options.get("max-size").and_then(|size| parse_size_decimal(size).ok());
         let max_files = options.get("max-file").and_then(|files| files.parse().ok()).unwrap_or(1);
         let compress = options.get("compress").unwrap_or("false");
@@ -134,7 +127,7 @@ mod tests {
         for (written, message) in [
             (
                 &[("json-file-dir", "logs")][..],
-                "log option \"json-file-dir\": \"logs\": expected an absolute directory",
+                "log option \"json-file-dir\": \"logs\": expected an absolute path",
             ),
             (
                 &[("compress", "true"), ("max-size", "1m")],
