@@ -36,6 +36,7 @@ fn none() -> DriverSpec {
         summary: "The container's output is kept nowhere.".to_owned(),
         runs: Runs::Platform,
         since: FIRST.to_owned(),
+        example: Vec::new(),
         options: Vec::new(),
         extra: Extra::new(),
     }
@@ -49,6 +50,10 @@ pub fn is_secret(name: &str) -> bool {
 
 /// The version in which everything declared here appeared.
 const FIRST: &str = "0.1.0";
+
+fn example(options: &[&str]) -> Vec<String> {
+    options.iter().map(|&option| option.to_owned()).collect()
+}
 
 fn option(name: &str, kind: OptionKind, help: &str) -> OptionSpec {
     OptionSpec {
@@ -160,6 +165,18 @@ mod tests {
                 let problems = crate::validate(&driver, &written).err().unwrap_or_default();
                 assert!(problems.iter().all(|p| p.field != option.name), "{problems:?}");
             }
+        }
+    }
+
+    #[test]
+    fn every_example_is_accepted() {
+        for driver in drivers() {
+            let split = |option: &String| {
+                option.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()))
+            };
+            let options: BTreeMap<_, _> = driver.example.iter().filter_map(split).collect();
+            assert_eq!(options.len(), driver.example.len());
+            assert_eq!(crate::validate(&driver, &options).err(), None, "{}", driver.name);
         }
     }
 

@@ -19,6 +19,9 @@ pub struct DriverSpec {
     pub runs: Runs,
     /// The logger version that had it first.
     pub since: String,
+    /// Options for a first try, each `NAME=VALUE`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub example: Vec<String>,
     /// Every option it accepts, generic ones included, in the order of the docs.
     #[serde(default)]
     pub options: Vec<OptionSpec>,

@@ -5,7 +5,7 @@
 //! Driver `fluentd`.
 
 use super::common::{generic, placed_attributes};
-use super::{FIRST, option};
+use super::{FIRST, example, option};
 use crate::{DriverSpec, Extra, OptionKind, OptionSpec, Runs};
 
 /// Bounds of `fluentd-async-reconnect-interval` in milliseconds, as in Docker.
@@ -55,6 +55,11 @@ pub(super) fn spec() -> DriverSpec {
         summary: "Each line goes to a Fluentd server as one event.".to_owned(),
         runs: Runs::Zone,
         since: FIRST.to_owned(),
+        example: example(&[
+            "fluentd-address=log.example.com:24224",
+            "fluentd-request-ack=true",
+            "tag=docker.{{.Name}}",
+        ]),
         options,
         extra: Extra::new(),
     }

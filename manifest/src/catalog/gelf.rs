@@ -5,7 +5,7 @@
 //! Driver `gelf`.
 
 use super::common::{generic, placed_attributes};
-use super::{FIRST, option};
+use super::{FIRST, example, option};
 use crate::{DriverSpec, Extra, OptionKind, Runs};
 
 pub(super) fn spec() -> DriverSpec {
@@ -67,6 +67,7 @@ pub(super) fn spec() -> DriverSpec {
             .to_owned(),
         runs: Runs::Zone,
         since: FIRST.to_owned(),
+        example: example(&["gelf-address=udp://log.example.com:12201", "env=APP_ENV"]),
         options,
         extra: Extra::new(),
     }

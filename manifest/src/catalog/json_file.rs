@@ -5,7 +5,7 @@
 //! Driver `json-file`.
 
 use super::common::{generic, placed_attributes};
-use super::{FIRST, option};
+use super::{FIRST, example, option};
 use crate::{DriverSpec, Extra, OptionKind, OptionSpec, Runs};
 
 /// The directory of the file where none is given: there in every zone.
@@ -48,6 +48,12 @@ pub(super) fn spec() -> DriverSpec {
         summary: "Each line goes to a file as one JSON object; on Triton the platform writes it, and `docker logs` reads it.".to_owned(),
         runs: Runs::Both,
         since: FIRST.to_owned(),
+        example: example(&[
+            "max-size=10m",
+            "max-file=3",
+            "labels=com.example.team",
+            "json-file-dir=/var/log/containers",
+        ]),
         options,
         extra: Extra::new(),
     }
