@@ -4,8 +4,10 @@
 
 //! Recorded cases of what drivers put on the wire, and the matcher for their placeholders (`tests/data/README.md`).
 
+mod events;
 mod pattern;
 
+pub use events::check_messages;
 pub use pattern::Facts;
 pub use pattern::check;
 
@@ -26,7 +28,7 @@ pub struct Case {
     pub env: Vec<(String, String)>,
     /// Writes in order.
     pub chunks: Vec<(Output, Vec<u8>)>,
-    /// `tcp` or `udp`.
+    /// `tcp`, `udp` or `fluent`.
     pub sink: String,
     /// What has to happen.
     pub expect: Expect,
@@ -41,6 +43,8 @@ pub enum Expect {
     Stream(String),
     /// These are the datagrams.
     Frames(Vec<String>),
+    /// These are the messages.
+    Messages(Vec<Value>),
 }
 
 /// All cases of a file.
@@ -59,6 +63,7 @@ fn case(case: &Value) -> Case {
     let expect = match string(&expect["exit"]).as_str() {
         "error" => Expect::Refusal,
         "ok" if expect["stream"].is_string() => Expect::Stream(string(&expect["stream"])),
+        "ok" if case["sink"] == "fluent" => Expect::Messages(array(&expect["frames"]).to_vec()),
         "ok" => Expect::Frames(array(&expect["frames"]).iter().map(string).collect()),
         other => panic!("expect.exit is {other:?}, not ok or error"),
     };

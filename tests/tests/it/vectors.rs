@@ -8,17 +8,18 @@ use std::collections::BTreeSet;
 
 use dockerlogger_tests::dockerinit::{Container, ContainerSpec, Ending};
 use dockerlogger_tests::process::Exit;
-use dockerlogger_tests::receiver::{TcpReceiver, UdpReceiver};
-use dockerlogger_tests::vectors::{Case, Expect, Facts, check, load};
+use dockerlogger_tests::receiver::{FluentReceiver, TcpReceiver, UdpReceiver};
+use dockerlogger_tests::vectors::{Case, Expect, Facts, check, check_messages, load};
 use dockerlogger_tests::{SOON, programs, try_until};
 
 use super::{EX_CONFIG, hostname};
 
-const VECTORS: &str = include_str!("../data/syslog-vectors.json");
+const SYSLOG: &str = include_str!("../data/syslog-vectors.json");
+const FLUENTD: &str = include_str!("../data/fluentd-vectors.json");
 
 #[test]
 fn every_recorded_case_gives_the_recorded_bytes() {
-    let cases = load(VECTORS);
+    let cases = [SYSLOG, FLUENTD].map(load).concat();
     let mut ran = BTreeSet::new();
     let mut failures = Vec::new();
     // A few at a time: each is mostly waiting for two processes.
@@ -49,7 +50,13 @@ fn every_recorded_case_gives_the_recorded_bytes() {
 fn run(case: &Case) -> Result<(), String> {
     let scratch = tempfile::tempdir().unwrap();
     let (tcp, udp) = (TcpReceiver::start(), UdpReceiver::start());
-    let port = if case.sink == "udp" { udp.port() } else { tcp.port() }.to_string();
+    let fluent = FluentReceiver::start();
+    let port = match case.sink.as_str() {
+        "udp" => udp.port(),
+        "fluent" => fluent.port(),
+        _ => tcp.port(),
+    };
+    let port = port.to_string();
     let config: Vec<(&str, String)> = case
         .config
         .iter()
@@ -78,8 +85,8 @@ fn run(case: &Case) -> Result<(), String> {
                     "the configuration should be refused with {EX_CONFIG}, not {exit}"
                 ));
             }
-            let received = (tcp.bytes(), udp.datagrams());
-            if received != (Vec::new(), Vec::new()) {
+            let received = (tcp.bytes(), udp.datagrams(), fluent.connections());
+            if received != (Vec::new(), Vec::new(), 0) {
                 return Err(format!("refused, and yet something was sent: {received:?}"));
             }
             Ok(())
@@ -90,6 +97,9 @@ fn run(case: &Case) -> Result<(), String> {
         Expect::Stream(expected) => {
             // The last bytes may still be on their way from the kernel to the recording thread.
             try_until(SOON, || check(expected, &tcp.bytes(), &facts))
+        }
+        Expect::Messages(expected) => {
+            try_until(SOON, || check_messages(expected, &fluent.messages(), &facts))
         }
         Expect::Frames(expected) => {
             let datagrams = udp.wait_for_datagrams(expected.len(), SOON);
