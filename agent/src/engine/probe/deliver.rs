@@ -25,7 +25,8 @@ use crate::engine::probe::{OUTPUT_BYTES_MAX, first_line, run_error};
 use crate::os::process::{self, Invocation};
 
 /// What each driver is tried against.
-const RECEIVERS: [(&str, Kind); 2] = [("syslog", Kind::SyslogTcp), ("syslog", Kind::SyslogUdp)];
+const RECEIVERS: [(&str, Kind); 3] =
+    [("fluentd", Kind::FluentdTcp), ("syslog", Kind::SyslogTcp), ("syslog", Kind::SyslogUdp)];
 
 /// How long a record may be under way after the logger has ended.
 const LATE_MAX: Duration = Duration::from_secs(2);
@@ -36,6 +37,7 @@ const RECEIVED_BYTES_MAX: usize = 64 << 10;
 /// A kind of receiver.
 #[derive(Debug, Clone, Copy)]
 enum Kind {
+    FluentdTcp,
     SyslogTcp,
     SyslogUdp,
 }
@@ -68,14 +70,14 @@ async fn attempt(
 ) -> Result<(), ProbeError> {
     let marker = format!("dockerlogger probe {}", crate::random::request_id());
     let here = |source| ProbeError::Receiver { driver: driver.to_owned(), source };
-    let (receiver, address) = open(kind).await.map_err(here)?;
+    let (receiver, option, address) = open(kind).await.map_err(here)?;
     let streams = streams(&marker).map_err(here)?;
     let command = format!("{} {driver}, told to send to {address},", logger.display());
     let invocation = Invocation {
         program: logger.to_owned(),
         arg0: Some("logger"),
         arguments: vec![driver.to_owned()],
-        environment: environment(&address),
+        environment: environment(option, &address),
         streams,
         timeout,
         output_bytes_max: OUTPUT_BYTES_MAX,
@@ -106,18 +108,23 @@ async fn attempt(
     received.map_err(here)
 }
 
-async fn open(kind: Kind) -> io::Result<(Receiver, String)> {
+/// A receiver, the option that names it, and its address. Every driver leaves the line as it is.
+async fn open(kind: Kind) -> io::Result<(Receiver, &'static str, String)> {
     let loopback = (Ipv4Addr::LOCALHOST, 0);
+    let option = match kind {
+        Kind::FluentdTcp => "fluentd-address",
+        Kind::SyslogTcp | Kind::SyslogUdp => "syslog-address",
+    };
     Ok(match kind {
-        Kind::SyslogTcp => {
+        Kind::FluentdTcp | Kind::SyslogTcp => {
             let listener = TcpListener::bind(loopback).await?;
             let address = format!("tcp://{}", listener.local_addr()?);
-            (Receiver::Tcp(listener), address)
+            (Receiver::Tcp(listener), option, address)
         }
         Kind::SyslogUdp => {
             let socket = UdpSocket::bind(loopback).await?;
             let address = format!("udp://{}", socket.local_addr()?);
-            (Receiver::Udp(socket), address)
+            (Receiver::Udp(socket), option, address)
         }
     })
 }
@@ -158,10 +165,10 @@ fn streams(marker: &str) -> io::Result<Vec<OwnedFd>> {
     Ok(vec![stdout.into(), stderr.into()])
 }
 
-fn environment(address: &str) -> Vec<(String, String)> {
+fn environment(option: &str, address: &str) -> Vec<(String, String)> {
     let id = "0".repeat(64);
     let variables = [
-        ("DOCKERLOG_CONFIG", json!({ "syslog-address": address }).to_string()),
+        ("DOCKERLOG_CONFIG", json!({ (option): address }).to_string()),
         ("DOCKERLOG_CONTAINERID", id.clone()),
         ("DOCKERLOG_CONTAINERNAME", "/dockerlogger-probe".to_owned()),
         ("DOCKERLOG_CREATETIME", "1970-01-01T00:00:00Z".to_owned()),
@@ -208,8 +215,9 @@ mod tests {
         );
         let logger = script(folder.path(), &body);
         assert!(deliver(&logger, "syslog", QUICK).await.unwrap());
+        assert!(deliver(&logger, "fluentd", QUICK).await.unwrap());
         let seen = fs::read_to_string(seen).unwrap();
-        assert_eq!(seen, "syslog pipe pipe 0\n".repeat(2));
+        assert_eq!(seen, "syslog pipe pipe 0\n".repeat(2) + "fluentd pipe pipe 0\n");
         assert!(!deliver(&logger, "from-the-future", QUICK).await.unwrap());
     }
 
