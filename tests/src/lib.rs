@@ -9,7 +9,8 @@
 //! | [`dockerinit`] | the first process of a container: launch contract, and what its end means |
 //! | [`zfd`] | the kernel streams between a container's output and its logger |
 //! | [`metadata`] | the zone's metadata socket |
-//! | [`receiver`] | somebody's syslog server, healthy or not |
+//! | [`receiver`] | somebody's server, healthy or not |
+//! | [`fluentd`] | a real server of Fluentd's protocol, where it is installed |
 //! | [`rsyslog`] | a real syslog server: rsyslogd, where it is installed |
 //! | [`release_server`] | an HTTP server with release files, healthy or not |
 //! | [`node`] | a node with an agent on it |
@@ -32,6 +33,7 @@ pub mod os;
 pub mod bench;
 pub mod demo;
 pub mod dockerinit;
+pub mod fluentd;
 pub mod frail;
 pub mod http;
 pub mod metadata;

@@ -4,9 +4,11 @@
 
 //! Recorded cases of what drivers put on the wire, and the matcher for their placeholders (`tests/data/README.md`).
 
+mod events;
 mod files;
 mod pattern;
 
+pub use events::check_messages;
 pub use files::FileForm;
 pub use files::check_files;
 pub use pattern::Facts;
@@ -31,7 +33,7 @@ pub struct Case {
     pub env: Vec<(String, String)>,
     /// Writes in order.
     pub chunks: Vec<(Output, Vec<u8>)>,
-    /// `tcp`, `udp` or `files`.
+    /// `tcp`, `udp`, `fluent` or `files`.
     pub sink: String,
     /// What has to happen.
     pub expect: Expect,
@@ -48,6 +50,8 @@ pub enum Expect {
     Frames(Vec<String>),
     /// These are the files.
     Files(BTreeMap<String, FileForm>),
+    /// These are the messages.
+    Messages(Vec<Value>),
 }
 
 /// All cases of a file.
@@ -67,6 +71,7 @@ fn case(case: &Value) -> Case {
         "error" => Expect::Refusal,
         "ok" if expect["stream"].is_string() => Expect::Stream(string(&expect["stream"])),
         "ok" if expect["files"].is_object() => Expect::Files(files::forms(&expect["files"])),
+        "ok" if case["sink"] == "fluent" => Expect::Messages(array(&expect["frames"]).to_vec()),
         "ok" => Expect::Frames(array(&expect["frames"]).iter().map(string).collect()),
         other => panic!("expect.exit is {other:?}, not ok or error"),
     };

@@ -9,18 +9,19 @@ use std::collections::BTreeSet;
 use dockerlogger_manifest::value::parse_size_decimal;
 use dockerlogger_tests::dockerinit::{CONTAINER_ID, Container, ContainerSpec, Ending};
 use dockerlogger_tests::process::Exit;
-use dockerlogger_tests::receiver::{TcpReceiver, UdpReceiver};
-use dockerlogger_tests::vectors::{Case, Expect, Facts, check, check_files, load};
+use dockerlogger_tests::receiver::{FluentReceiver, TcpReceiver, UdpReceiver};
+use dockerlogger_tests::vectors::{Case, Expect, Facts, check, check_files, check_messages, load};
 use dockerlogger_tests::{SOON, programs, try_until};
 
 use super::{EX_CONFIG, hostname};
 
 const SYSLOG: &str = include_str!("../data/syslog-vectors.json");
 const JSON_FILE: &str = include_str!("../data/json-file-vectors.json");
+const FLUENTD: &str = include_str!("../data/fluentd-vectors.json");
 
 #[test]
 fn every_recorded_case_gives_the_recorded_bytes() {
-    let cases = [SYSLOG, JSON_FILE].map(load).concat();
+    let cases = [SYSLOG, FLUENTD, JSON_FILE].map(load).concat();
     let mut ran = BTreeSet::new();
     let mut failures = Vec::new();
     // A few at a time: each is mostly waiting for two processes.
@@ -53,7 +54,13 @@ fn run(case: &Case) -> Result<(), String> {
     let (tcp, udp) = (TcpReceiver::start(), UdpReceiver::start());
     let dir = scratch.path().join("files");
     std::fs::create_dir(&dir).unwrap();
-    let port = if case.sink == "udp" { udp.port() } else { tcp.port() }.to_string();
+    let fluent = FluentReceiver::start();
+    let port = match case.sink.as_str() {
+        "udp" => udp.port(),
+        "fluent" => fluent.port(),
+        _ => tcp.port(),
+    };
+    let port = port.to_string();
     let config: Vec<(&str, String)> = case
         .config
         .iter()
@@ -84,8 +91,8 @@ fn run(case: &Case) -> Result<(), String> {
                     "the configuration should be refused with {EX_CONFIG}, not {exit}"
                 ));
             }
-            let received = (tcp.bytes(), udp.datagrams());
-            if received != (Vec::new(), Vec::new()) {
+            let received = (tcp.bytes(), udp.datagrams(), fluent.connections());
+            if received != (Vec::new(), Vec::new(), 0) {
                 return Err(format!("refused, and yet something was sent: {received:?}"));
             }
             if dir.read_dir().unwrap().next().is_some() {
@@ -106,6 +113,9 @@ fn run(case: &Case) -> Result<(), String> {
             let max_bytes = max_size.map(|(_, size)| parse_size_decimal(size).unwrap());
             let max_bytes = max_bytes.map(|max| usize::try_from(max).unwrap());
             check_files(expected, &dir, &current, max_bytes, &facts)
+        }
+        Expect::Messages(expected) => {
+            try_until(SOON, || check_messages(expected, &fluent.messages(), &facts))
         }
         Expect::Frames(expected) => {
             let datagrams = udp.wait_for_datagrams(expected.len(), SOON);

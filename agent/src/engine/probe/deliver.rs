@@ -26,8 +26,12 @@ use crate::engine::probe::{OUTPUT_BYTES_MAX, first_line, run_error};
 use crate::os::process::{self, Invocation};
 
 /// What each driver is tried against.
-const RECEIVERS: [(&str, Kind); 3] =
-    [("json-file", Kind::JsonFile), ("syslog", Kind::SyslogTcp), ("syslog", Kind::SyslogUdp)];
+const RECEIVERS: [(&str, Kind); 4] = [
+    ("fluentd", Kind::FluentdTcp),
+    ("json-file", Kind::JsonFile),
+    ("syslog", Kind::SyslogTcp),
+    ("syslog", Kind::SyslogUdp),
+];
 
 /// How long a record may be under way after the logger has ended.
 const LATE_MAX: Duration = Duration::from_secs(2);
@@ -41,6 +45,7 @@ const RECEIVED_BYTES_MAX: usize = 64 << 10;
 /// A kind of receiver.
 #[derive(Debug, Clone, Copy)]
 enum Kind {
+    FluentdTcp,
     JsonFile,
     SyslogTcp,
     SyslogUdp,
@@ -113,7 +118,7 @@ async fn attempt(
     received.map_err(here)
 }
 
-/// A receiver, and the options that lead to it.
+/// A receiver, and the options that lead to it. Every driver leaves the line as it is.
 async fn open(kind: Kind) -> io::Result<(Receiver, Value)> {
     let loopback = (Ipv4Addr::LOCALHOST, 0);
     Ok(match kind {
@@ -122,9 +127,13 @@ async fn open(kind: Kind) -> io::Result<(Receiver, Value)> {
             let options = json!({ "json-file-dir": dir.path() });
             (Receiver::File(dir), options)
         }
-        Kind::SyslogTcp => {
+        Kind::FluentdTcp | Kind::SyslogTcp => {
             let listener = TcpListener::bind(loopback).await?;
-            let options = json!({ "syslog-address": format!("tcp://{}", listener.local_addr()?) });
+            let option = match kind {
+                Kind::FluentdTcp => "fluentd-address",
+                _ => "syslog-address",
+            };
+            let options = json!({ (option): format!("tcp://{}", listener.local_addr()?) });
             (Receiver::Tcp(listener), options)
         }
         Kind::SyslogUdp => {
@@ -232,8 +241,9 @@ mod tests {
         );
         let logger = script(folder.path(), &body);
         assert!(deliver(&logger, "syslog", QUICK).await.unwrap());
+        assert!(deliver(&logger, "fluentd", QUICK).await.unwrap());
         let seen = fs::read_to_string(seen).unwrap();
-        assert_eq!(seen, "syslog pipe pipe 0\n".repeat(2));
+        assert_eq!(seen, "syslog pipe pipe 0\n".repeat(2) + "fluentd pipe pipe 0\n");
         let body = r#"dir=${DOCKERLOG_CONFIG#*:\"}
             cat <&3 > ${dir%\"*}/$DOCKERLOG_CONTAINERID-json.log"#;
         assert!(deliver(&script(folder.path(), body), "json-file", QUICK).await.unwrap());
