@@ -10,6 +10,7 @@
 //! | [`zfd`] | the kernel streams between a container's output and its logger |
 //! | [`metadata`] | the zone's metadata socket |
 //! | [`receiver`] | somebody's server, healthy or not |
+//! | [`certificates`] | an authority, and what it issues |
 //! | [`fluentd`] | a real server of Fluentd's protocol, where it is installed |
 //! | [`rsyslog`] | a real syslog server: rsyslogd, where it is installed |
 //! | [`release_server`] | an HTTP server with release files, healthy or not |
@@ -31,6 +32,7 @@
 pub mod os;
 
 pub mod bench;
+pub mod certificates;
 pub mod demo;
 pub mod dockerinit;
 pub mod fluentd;

@@ -61,6 +61,16 @@ const fn once(
 pub const CASES: &[Case] = &[
     limited("throughput-64", "flat out, 64 lines per write", |setup| throughput::flat(setup, 64)),
     limited("throughput-1", "flat out, one line per write", |setup| throughput::flat(setup, 1)),
+    limited("syslog/tcp", "flat out, 64 lines per write, RFC 5424", |s| {
+        throughput::wire(s, "syslog/tcp")
+    }),
+    limited("syslog/tls", "the same; the limit is without TLS", |s| {
+        throughput::wire(s, "syslog/tls")
+    }),
+    limited("syslog/unix", "the same", |s| throughput::wire(s, "syslog/unix")),
+    limited("syslog/udp", "the same, a datagram a line", |s| throughput::wire(s, "syslog/udp")),
+    limited("syslog/unixgram", "the same", |s| throughput::wire(s, "syslog/unixgram")),
+    limited("json-file", "the same, to a file of 64 MB", |s| throughput::wire(s, "json-file")),
     limited("rate-1k", "1 000 lines/s, one per write", |setup| throughput::rate(setup, 1e3)),
     limited("rate-10k", "10 000 lines/s, one per write", |setup| throughput::rate(setup, 1e4)),
     limited("rate-50k", "50 000 lines/s, one per write", |setup| throughput::rate(setup, 5e4)),
