@@ -10,9 +10,10 @@ use std::collections::BTreeMap;
 
 use dockerlogger_manifest::status::{FORMAT, MAGIC, PAGE_BYTES, StatusPage, at};
 
-use crate::driver::{Cut, Settings, fluentd, gelf};
+use crate::driver::{Cut, Settings, fluentd, gelf, json_file};
 use crate::launch::{Launch, parse_options};
 use crate::lines::{Flush, Splitter};
+use crate::metadata;
 use crate::record::Stream;
 use crate::ring::{self, Carried};
 use crate::status;
@@ -112,6 +113,17 @@ pub fn gelf_chunks(bytes: &[u8]) {
     gelf::properties::chunks(bytes);
 }
 
+/// Any text and any label as a line of json-file: one line, which reads back as
+/// what went in.
+pub fn json_file(bytes: &[u8]) {
+    json_file::properties::line(bytes);
+}
+
+/// A metadata socket that says anything: refused, or what it says.
+pub fn metadata(bytes: &[u8]) {
+    metadata::check_any(bytes);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -190,6 +202,19 @@ mod tests {
     #[test]
     fn any_gelf_chunks() {
         inputs(&["a longer piece of text", "\0\0"], 3000).for_each(|bytes| gelf_chunks(&bytes));
+    }
+
+    #[test]
+    fn any_line_of_json_file() {
+        let words = &["<", "\"", "\\", "\n", "\u{2028}", "some text, and ", "é", "\0"];
+        inputs(words, 3000).for_each(|bytes| super::json_file(&bytes));
+        inputs(&[], 300).for_each(|bytes| super::json_file(&bytes.repeat(9)));
+    }
+
+    #[test]
+    fn any_answers_of_metadata() {
+        let words = &["SUCCESS ", "NOTFOUND", "V2 ", "W10=", "00000001 ", " "];
+        inputs(words, 3000).for_each(|bytes| super::metadata(&bytes));
     }
 
     #[test]

@@ -21,6 +21,8 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 pub(crate) use frame::FrameError;
+#[cfg(any(test, fuzzing))]
+pub(crate) use frame::check_any;
 use frame::{Answer, answer, request};
 
 use crate::launch::{Launch, LaunchError, parse_list};

@@ -16,6 +16,8 @@
 
 mod encode;
 mod options;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 
 pub(crate) use encode::Encoder;
 pub(crate) use options::Options;

@@ -39,7 +39,11 @@ pub(crate) enum Answer {
 /// The question for the value of `key`.
 pub(crate) fn request(id: u32, key: &str) -> Vec<u8> {
     let body = format!("{id:08x} GET {}", STANDARD.encode(key));
-    format!("V2 {} {:08x} {body}\n", body.len(), crc32fast::hash(body.as_bytes())).into_bytes()
+    (framed(&body) + "\n").into_bytes()
+}
+
+fn framed(body: &str) -> String {
+    format!("V2 {} {:08x} {body}", body.len(), crc32fast::hash(body.as_bytes()))
 }
 
 /// The answer to the question `id`, in a line without its end.
@@ -71,13 +75,19 @@ pub(crate) fn answer(line: &[u8], id: u32) -> Result<Answer, FrameError> {
     }
 }
 
+/// Anything as an answer, then as the body of one: refused, or what it says.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn check_any(bytes: &[u8]) {
+    let _ = answer(bytes, 1);
+    let body = format!("00000001 {}", String::from_utf8_lossy(bytes));
+    if let Ok(Answer::Value(value)) = answer(framed(&body).as_bytes(), 1) {
+        assert!(body.contains(&STANDARD.encode(value)));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn framed(body: &str) -> String {
-        format!("V2 {} {:08x} {body}", body.len(), crc32fast::hash(body.as_bytes()))
-    }
 
     #[test]
     fn a_question_is_as_mdata_get_asks_it() {
