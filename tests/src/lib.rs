@@ -10,6 +10,7 @@
 //! | [`zfd`] | the kernel streams between a container's output and its logger |
 //! | [`receiver`] | somebody's server, healthy or not |
 //! | [`fluentd`] | a real server of Fluentd's protocol, where it is installed |
+//! | [`certificates`] | an authority, and what it issues |
 //! | [`rsyslog`] | a real syslog server: rsyslogd, where it is installed |
 //! | [`release_server`] | an HTTP server with release files, healthy or not |
 //! | [`node`] | a node with an agent on it |
@@ -30,6 +31,7 @@
 pub mod os;
 
 pub mod bench;
+pub mod certificates;
 pub mod demo;
 pub mod dockerinit;
 pub mod fluentd;
