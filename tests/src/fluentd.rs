@@ -10,6 +10,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::SOON;
@@ -56,10 +57,19 @@ impl Fluentd {
         self.port
     }
 
-    /// Ends the server: it closes its connections, and nobody listens.
-    pub fn stop(&mut self) {
-        let pid = rustix::process::Pid::from_child(&self.server);
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+    /// Ends the server in order: it says so to its clients, and stores what they have sent.
+    pub fn close(&mut self) {
+        self.end(Signal::TERM);
+    }
+
+    /// Ends the server at once: what it has read and not stored is gone.
+    pub fn crash(&mut self) {
+        self.end(Signal::HUP);
+    }
+
+    fn end(&mut self, signal: Signal) {
+        let pid = Pid::from_child(&self.server);
+        kill_process(pid, signal).expect("a child that was not waited for can be sent a signal");
         self.server.wait().expect("a child can be waited for");
     }
 

@@ -8,7 +8,8 @@
 //
 // OPTIONS is JSON: "file", what to append to; "port", 0 for any; "security" as
 // FluentServer has it; "tls", files named "key", "cert", and "ca" for the
-// certificates of clients. Prints the port when it listens; ends at SIGTERM.
+// certificates of clients. Prints the port when it listens. SIGTERM ends it in
+// order, when its clients have seen that it closes; SIGHUP ends it at once.
 
 "use strict";
 
@@ -32,6 +33,7 @@ server.on("entry", (tag, time, record) => {
   const event = { tag, time: typeof time === "number" ? time : time.toString(), record };
   fs.appendFileSync(options.file, JSON.stringify(event) + "\n");
 });
+process.on("SIGTERM", () => server.close().then(() => process.exit(0)));
 // Between two events: what was confirmed has been written.
-process.on("SIGTERM", () => process.exit(0));
+process.on("SIGHUP", () => process.exit(0));
 server.listen().then(() => console.log(server.port));

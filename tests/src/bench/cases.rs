@@ -48,6 +48,15 @@ const fn limited(
     Case { name, about, repeat: Repeat::Rounds, has_limit: true, measure }
 }
 
+/// A case for every round that the copy loop cannot do.
+const fn unlimited(
+    name: &'static str,
+    about: &'static str,
+    measure: fn(&Setup<'_>) -> Vec<Figure>,
+) -> Case {
+    Case { name, about, repeat: Repeat::Rounds, has_limit: false, measure }
+}
+
 /// A case that runs once and that the copy loop cannot do.
 const fn once(
     name: &'static str,
@@ -71,6 +80,18 @@ pub const CASES: &[Case] = &[
     limited("syslog/udp", "the same, a datagram a line", |s| throughput::wire(s, "syslog/udp")),
     limited("syslog/unixgram", "the same", |s| throughput::wire(s, "syslog/unixgram")),
     limited("json-file", "the same, to a file of 64 MB", |s| throughput::wire(s, "json-file")),
+    limited("fluentd/message", "the same, an event a message", |s| {
+        throughput::wire(s, "fluentd/message")
+    }),
+    unlimited("fluentd/packed", "the same, a batch a message", |s| {
+        throughput::wire(s, "fluentd/packed")
+    }),
+    unlimited("fluentd/message-ack", "an event a message, each confirmed", |s| {
+        throughput::wire(s, "fluentd/message-ack")
+    }),
+    unlimited("fluentd/packed-ack", "a batch a message, each confirmed", |s| {
+        throughput::wire(s, "fluentd/packed-ack")
+    }),
     limited("rate-1k", "1 000 lines/s, one per write", |setup| throughput::rate(setup, 1e3)),
     limited("rate-10k", "10 000 lines/s, one per write", |setup| throughput::rate(setup, 1e4)),
     limited("rate-50k", "50 000 lines/s, one per write", |setup| throughput::rate(setup, 5e4)),

@@ -5,8 +5,8 @@
 //! Drivers and the ways their frames take: one sink for each, which counts lines and does nothing else.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, UdpSocket};
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::PathBuf;
@@ -46,6 +46,8 @@ pub struct Wire {
 pub enum Listen {
     /// On a TCP port.
     Tcp,
+    /// The same, and confirms the chunks of Fluentd's protocol.
+    Confirming,
     /// The same, with TLS. The copy loop has no TLS: its reference is plain TCP.
     Tls,
     /// On a UDP port.
@@ -60,6 +62,21 @@ pub enum Listen {
 
 /// Every driver and every transport.
 pub const WIRES: &[Wire] = &[
+    // What the line of every case ends with, then the empty options.
+    fluentd("fluentd/message", Listen::Tcp, &[FLUENTD_ADDRESS], b"789\x80"),
+    fluentd("fluentd/packed", Listen::Tcp, &[FLUENTD_ADDRESS, FLUENTD_PACKED], FLUENTD_LOG),
+    fluentd(
+        "fluentd/message-ack",
+        Listen::Confirming,
+        &[FLUENTD_ADDRESS, FLUENTD_ACK],
+        FLUENTD_LOG,
+    ),
+    fluentd(
+        "fluentd/packed-ack",
+        Listen::Confirming,
+        &[FLUENTD_ADDRESS, FLUENTD_PACKED, FLUENTD_ACK],
+        FLUENTD_LOG,
+    ),
     syslog("syslog/tcp", Listen::Tcp, &[("syslog-address", "tcp://{SINK}"), SYSLOG_FORMAT]),
     syslog(
         "syslog/tls",
@@ -81,6 +98,22 @@ pub const WIRES: &[Wire] = &[
         mark: b"\n",
     },
 ];
+
+const FLUENTD_ADDRESS: (&str, &str) = ("fluentd-address", "{SINK}");
+const FLUENTD_ACK: (&str, &str) = ("fluentd-request-ack", "true");
+const FLUENTD_PACKED: (&str, &str) = ("fluentd-mode", "packed-forward");
+
+/// The key of the line, with its header.
+const FLUENTD_LOG: &[u8] = b"\xa3log";
+
+const fn fluentd(
+    name: &'static str,
+    listen: Listen,
+    options: &'static [(&'static str, &'static str)],
+    mark: &'static [u8],
+) -> Wire {
+    Wire { name, driver: "fluentd", listen, options, mark }
+}
 
 const SYSLOG_FORMAT: (&str, &str) = ("syslog-format", "rfc5424");
 
@@ -148,10 +181,11 @@ impl WireSink {
         });
         let path = folder.path().join("sink");
         let place = match listen {
-            Listen::Tcp => tcp(&shared, None),
+            Listen::Tcp => tcp(&shared, TcpServer::Plain),
+            Listen::Confirming => tcp(&shared, TcpServer::Confirming),
             Listen::Tls => {
                 let authority = Authority::new(folder.path());
-                tcp(&shared, Some(authority.issue("127.0.0.1").server(None)))
+                tcp(&shared, TcpServer::Tls(authority.issue("127.0.0.1").server(None)))
             }
             Listen::Udp => udp(&shared),
             Listen::Unix => unix(&shared, path),
@@ -241,7 +275,15 @@ impl Shared {
     }
 }
 
-fn tcp(shared: &Arc<Shared>, tls: Option<Arc<ServerConfig>>) -> Place {
+/// What a TCP port does.
+#[derive(Debug, Clone)]
+enum TcpServer {
+    Plain,
+    Confirming,
+    Tls(Arc<ServerConfig>),
+}
+
+fn tcp(shared: &Arc<Shared>, server: TcpServer) -> Place {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback port is free");
     let place = Place::Tcp(v4(listener.local_addr()));
     let shared = Arc::clone(shared);
@@ -250,10 +292,11 @@ fn tcp(shared: &Arc<Shared>, tls: Option<Arc<ServerConfig>>) -> Place {
             if shared.closing.load(Ordering::SeqCst) {
                 return;
             }
-            let (shared, tls) = (Arc::clone(&shared), tls.clone());
-            thread::spawn(move || match tls {
-                None => shared.take(socket),
-                Some(config) => {
+            let (shared, server) = (Arc::clone(&shared), server.clone());
+            thread::spawn(move || match server {
+                TcpServer::Plain => shared.take(socket),
+                TcpServer::Confirming => shared.take(Confirming { socket, unread: Vec::new() }),
+                TcpServer::Tls(config) => {
                     let session =
                         ServerConnection::new(config).expect("the test's own certificate");
                     shared.take(StreamOwned::new(session, socket));
@@ -343,6 +386,34 @@ fn v4(address: io::Result<SocketAddr>) -> SocketAddrV4 {
     match address {
         Ok(SocketAddr::V4(address)) => address,
         other => panic!("a loopback socket has an IPv4 address, not {other:?}"),
+    }
+}
+
+/// Answers each chunk that passes.
+struct Confirming {
+    socket: TcpStream,
+    /// The last bytes that passed, in which a chunk may have begun.
+    unread: Vec<u8>,
+}
+
+impl Read for Confirming {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        const CHUNK: &[u8] = b"\xa5chunk\xb8";
+        const ID_BYTES: usize = 24;
+        let count = self.socket.read(bytes)?;
+        self.unread.extend_from_slice(&bytes[..count]);
+        let (mut answers, mut done) = (Vec::new(), 0);
+        for at in memmem::find_iter(&self.unread, CHUNK) {
+            let id = at + CHUNK.len();
+            let Some(id) = self.unread.get(id..id + ID_BYTES) else { break };
+            answers.extend_from_slice(b"\x81\xa3ack\xb8");
+            answers.extend_from_slice(id);
+            done = at + CHUNK.len() + ID_BYTES;
+        }
+        let keep_from = done.max(self.unread.len().saturating_sub(CHUNK.len() + ID_BYTES - 1));
+        self.unread.drain(..keep_from);
+        self.socket.write_all(&answers)?;
+        Ok(count)
     }
 }
 

@@ -9,12 +9,12 @@ use std::io::Write;
 use std::path::Path;
 use std::thread;
 
+use dockerlogger_tests::certificates::Authority;
 use dockerlogger_tests::dockerinit::{CONTAINER_ID, Container, Ending, Output};
 use dockerlogger_tests::fluentd::Fluentd;
 use dockerlogger_tests::oracle::{self, Verdict};
 use dockerlogger_tests::process::Exit;
 use dockerlogger_tests::{SOON, try_until, until};
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use serde_json::{Value, json};
 
 use super::fluentd::fluentd_container;
@@ -101,12 +101,12 @@ fn every_mode_is_stored_as_it_was_written() {
 #[test]
 fn over_tls_with_certificates_of_both_ends() {
     let scratch = tempfile::tempdir().unwrap();
-    let file = |name: &str| scratch.path().join(name).to_str().unwrap().to_owned();
-    certificates(scratch.path());
-    let tls =
-        json!({ "key": file("server.key"), "cert": file("server.pem"), "ca": file("ca.pem") });
+    let authority = Authority::new(scratch.path());
+    let (ours, theirs) = (authority.issue("client"), authority.issue("localhost"));
+    let tls = json!({ "key": theirs.key, "cert": theirs.certificate, "ca": authority.file() });
     let Some(server) = server(scratch.path(), json!({ "tls": tls })) else { return };
-    let (ca, certificate, key) = (file("ca.pem"), file("client.pem"), file("client.key"));
+    let [ca, certificate, key] =
+        [authority.file(), ours.certificate, ours.key].map(|file| file.display().to_string());
     let options = [
         ("tag", "app.{{.Name}}"),
         ("fluentd-request-ack", "true"),
@@ -115,24 +115,6 @@ fn over_tls_with_certificates_of_both_ends() {
         ("fluentd-tls-key", key.as_str()),
     ];
     check(&server, &format!("tls://localhost:{}", server.port()), &options, scratch.path());
-}
-
-/// An authority, and what it says of `localhost` and of a client.
-fn certificates(folder: &Path) {
-    let write = |name: &str, text: String| std::fs::write(folder.join(name), text).unwrap();
-    let ca_key = KeyPair::generate().unwrap();
-    let mut ca = CertificateParams::new(Vec::new()).unwrap();
-    // Of the same name as the others it would be taken for one of them.
-    ca.distinguished_name.push(DnType::CommonName, "authority");
-    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    write("ca.pem", ca.self_signed(&ca_key).unwrap().pem());
-    let issuer = Issuer::new(ca, ca_key);
-    for (name, host) in [("server", "localhost"), ("client", "client")] {
-        let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec![host.to_owned()]).unwrap();
-        write(&format!("{name}.pem"), params.signed_by(&key, &issuer).unwrap().pem());
-        write(&format!("{name}.key"), key.serialize_pem());
-    }
 }
 
 #[test]
@@ -188,7 +170,7 @@ const SEND_BUFFER_BYTES: usize = 2 * (56 << 10) + (68 << 10);
 const EVENT_BYTES: usize = 160;
 
 /// Restarts the server three times while 30 000 lines are written.
-fn restart_under_load(options: &[(&str, &str)], duplicate_bytes_max: usize) {
+fn restart_under_load(options: &[(&str, &str)], end: fn(&mut Fluentd), duplicate_bytes_max: usize) {
     const LINES: u64 = 30_000;
     let scratch = tempfile::tempdir().unwrap();
     let Some(mut server) = server(scratch.path(), json!({})) else { return };
@@ -207,7 +189,7 @@ fn restart_under_load(options: &[(&str, &str)], duplicate_bytes_max: usize) {
                 let stored = server.logs().len();
                 if stored >= restart * 3000 { Ok(()) } else { Err(stored) }
             });
-            server.stop();
+            end(&mut server);
             server.start_again();
         }
         writing.join().unwrap();
@@ -229,17 +211,18 @@ fn restart_under_load(options: &[(&str, &str)], duplicate_bytes_max: usize) {
 }
 
 #[test]
-fn a_restart_under_load_loses_nothing_that_was_to_be_confirmed() {
-    restart_under_load(&[("fluentd-request-ack", "true")], UNDER_WAY_BYTES);
+fn a_crash_under_load_loses_nothing_that_was_to_be_confirmed() {
+    restart_under_load(&[("fluentd-request-ack", "true")], Fluentd::crash, UNDER_WAY_BYTES);
 }
 
 #[test]
-fn a_restart_under_load_loses_no_pack_that_was_to_be_confirmed() {
+fn a_crash_under_load_loses_no_pack_that_was_to_be_confirmed() {
     let options = [("fluentd-request-ack", "true"), ("fluentd-mode", "packed-forward")];
-    restart_under_load(&options, UNDER_WAY_BYTES);
+    restart_under_load(&options, Fluentd::crash, UNDER_WAY_BYTES);
 }
 
+/// Without confirmations, what a server has read counts as taken: one that ends in order has stored it.
 #[test]
 fn a_restart_under_load_repeats_a_send_buffer_at_most() {
-    restart_under_load(&[], SEND_BUFFER_BYTES);
+    restart_under_load(&[], Fluentd::close, SEND_BUFFER_BYTES);
 }
