@@ -13,6 +13,7 @@
 //! | [`release_server`] | an HTTP server with release files, healthy or not |
 //! | [`node`] | a node with an agent on it |
 //! | [`repository`] | the release engineer with the real `release` tool |
+//! | [`gelf`] | what such a server reads as GELF |
 //! | [`oracle`], [`vectors`] | what should have arrived |
 //! | [`demo`] | all of these in one story |
 //! | [`mod@bench`] | what the logger costs and loses, measured |
@@ -32,6 +33,7 @@ pub mod bench;
 pub mod demo;
 pub mod dockerinit;
 pub mod frail;
+pub mod gelf;
 pub mod http;
 pub mod node;
 pub mod oracle;

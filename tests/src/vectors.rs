@@ -5,10 +5,13 @@
 //! Recorded cases of what drivers put on the wire, and the matcher for their placeholders (`tests/data/README.md`).
 
 mod files;
+mod gelf;
 mod pattern;
 
 pub use files::FileForm;
 pub use files::check_files;
+pub use gelf::GelfForm;
+pub use gelf::check_messages;
 pub use pattern::Facts;
 pub use pattern::check;
 
@@ -46,6 +49,8 @@ pub enum Expect {
     Stream(String),
     /// These are the datagrams.
     Frames(Vec<String>),
+    /// These are the GELF messages.
+    Messages(Vec<GelfForm>),
     /// These are the files.
     Files(BTreeMap<String, FileForm>),
 }
@@ -66,6 +71,7 @@ fn case(case: &Value) -> Case {
     let expect = match string(&expect["exit"]).as_str() {
         "error" => Expect::Refusal,
         "ok" if expect["stream"].is_string() => Expect::Stream(string(&expect["stream"])),
+        "ok" if expect["messages"].is_array() => Expect::Messages(gelf::forms(&expect["messages"])),
         "ok" if expect["files"].is_object() => Expect::Files(files::forms(&expect["files"])),
         "ok" => Expect::Frames(array(&expect["frames"]).iter().map(string).collect()),
         other => panic!("expect.exit is {other:?}, not ok or error"),

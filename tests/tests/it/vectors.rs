@@ -8,19 +8,21 @@ use std::collections::BTreeSet;
 
 use dockerlogger_manifest::value::parse_size_decimal;
 use dockerlogger_tests::dockerinit::{CONTAINER_ID, Container, ContainerSpec, Ending};
+use dockerlogger_tests::gelf::{messages_in, messages_of};
 use dockerlogger_tests::process::Exit;
 use dockerlogger_tests::receiver::{TcpReceiver, UdpReceiver};
-use dockerlogger_tests::vectors::{Case, Expect, Facts, check, check_files, load};
+use dockerlogger_tests::vectors::{Case, Expect, Facts, check, check_files, check_messages, load};
 use dockerlogger_tests::{SOON, programs, try_until};
 
 use super::{EX_CONFIG, hostname};
 
 const SYSLOG: &str = include_str!("../data/syslog-vectors.json");
+const GELF: &str = include_str!("../data/gelf-vectors.json");
 const JSON_FILE: &str = include_str!("../data/json-file-vectors.json");
 
 #[test]
 fn every_recorded_case_gives_the_recorded_bytes() {
-    let cases = [SYSLOG, JSON_FILE].map(load).concat();
+    let cases = [SYSLOG, GELF, JSON_FILE].map(load).concat();
     let mut ran = BTreeSet::new();
     let mut failures = Vec::new();
     // A few at a time: each is mostly waiting for two processes.
@@ -100,6 +102,13 @@ fn run(case: &Case) -> Result<(), String> {
             // The last bytes may still be on their way from the kernel to the recording thread.
             try_until(SOON, || check(expected, &tcp.bytes(), &facts))
         }
+        Expect::Messages(expected) => try_until(SOON, || {
+            let messages = match case.sink.as_str() {
+                "udp" => messages_of(&udp.datagrams())?,
+                _ => messages_in(&tcp.bytes()),
+            };
+            check_messages(expected, &messages, &facts)
+        }),
         Expect::Files(expected) => {
             let current = format!("{CONTAINER_ID}-json.log");
             let max_size = case.config.iter().find(|(name, _)| name == "max-size");
