@@ -8,6 +8,9 @@
 //! |---|---|
 //! | [`subject`] | the programs that are measured, started as dockerinit starts a logger |
 //! | [`generator`] | the application: cheap writes, flat out or at a rate, with or without the dropping queue |
+//! | [`target`] | what a program is told of the sink |
+//! | [`wire`] | every driver over every transport, and its sink |
+//! | [`counts`] | what has arrived |
 //! | [`sink`] | the syslog server: counts newlines, can stall, go away and come back |
 //! | [`procfs`] | what the kernel says: memory, processor time, wake-ups |
 //! | [`cases`] | the list of everything that is measured |
@@ -20,6 +23,7 @@
 
 pub mod aids;
 pub mod cases;
+pub mod counts;
 pub mod generator;
 pub mod output;
 pub mod procfs;
@@ -27,3 +31,5 @@ pub mod report;
 pub mod runner;
 pub mod sink;
 pub mod subject;
+pub mod target;
+pub mod wire;

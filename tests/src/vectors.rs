@@ -4,14 +4,16 @@
 
 //! Recorded cases of what drivers put on the wire, and the matcher for their placeholders (`tests/data/README.md`).
 
+mod events;
 mod files;
 mod gelf;
 mod pattern;
 
+pub use events::check_messages;
 pub use files::FileForm;
 pub use files::check_files;
 pub use gelf::GelfForm;
-pub use gelf::check_messages;
+pub use gelf::check_gelf;
 pub use pattern::Facts;
 pub use pattern::check;
 
@@ -34,7 +36,7 @@ pub struct Case {
     pub env: Vec<(String, String)>,
     /// Writes in order.
     pub chunks: Vec<(Output, Vec<u8>)>,
-    /// `tcp`, `udp` or `files`.
+    /// `tcp`, `udp`, `fluent` or `files`.
     pub sink: String,
     /// What has to happen.
     pub expect: Expect,
@@ -49,8 +51,10 @@ pub enum Expect {
     Stream(String),
     /// These are the datagrams.
     Frames(Vec<String>),
+    /// These are the messages.
+    Messages(Vec<Value>),
     /// These are the GELF messages.
-    Messages(Vec<GelfForm>),
+    Gelf(Vec<GelfForm>),
     /// These are the files.
     Files(BTreeMap<String, FileForm>),
 }
@@ -71,8 +75,9 @@ fn case(case: &Value) -> Case {
     let expect = match string(&expect["exit"]).as_str() {
         "error" => Expect::Refusal,
         "ok" if expect["stream"].is_string() => Expect::Stream(string(&expect["stream"])),
-        "ok" if expect["messages"].is_array() => Expect::Messages(gelf::forms(&expect["messages"])),
+        "ok" if expect["gelf"].is_array() => Expect::Gelf(gelf::forms(&expect["gelf"])),
         "ok" if expect["files"].is_object() => Expect::Files(files::forms(&expect["files"])),
+        "ok" if case["sink"] == "fluent" => Expect::Messages(array(&expect["frames"]).to_vec()),
         "ok" => Expect::Frames(array(&expect["frames"]).iter().map(string).collect()),
         other => panic!("expect.exit is {other:?}, not ok or error"),
     };

@@ -14,6 +14,8 @@ mod it {
     mod contract;
     mod dependencies;
     mod edges;
+    mod fluentd;
+    mod fluentd_server;
     mod no_allocation;
     mod on_failure;
     mod rsyslog;

@@ -203,6 +203,15 @@ impl Shared {
         self.last_error.set(text, crate::os::wall_ns());
     }
 
+    /// The last of them.
+    #[cfg(test)]
+    pub(crate) fn last_error(&self) -> String {
+        let Note { len, text, .. } = &self.last_error;
+        let len = usize::try_from(len.load(Ordering::Relaxed)).unwrap_or(0);
+        let bytes = text.0.iter().take(len).map(|byte| byte.load(Ordering::Relaxed)).collect();
+        String::from_utf8(bytes).unwrap_or_default()
+    }
+
     /// The sender is at work on this record, or on none.
     pub(crate) fn set_work(&self, spot: Option<Spot>) {
         if let Some(spot) = spot {

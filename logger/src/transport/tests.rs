@@ -4,6 +4,9 @@
 
 //! Transports against sockets of this machine.
 
+mod tls;
+mod unix;
+
 use std::io::Read;
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
@@ -35,7 +38,11 @@ impl Rig {
             "udp" => Sink::Datagram { peer: DatagramPeer::Udp(at), division: Division::Whole },
             _ => Sink::Stream { peer: StreamPeer::Tcp(at), session: Session::Silent },
         };
-        let transport = Transport::new(&sink, Resolver::new(names), 1);
+        Self::to(&sink, names)
+    }
+
+    fn to(sink: &Sink, names: Paths) -> Self {
+        let transport = Transport::new(sink, Resolver::new(names), 1);
         // However long a test takes, what it needs is kept.
         let replay = Replay { max_age_ns: u64::MAX, ..transport.replay() };
         let window = Window::new(replay, Account::default());
@@ -60,7 +67,8 @@ impl Rig {
     fn drive_until(&mut self, what: &str, mut done: impl FnMut(&mut Self) -> bool) {
         let deadline_ns = os::mono_ns() + 20_000_000_000;
         while !done(self) {
-            assert!(os::mono_ns() < deadline_ns, "never: {what}");
+            let why = self.shared.last_error();
+            assert!(os::mono_ns() < deadline_ns, "never: {what}; {why}");
             let haste = Haste::Hurried;
             let progress =
                 self.transport.drive(&mut self.window, &self.shared, haste, os::mono_ns());

@@ -6,16 +6,16 @@
 
 use std::fs::File;
 use std::io::{self, PipeWriter, Read, Write};
-use std::net::{SocketAddrV4, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::generator;
+use super::target::Place;
 use crate::SOON;
 
-/// `bench copy-loop ADDRESS`: descriptor 3 to a TCP connection.
+/// `bench copy-loop PLACE`: descriptor 3 to a socket.
 const COPY_LOOP: &str = "copy-loop";
 
 /// `bench stamped-exec PROGRAM ARGV0 ARG...`: the time on descriptor 0, then exec.
@@ -35,9 +35,9 @@ pub fn run(arguments: &[String]) -> Option<io::Result<()>> {
     }
 }
 
-/// The arguments of a copy loop to `sink`.
-pub(super) fn copy_loop(sink: SocketAddrV4) -> Vec<String> {
-    vec!["bench".to_owned(), COPY_LOOP.to_owned(), sink.to_string()]
+/// The arguments of a copy loop to `place`.
+pub(super) fn copy_loop(place: &Place) -> Vec<String> {
+    vec!["bench".to_owned(), COPY_LOOP.to_owned(), place.to_string()]
 }
 
 /// Program and arguments that note the time and then execute `program` with `argv`.
@@ -68,7 +68,8 @@ fn now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-fn copy(address: &str) -> io::Result<()> {
+fn copy(place: &str) -> io::Result<()> {
+    let place = Place::parse(place).ok_or(io::ErrorKind::InvalidInput)?;
     let mut input = File::open("/dev/fd/3")?;
     let mut output = None;
     let mut buffer = vec![0; COPY_BYTES];
@@ -78,7 +79,7 @@ fn copy(address: &str) -> io::Result<()> {
             return Ok(());
         }
         if output.is_none() {
-            output = Some(TcpStream::connect(address)?);
+            output = Some(place.connect()?);
         }
         if let Some(output) = &mut output {
             output.write_all(&buffer[..count])?;

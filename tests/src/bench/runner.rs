@@ -18,7 +18,7 @@ pub struct Plan {
     pub size: Size,
     /// Only cases whose name holds one of these; empty: all.
     pub filters: Vec<String>,
-    /// What is compared, in the order of each round.
+    /// What is compared, in the order of each round; the first is the logger.
     pub subjects: Vec<Subject>,
     /// One line of [`super::generator::lines`] as the logger sends it.
     pub frame: Vec<u8>,
@@ -48,6 +48,8 @@ impl Size {
 pub struct Setup<'a> {
     /// What is measured now.
     pub subject: &'a Subject,
+    /// The logger.
+    pub logger: &'a Subject,
     /// How large.
     pub size: Size,
     /// One line as the logger sends it.
@@ -86,7 +88,12 @@ impl Plan {
                     format!("run {}", round - warm_ups + 1)
                 };
                 progress(&format!("{position} {}: {}, {what}", case.name, subject.role));
-                let setup = Setup { subject, size: self.size, frame: &self.frame };
+                let setup = Setup {
+                    subject,
+                    logger: &self.subjects[0],
+                    size: self.size,
+                    frame: &self.frame,
+                };
                 let figures = (case.measure)(&setup);
                 if round >= warm_ups {
                     results.add(case, subject.role, figures);

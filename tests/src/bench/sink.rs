@@ -13,8 +13,10 @@ use std::time::{Duration, Instant};
 
 use rustix::net::sockopt;
 
+use super::counts::Counts;
+use super::target::{Place, Target};
 use crate::receiver::reserve;
-use crate::until::{try_until, until};
+use crate::until::until;
 
 /// One read takes at most so many bytes.
 const READ_BYTES: usize = 256 * 1024;
@@ -45,10 +47,7 @@ pub struct Sink {
 struct Shared {
     purpose: Purpose,
     started: Instant,
-    lines: AtomicU64,
-    bytes: AtomicU64,
-    /// When the last bytes arrived, in nanoseconds since `started`.
-    last_ns: AtomicU64,
+    counts: Counts,
     /// When the first bytes since the last [`Gone::come_back`] arrived; 0: none yet.
     first_ns: AtomicU64,
     stalled: AtomicBool,
@@ -75,9 +74,7 @@ impl Sink {
         let shared = Arc::new(Shared {
             purpose,
             started: Instant::now(),
-            lines: AtomicU64::new(0),
-            bytes: AtomicU64::new(0),
-            last_ns: AtomicU64::new(0),
+            counts: Counts::default(),
             first_ns: AtomicU64::new(0),
             stalled: AtomicBool::new(false),
             state: Mutex::default(),
@@ -93,44 +90,12 @@ impl Sink {
         self.address
     }
 
-    /// Newlines so far.
-    pub fn lines(&self) -> u64 {
-        self.shared.lines.load(Ordering::Relaxed)
-    }
-
-    /// Bytes so far.
-    pub fn bytes(&self) -> u64 {
-        self.shared.bytes.load(Ordering::Relaxed)
-    }
-
-    /// When the last bytes arrived.
-    pub fn last_arrival(&self) -> Instant {
-        let last = self.shared.last_ns.load(Ordering::Relaxed);
-        self.shared.started + Duration::from_nanos(last)
-    }
-
     /// When the first bytes arrived since the sink came back, if any.
     pub fn first_arrival(&self) -> Option<Instant> {
         match self.shared.first_ns.load(Ordering::Relaxed) {
             0 => None,
             first => Some(self.shared.started + Duration::from_nanos(first)),
         }
-    }
-
-    /// Waits for so many newlines; gives up, with what there is, when nothing has come for `patience`.
-    pub fn wait_for_lines(&self, lines: u64, patience: Duration) -> u64 {
-        let mut seen = self.bytes();
-        let mut progress = Instant::now();
-        let limit = Duration::from_secs(600);
-        let _ = try_until(limit, || {
-            let bytes = self.bytes();
-            if bytes != seen {
-                (seen, progress) = (bytes, Instant::now());
-            }
-            let over = self.lines() >= lines || progress.elapsed() > patience;
-            if over { Ok(()) } else { Err(()) }
-        });
-        self.lines()
     }
 
     /// From now on nothing is read, until [`Sink::resume`].
@@ -191,6 +156,32 @@ impl Sink {
         }
         self.shared.stalled.store(false, Ordering::SeqCst);
         self.shared.changed.notify_all();
+    }
+}
+
+impl Target for Sink {
+    fn driver(&self) -> &str {
+        "syslog"
+    }
+
+    /// What sdc-docker writes today: every compatible program sends the same bytes for it.
+    fn options(&self) -> Vec<(String, String)> {
+        let address = format!("tcp://{}", self.address);
+        [
+            ("syslog-address", address.as_str()),
+            ("syslog-facility", "daemon"),
+            ("syslog-tag", "deadbeefcafe"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into()
+    }
+
+    fn place(&self) -> Place {
+        Place::Tcp(self.address)
+    }
+
+    fn counts(&self) -> &Counts {
+        &self.shared.counts
     }
 }
 
@@ -258,8 +249,6 @@ fn take(shared: &Shared, mut connection: TcpStream, idx: usize) {
         }
         shared.first_ns.compare_exchange(0, now, Ordering::SeqCst, Ordering::Relaxed).ok();
         let lines = memchr::memchr_iter(b'\n', &buffer[..count]).count();
-        shared.bytes.fetch_add(count as u64, Ordering::Relaxed);
-        shared.lines.fetch_add(lines as u64, Ordering::Relaxed);
-        shared.last_ns.store(now, Ordering::Relaxed);
+        shared.counts.add(lines, count);
     }
 }

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use super::aids;
 use super::generator::{self, Until};
 use super::procfs::{self, Memory, Work};
-use super::sink::Sink;
+use super::target::Target;
 use crate::SOON;
 use crate::dockerinit::ContainerSpec;
 use crate::os::Launch;
@@ -83,19 +83,22 @@ impl Subject {
     ///
     /// # Panics
     /// When the line does not arrive.
-    pub fn start(&self, sink: &Sink, tuning: Tuning<'_>) -> Running {
+    pub fn start(&self, sink: &dyn Target, tuning: Tuning<'_>) -> Running {
+        self.start_with(sink, tuning, &generator::lines(1))
+    }
+
+    /// The same with a line of the caller's.
+    ///
+    /// # Panics
+    /// When the line does not arrive.
+    pub fn start_with(&self, sink: &dyn Target, tuning: Tuning<'_>, line: &[u8]) -> Running {
         let (stdout_read, stdout) = std::io::pipe().expect("a pipe can be made");
         let (argv, program) = self.command(sink);
         let mut running = self.launch(sink, tuning, &program, &argv, stdout_read, stdout);
-        let before = sink.lines();
-        generator::flat_out(
-            &running.stdout,
-            generator::Source::Pipe,
-            &generator::lines(1),
-            Until::Writes(1),
-        );
+        let before = sink.counts().lines();
+        generator::flat_out(&running.stdout, generator::Source::Pipe, line, Until::Writes(1));
         until("the first line to arrive", SOON, || {
-            match (sink.lines() > before, running.ended()) {
+            match (sink.counts().lines() > before, running.ended()) {
                 (true, _) => Ok(()),
                 (false, ended) => Err(ended),
             }
@@ -105,7 +108,7 @@ impl Subject {
     }
 
     /// Starts it on a pipe that is full already; returns how long after exec it read for the first time.
-    pub fn first_read(&self, sink: &Sink) -> Duration {
+    pub fn first_read(&self, sink: &dyn Target) -> Duration {
         let (stdout_read, stdout) = std::io::pipe().expect("a pipe can be made");
         let line = generator::lines(1);
         let filled = generator::flat_out(
@@ -129,35 +132,31 @@ impl Subject {
         read_at.saturating_sub(stamp)
     }
 
-    fn command(&self, sink: &Sink) -> (Vec<String>, PathBuf) {
+    fn command(&self, sink: &dyn Target) -> (Vec<String>, PathBuf) {
         let argv = match self.role {
-            Role::Logger | Role::Peer => vec!["logger".to_owned(), "syslog".to_owned()],
-            Role::Limit => aids::copy_loop(sink.address()),
+            Role::Logger | Role::Peer => vec!["logger".to_owned(), sink.driver().to_owned()],
+            Role::Limit => aids::copy_loop(&sink.place()),
         };
         (argv, self.program.clone())
     }
 
     fn launch(
         &self,
-        sink: &Sink,
+        sink: &dyn Target,
         tuning: Tuning<'_>,
         program: &Path,
         argv: &[String],
         stdout_read: PipeReader,
         stdout: PipeWriter,
     ) -> Running {
-        let address = format!("tcp://{}", sink.address());
-        // What sdc-docker writes today: every compatible program sends the same bytes for it.
-        let mut config = vec![
-            ("syslog-address", address.as_str()),
-            ("syslog-facility", "daemon"),
-            ("syslog-tag", "deadbeefcafe"),
-        ];
-        config.extend(self.options.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        let mut options = sink.options();
+        options.extend(self.options.iter().cloned());
+        let mut config: Vec<(&str, &str)> =
+            options.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         if self.role == Role::Logger {
             config.extend(tuning);
         }
-        let environment = ContainerSpec::new(program, "syslog", &config).environment();
+        let environment = ContainerSpec::new(program, sink.driver(), &config).environment();
         let scratch = tempfile::tempdir().expect("a scratch folder can be made");
         let log = OpenOptions::new()
             .create(true)

@@ -35,7 +35,7 @@ pub(super) fn forms(messages: &Value) -> Vec<GelfForm> {
 ///
 /// # Errors
 /// What differs.
-pub fn check_messages(
+pub fn check_gelf(
     expected: &[GelfForm],
     messages: &[Message],
     facts: &Facts,

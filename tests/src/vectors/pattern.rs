@@ -18,6 +18,9 @@ pub struct Facts {
 /// Returns how many bytes at the start are a time of its form.
 type TimeMatcher = fn(&[u8]) -> Option<usize>;
 
+/// Whether an id can have this byte.
+type IsDigit = fn(&u8) -> bool;
+
 /// Checks that `received` is exactly what `expected` says.
 ///
 /// # Errors
@@ -66,6 +69,16 @@ fn step(pattern: &str, received: &[u8], facts: &Facts) -> Option<(usize, usize)>
     for (name, matcher) in times {
         if pattern.starts_with(name) {
             return Some((matcher(received)?, name.len()));
+        }
+    }
+    let ids: [(&str, usize, IsDigit); 2] = [
+        ("{PARTIAL_ID:64}", 64, |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')),
+        ("{CHUNK:24}", 24, |byte| byte.is_ascii_alphanumeric() || b"+/=".contains(byte)),
+    ];
+    for (name, length, is_digit) in ids {
+        if pattern.starts_with(name) {
+            let id = received.get(..length).filter(|id| id.iter().all(is_digit));
+            return id.map(|id| (id.len(), name.len()));
         }
     }
     if let Some(run) = pattern.strip_prefix('«') {
@@ -184,6 +197,7 @@ mod tests {
             ("{HOSTNAME} {ARGV0}/t[{PID}]", "host logger/t[42]", "host logger/t[43]"),
             ("a«b×3»c", "abbbc", "abbc"),
             ("{{.ID}} \\\\x", "{{.ID}} \\\\x", "{{.ID}} \\x"),
+            ("{CHUNK:24}", "DY6paQAAAADvzauJZ0UjAQ==", "DY6paQAAAADvzauJZ0UjAQ="),
             ("end", "end", "end\n"),
             ("end\n", "end\n", "end"),
         ] {

@@ -10,19 +10,22 @@ use dockerlogger_manifest::value::parse_size_decimal;
 use dockerlogger_tests::dockerinit::{CONTAINER_ID, Container, ContainerSpec, Ending};
 use dockerlogger_tests::gelf::{messages_in, messages_of};
 use dockerlogger_tests::process::Exit;
-use dockerlogger_tests::receiver::{TcpReceiver, UdpReceiver};
-use dockerlogger_tests::vectors::{Case, Expect, Facts, check, check_files, check_messages, load};
+use dockerlogger_tests::receiver::{FluentReceiver, TcpReceiver, UdpReceiver};
+use dockerlogger_tests::vectors::{
+    Case, Expect, Facts, check, check_files, check_gelf, check_messages, load,
+};
 use dockerlogger_tests::{SOON, programs, try_until};
 
 use super::{EX_CONFIG, hostname};
 
 const SYSLOG: &str = include_str!("../data/syslog-vectors.json");
+const FLUENTD: &str = include_str!("../data/fluentd-vectors.json");
 const GELF: &str = include_str!("../data/gelf-vectors.json");
 const JSON_FILE: &str = include_str!("../data/json-file-vectors.json");
 
 #[test]
 fn every_recorded_case_gives_the_recorded_bytes() {
-    let cases = [SYSLOG, GELF, JSON_FILE].map(load).concat();
+    let cases = [SYSLOG, FLUENTD, GELF, JSON_FILE].map(load).concat();
     let mut ran = BTreeSet::new();
     let mut failures = Vec::new();
     // A few at a time: each is mostly waiting for two processes.
@@ -55,7 +58,13 @@ fn run(case: &Case) -> Result<(), String> {
     let (tcp, udp) = (TcpReceiver::start(), UdpReceiver::start());
     let dir = scratch.path().join("files");
     std::fs::create_dir(&dir).unwrap();
-    let port = if case.sink == "udp" { udp.port() } else { tcp.port() }.to_string();
+    let fluent = FluentReceiver::start();
+    let port = match case.sink.as_str() {
+        "udp" => udp.port(),
+        "fluent" => fluent.port(),
+        _ => tcp.port(),
+    };
+    let port = port.to_string();
     let config: Vec<(&str, String)> = case
         .config
         .iter()
@@ -86,8 +95,8 @@ fn run(case: &Case) -> Result<(), String> {
                     "the configuration should be refused with {EX_CONFIG}, not {exit}"
                 ));
             }
-            let received = (tcp.bytes(), udp.datagrams());
-            if received != (Vec::new(), Vec::new()) {
+            let received = (tcp.bytes(), udp.datagrams(), fluent.connections());
+            if received != (Vec::new(), Vec::new(), 0) {
                 return Err(format!("refused, and yet something was sent: {received:?}"));
             }
             if dir.read_dir().unwrap().next().is_some() {
@@ -102,12 +111,15 @@ fn run(case: &Case) -> Result<(), String> {
             // The last bytes may still be on their way from the kernel to the recording thread.
             try_until(SOON, || check(expected, &tcp.bytes(), &facts))
         }
-        Expect::Messages(expected) => try_until(SOON, || {
+        Expect::Messages(expected) => {
+            try_until(SOON, || check_messages(expected, &fluent.messages(), &facts))
+        }
+        Expect::Gelf(expected) => try_until(SOON, || {
             let messages = match case.sink.as_str() {
                 "udp" => messages_of(&udp.datagrams())?,
                 _ => messages_in(&tcp.bytes()),
             };
-            check_messages(expected, &messages, &facts)
+            check_gelf(expected, &messages, &facts)
         }),
         Expect::Files(expected) => {
             let current = format!("{CONTAINER_ID}-json.log");

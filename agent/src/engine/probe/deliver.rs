@@ -26,8 +26,13 @@ use crate::engine::probe::{OUTPUT_BYTES_MAX, first_line, run_error};
 use crate::os::process::{self, Invocation};
 
 /// What each driver is tried against.
-const RECEIVERS: [(&str, Kind); 3] =
-    [("json-file", Kind::JsonFile), ("syslog", Kind::SyslogTcp), ("syslog", Kind::SyslogUdp)];
+const RECEIVERS: [(&str, Kind); 5] = [
+    ("fluentd", Kind::FluentdTcp),
+    ("gelf", Kind::GelfTcp),
+    ("json-file", Kind::JsonFile),
+    ("syslog", Kind::SyslogTcp),
+    ("syslog", Kind::SyslogUdp),
+];
 
 /// How long a record may be under way after the logger has ended.
 const LATE_MAX: Duration = Duration::from_secs(2);
@@ -41,6 +46,8 @@ const RECEIVED_BYTES_MAX: usize = 64 << 10;
 /// A kind of receiver.
 #[derive(Debug, Clone, Copy)]
 enum Kind {
+    FluentdTcp,
+    GelfTcp,
     JsonFile,
     SyslogTcp,
     SyslogUdp,
@@ -116,20 +123,26 @@ async fn attempt(
 /// A receiver, and the options that lead to it.
 async fn open(kind: Kind) -> io::Result<(Receiver, Value)> {
     let loopback = (Ipv4Addr::LOCALHOST, 0);
+    let option = match kind {
+        Kind::FluentdTcp => "fluentd-address",
+        Kind::GelfTcp => "gelf-address",
+        Kind::JsonFile => "json-file-dir",
+        Kind::SyslogTcp | Kind::SyslogUdp => "syslog-address",
+    };
     Ok(match kind {
         Kind::JsonFile => {
             let dir = tempfile::tempdir()?;
-            let options = json!({ "json-file-dir": dir.path() });
+            let options = json!({ (option): dir.path() });
             (Receiver::File(dir), options)
         }
-        Kind::SyslogTcp => {
+        Kind::FluentdTcp | Kind::GelfTcp | Kind::SyslogTcp => {
             let listener = TcpListener::bind(loopback).await?;
-            let options = json!({ "syslog-address": format!("tcp://{}", listener.local_addr()?) });
+            let options = json!({ (option): format!("tcp://{}", listener.local_addr()?) });
             (Receiver::Tcp(listener), options)
         }
         Kind::SyslogUdp => {
             let socket = UdpSocket::bind(loopback).await?;
-            let options = json!({ "syslog-address": format!("udp://{}", socket.local_addr()?) });
+            let options = json!({ (option): format!("udp://{}", socket.local_addr()?) });
             (Receiver::Udp(socket), options)
         }
     })
@@ -232,8 +245,13 @@ mod tests {
         );
         let logger = script(folder.path(), &body);
         assert!(deliver(&logger, "syslog", QUICK).await.unwrap());
+        assert!(deliver(&logger, "fluentd", QUICK).await.unwrap());
+        assert!(deliver(&logger, "gelf", QUICK).await.unwrap());
         let seen = fs::read_to_string(seen).unwrap();
-        assert_eq!(seen, "syslog pipe pipe 0\n".repeat(2));
+        assert_eq!(
+            seen,
+            "syslog pipe pipe 0\n".repeat(2) + "fluentd pipe pipe 0\n" + "gelf pipe pipe 0\n"
+        );
         let body = r#"dir=${DOCKERLOG_CONFIG#*:\"}
             cat <&3 > ${dir%\"*}/$DOCKERLOG_CONTAINERID-json.log"#;
         assert!(deliver(&script(folder.path(), body), "json-file", QUICK).await.unwrap());

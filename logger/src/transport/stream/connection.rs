@@ -50,6 +50,14 @@ impl Connection {
         libc::POLLIN | if unsent || pending { libc::POLLOUT } else { 0 }
     }
 
+    /// How long it may take until the peer may be sent to; `None`: it may.
+    pub(super) fn accepts_in(&self) -> Option<Duration> {
+        match self {
+            Self::Tls(tls) => tls.accepts_in(),
+            Self::Tcp(_) | Self::Unix(_) => None,
+        }
+    }
+
     /// Takes the first bytes of `bytes`, at least one.
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {

@@ -78,8 +78,8 @@ impl Link {
     }
 
     /// Whether the peer takes frames.
-    pub(super) const fn is_open(&self) -> bool {
-        self.session.is_open()
+    pub(super) fn is_open(&self) -> bool {
+        self.session.is_open() && self.connection.accepts_in().is_none()
     }
 
     pub(super) const fn since_ns(&self) -> u64 {
@@ -99,6 +99,11 @@ impl Link {
         now_ns: u64,
     ) -> Result<Wait, End> {
         self.listen(window, now_ns)?;
+        if let Some(left) = self.connection.accepts_in() {
+            let left_ns = u64::try_from(left.as_nanos()).unwrap_or(u64::MAX);
+            let socket = Some((self.connection.fd(), self.connection.interest(false)));
+            return Ok(Wait { socket, until_ns: Some(now_ns.saturating_add(left_ns)) });
+        }
         if haste != self.haste {
             self.haste = haste;
             self.look_ns = first_look_ns(haste);

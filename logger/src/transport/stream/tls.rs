@@ -7,9 +7,9 @@
 //! The kernel counts bytes as they are on the wire. Marks lead back from there to
 //! the bytes that were given to us: one for each TLS record.
 //!
-//! From TLS 1.3 on, a server looks at the client's certificate only after we may
-//! send already, and throws away what came before it refuses. Until it has shown
-//! that it does not, it has taken nothing.
+//! From TLS 1.3 on, a server looks at the client's certificate only after the
+//! client may send already, and throws away what came before it refuses. To a
+//! server that asks for one, nothing is sent before it has shown that it does not.
 
 mod config;
 mod error;
@@ -17,7 +17,7 @@ mod marks;
 mod verify;
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::{Duration, Instant};
 
@@ -44,7 +44,7 @@ pub(super) struct Tls {
     on_wire: u64,
     marks: Marks,
     /// When the server may be believed to want us; `None`: it has shown it.
-    accepted_at: Option<Instant>,
+    accepts_at: Option<Instant>,
 }
 
 impl Tls {
@@ -75,12 +75,18 @@ impl Tls {
             flushed: 0,
             on_wire: 0,
             marks: Marks::default(),
-            accepted_at: (!accepted).then(|| Instant::now() + ACCEPTANCE_TIMEOUT),
+            accepts_at: (!accepted).then(|| Instant::now() + ACCEPTANCE_TIMEOUT),
         })
     }
 
     pub(super) fn fd(&self) -> RawFd {
         self.socket.as_raw_fd()
+    }
+
+    /// How long it may take until the server may be sent to; `None`: it may.
+    pub(super) fn accepts_in(&self) -> Option<Duration> {
+        let left = self.accepts_at?.saturating_duration_since(Instant::now());
+        (!left.is_zero()).then_some(left)
     }
 
     /// Whether something waits for room in the kernel.
@@ -140,19 +146,16 @@ impl Tls {
                 let _ = self.flush();
                 return Err(io::Error::new(ErrorKind::InvalidData, TlsError::session(error)));
             }
-            self.accepted_at = None;
+            self.accepts_at = None;
         }
     }
 
     /// Of what was taken: how many of the last bytes the peer's kernel may not
-    /// have, or the peer may refuse.
+    /// have.
     pub(super) fn unacknowledged(&mut self) -> Unacknowledged {
         let on_way = os::unacknowledged(self.fd());
         let arrived = self.on_wire.saturating_sub(on_way.unwrap_or(0));
-        let behind = match self.accepted_at {
-            Some(at) if Instant::now() < at => self.marks.plain(),
-            _ => self.marks.behind(arrived),
-        };
+        let behind = self.marks.behind(arrived);
         if on_way.is_some() {
             Unacknowledged::Exactly(behind)
         } else {
@@ -160,11 +163,28 @@ impl Tls {
         }
     }
 
-    /// Says that no more will come, if there is room for it.
+    /// Says that no more will come, and waits a moment for the server to hang up:
+    /// if words of its own came to a closed socket, its kernel would be told to
+    /// throw away what it has not read yet.
     pub(super) fn close(&mut self) {
         self.session.send_close_notify();
-        if self.collect().is_ok() {
-            let _ = self.flush();
+        if self.collect().is_err() || self.flush().is_err() {
+            return;
+        }
+        let _ = self.socket.shutdown(Shutdown::Write);
+        let deadline = Instant::now() + LINGER;
+        let mut unheard = [0; 1024];
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let mut fds = [os::interest(self.fd(), libc::POLLIN)];
+            if left.is_zero() || os::poll(&mut fds, Some(left)).is_err() {
+                return;
+            }
+            match self.socket.read(&mut unheard) {
+                Ok(1..) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Ok(0) | Err(_) => return,
+            }
         }
     }
 
@@ -242,5 +262,30 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A server that has not refused us for so long wants us.
 const ACCEPTANCE_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// How long a server may take to hang up.
+const LINGER: Duration = Duration::from_millis(500);
+
 /// The largest record (RFC 8446 section 5.1).
 const RECORD_BYTES: usize = 16 << 10;
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::driver::Trust;
+
+    #[test]
+    fn a_server_that_never_answers_is_given_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let settings = TlsSettings { trust: Trust::Anyone, identity: None };
+        let client = Config::load(&settings).unwrap().client;
+        let name = ServerName::try_from("localhost").unwrap();
+        let mut session = ClientConnection::new(client, name).unwrap();
+        let soon = Instant::now() + Duration::from_millis(20);
+        let end = shake_hands(&mut session, &mut socket, soon);
+        assert!(matches!(end, Err(TlsError::Silent)), "{end:?}");
+    }
+}

@@ -15,6 +15,7 @@ use crate::bench::report::{Figure, Unit};
 use crate::bench::runner::Setup;
 use crate::bench::sink::{Purpose, Sink};
 use crate::bench::subject::UNTUNED;
+use crate::bench::target::Target;
 
 /// A sink that has not got anything for so long gets nothing more.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -29,11 +30,11 @@ pub(super) fn rate(setup: &Setup<'_>, megabytes: f64, hogs: usize) -> Vec<Figure
     let line = generator::lines(1);
     let per_second = megabytes * 1e6 / LINE_BYTES as f64;
     let until = Until::Time(setup.size.pick(Duration::from_secs(5), Duration::from_secs(1)));
-    let before = sink.lines();
+    let before = sink.counts().lines();
     let busy = Hogs::start(hogs);
     let written = generator::paced(&running.stdout, Source::Queue, per_second, until, |_| &line);
     drop(busy);
-    let arrived = sink.wait_for_lines(before + written.accepted(), PATIENCE) - before;
+    let arrived = sink.counts().wait_for_lines(before + written.accepted(), PATIENCE) - before;
     let mut figures = losses(written, arrived);
     let reached = (written.writes * LINE_BYTES as u64) as f64 / 1e6 / written.time.as_secs_f64();
     figures.push(figure("rate reached", Unit::MegabytesPerSecond, reached));
@@ -45,7 +46,7 @@ pub(super) fn bursts(setup: &Setup<'_>, hogs: usize) -> Vec<Figure> {
     let sink = Sink::start(Purpose::Count);
     let running = setup.subject.start(&sink, UNTUNED);
     let line = generator::lines(1);
-    let before = sink.lines();
+    let before = sink.counts().lines();
     let busy = Hogs::start(hogs);
     let mut written = Written::default();
     for _ in 0..setup.size.pick(10, 3) {
@@ -53,10 +54,10 @@ pub(super) fn bursts(setup: &Setup<'_>, hogs: usize) -> Vec<Figure> {
         let burst = generator::flat_out(&running.stdout, Source::Queue, &line, until);
         written.writes += burst.writes;
         written.dropped += burst.dropped;
-        sink.wait_for_lines(before + written.accepted(), Duration::from_millis(300));
+        sink.counts().wait_for_lines(before + written.accepted(), Duration::from_millis(300));
     }
     drop(busy);
-    let arrived = sink.wait_for_lines(before + written.accepted(), PATIENCE) - before;
+    let arrived = sink.counts().wait_for_lines(before + written.accepted(), PATIENCE) - before;
     losses(written, arrived)
 }
 

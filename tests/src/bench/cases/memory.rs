@@ -15,6 +15,7 @@ use crate::bench::report::{Figure, Unit};
 use crate::bench::runner::Setup;
 use crate::bench::sink::{Purpose, Sink};
 use crate::bench::subject::UNTUNED;
+use crate::bench::target::Target;
 
 /// Time between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
@@ -83,7 +84,7 @@ fn peak(setup: &Setup<'_>, sink: Sink, load: impl FnOnce(&PipeWriter) + Send) ->
     let family = running.family().to_vec();
     let peak = sampled(&family, || {
         load(&running.stdout);
-        sink.wait_for_lines(u64::MAX, Duration::from_millis(500));
+        sink.counts().wait_for_lines(u64::MAX, Duration::from_millis(500));
     });
     peak.map(figures).unwrap_or_default()
 }

@@ -14,6 +14,7 @@ use crate::bench::report::{Figure, Unit, percentile};
 use crate::bench::runner::Setup;
 use crate::bench::sink::{Purpose, Sink};
 use crate::bench::subject::LARGE_RING;
+use crate::bench::target::Target;
 use crate::oracle::{self, Verdict};
 use crate::receiver::text_of;
 use crate::until::try_until;
@@ -49,7 +50,7 @@ pub(super) fn stall(setup: &Setup<'_>, per_second: f64, stall: Duration) -> Vec<
         sink.resume();
         application.join().expect("the generator only writes")
     });
-    sink.wait_for_lines(u64::MAX, PATIENCE);
+    sink.counts().wait_for_lines(u64::MAX, PATIENCE);
     let verdict = verdict(&sink, written.writes);
     let arrived = written.writes - verdict.lost.len() as u64;
     let mut figures = loss::losses(written, arrived);
@@ -71,7 +72,7 @@ pub(super) fn outages(setup: &Setup<'_>, count: u32, away: Duration) -> Vec<Figu
         over.store(true, Ordering::Relaxed);
         (application.join().expect("the generator only writes"), comebacks)
     });
-    sink.wait_for_lines(u64::MAX, PATIENCE);
+    sink.counts().wait_for_lines(u64::MAX, PATIENCE);
     let verdict = verdict(&sink, written);
     let back: Vec<f64> =
         comebacks.iter().flatten().map(|after| after.as_secs_f64() * 1e3).collect();

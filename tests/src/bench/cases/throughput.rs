@@ -13,6 +13,8 @@ use crate::bench::report::{Figure, Unit};
 use crate::bench::runner::Setup;
 use crate::bench::sink::{Purpose, Sink};
 use crate::bench::subject::{BLOCKING, Role, UNTUNED};
+use crate::bench::target::Target;
+use crate::bench::wire::{Wire, WireSink};
 
 /// A sink that has not got anything for so long gets nothing more.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -20,20 +22,38 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// Flat out through a plain pipe; the application waits when the logger is behind.
 pub(super) fn flat(setup: &Setup<'_>, lines_per_write: u32) -> Vec<Figure> {
     let sink = Sink::start(Purpose::Count);
-    let running = setup.subject.start(&sink, BLOCKING);
-    let buffer = line(setup).repeat(lines_per_write as usize);
+    flat_to(setup, &sink, &line(setup), lines_per_write)
+}
+
+/// The same over a wire.
+pub(super) fn wire(setup: &Setup<'_>, name: &str) -> Vec<Figure> {
+    let wire = Wire::named(name);
+    if setup.subject.role != Role::Limit {
+        return flat_to(setup, &WireSink::start(wire), &generator::lines(1), 64);
+    }
+    let framed = WireSink::start(wire);
+    let running = setup.logger.start(&framed, BLOCKING);
+    let frame = framed.first_frame();
+    drop(running);
+    flat_to(setup, &WireSink::for_copy_loop(wire), &frame, 64)
+}
+
+fn flat_to(setup: &Setup<'_>, sink: &dyn Target, line: &[u8], lines_per_write: u32) -> Vec<Figure> {
+    let running = setup.subject.start_with(sink, BLOCKING, line);
+    let counts = sink.counts();
+    let buffer = line.repeat(lines_per_write as usize);
     let send = |time: Duration| {
-        let before = sink.lines();
+        let before = counts.lines();
         let written =
             generator::flat_out(&running.stdout, Source::Pipe, &buffer, Until::Time(time));
         let lines = written.accepted() * u64::from(lines_per_write);
-        (lines, sink.wait_for_lines(before + lines, PATIENCE) - before)
+        (lines, counts.wait_for_lines(before + lines, PATIENCE) - before)
     };
     send(Duration::from_millis(200));
     let before = running.work();
     let started = Instant::now();
     let (sent, arrived) = send(setup.size.pick(Duration::from_secs(5), Duration::from_secs(1)));
-    let time = sink.last_arrival() - started;
+    let time = counts.last_arrival() - started;
     let mut figures = Vec::new();
     if let Some(cpu) = cpu_since(before, running.work()) {
         figures.push(figure("throughput", Unit::LinesPerCpuSecond, arrived as f64 / cpu));
@@ -53,10 +73,10 @@ pub(super) fn rate(setup: &Setup<'_>, lines_per_second: f64) -> Vec<Figure> {
     let running = setup.subject.start(&sink, UNTUNED);
     let line = line(setup);
     let until = Until::Time(setup.size.pick(Duration::from_secs(5), Duration::from_secs(1)));
-    let (before, work) = (sink.lines(), running.work());
+    let (before, work) = (sink.counts().lines(), running.work());
     let written =
         generator::paced(&running.stdout, Source::Pipe, lines_per_second, until, |_| &line);
-    let arrived = sink.wait_for_lines(before + written.accepted(), PATIENCE) - before;
+    let arrived = sink.counts().wait_for_lines(before + written.accepted(), PATIENCE) - before;
     let mut figures = Vec::new();
     if let Some(cpu) = cpu_since(work, running.work()) {
         let micros = cpu * 1e6 / written.accepted() as f64;

@@ -34,11 +34,6 @@ impl Marks {
         self.marks.push_back(mark);
     }
 
-    /// Bytes encrypted.
-    pub(super) const fn plain(&self) -> u64 {
-        self.plain
-    }
-
     /// The peer has everything before `on_wire`: how many of the last bytes it
     /// cannot decrypt yet.
     pub(super) fn behind(&mut self, on_wire: u64) -> u64 {
