@@ -16,6 +16,8 @@
 //! | [`release_server`] | an HTTP server with release files, healthy or not |
 //! | [`node`] | a node with an agent on it |
 //! | [`repository`] | the release engineer with the real `release` tool |
+//! | [`gelf`] | what a server reads as GELF |
+//! | [`graygelf`] | a real GELF server, where it is installed |
 //! | [`oracle`], [`vectors`] | what should have arrived |
 //! | [`demo`] | all of these in one story |
 //! | [`mod@bench`] | what the logger costs and loses, measured |
@@ -37,6 +39,8 @@ pub mod demo;
 pub mod dockerinit;
 pub mod fluentd;
 pub mod frail;
+pub mod gelf;
+pub mod graygelf;
 pub mod http;
 pub mod metadata;
 pub mod node;

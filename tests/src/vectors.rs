@@ -6,11 +6,14 @@
 
 mod events;
 mod files;
+mod gelf;
 mod pattern;
 
 pub use events::check_messages;
 pub use files::FileForm;
 pub use files::check_files;
+pub use gelf::GelfForm;
+pub use gelf::check_gelf;
 pub use pattern::Facts;
 pub use pattern::check;
 
@@ -48,10 +51,12 @@ pub enum Expect {
     Stream(String),
     /// These are the datagrams.
     Frames(Vec<String>),
-    /// These are the files.
-    Files(BTreeMap<String, FileForm>),
     /// These are the messages.
     Messages(Vec<Value>),
+    /// These are the GELF messages.
+    Gelf(Vec<GelfForm>),
+    /// These are the files.
+    Files(BTreeMap<String, FileForm>),
 }
 
 /// All cases of a file.
@@ -70,6 +75,7 @@ fn case(case: &Value) -> Case {
     let expect = match string(&expect["exit"]).as_str() {
         "error" => Expect::Refusal,
         "ok" if expect["stream"].is_string() => Expect::Stream(string(&expect["stream"])),
+        "ok" if expect["gelf"].is_array() => Expect::Gelf(gelf::forms(&expect["gelf"])),
         "ok" if expect["files"].is_object() => Expect::Files(files::forms(&expect["files"])),
         "ok" if case["sink"] == "fluent" => Expect::Messages(array(&expect["frames"]).to_vec()),
         "ok" => Expect::Frames(array(&expect["frames"]).iter().map(string).collect()),

@@ -92,6 +92,13 @@ pub const CASES: &[Case] = &[
     unlimited("fluentd/packed-ack", "a batch a message, each confirmed", |s| {
         throughput::wire(s, "fluentd/packed-ack")
     }),
+    limited("gelf/tcp", "the same", |s| throughput::wire(s, "gelf/tcp")),
+    limited("gelf/tls", "the same; the limit is without TLS", |s| throughput::wire(s, "gelf/tls")),
+    unlimited("gelf/udp-gzip", "the same, a datagram a line, compressed", |s| {
+        throughput::wire(s, "gelf/udp-gzip")
+    }),
+    unlimited("gelf/udp-gzip-6", "the same at level 6", |s| throughput::wire(s, "gelf/udp-gzip-6")),
+    unlimited("gelf/udp-none", "the same, as it is", |s| throughput::wire(s, "gelf/udp-none")),
     limited("rate-1k", "1 000 lines/s, one per write", |setup| throughput::rate(setup, 1e3)),
     limited("rate-10k", "10 000 lines/s, one per write", |setup| throughput::rate(setup, 1e4)),
     limited("rate-50k", "50 000 lines/s, one per write", |setup| throughput::rate(setup, 5e4)),

@@ -77,6 +77,26 @@ pub const WIRES: &[Wire] = &[
         &[FLUENTD_ADDRESS, FLUENTD_PACKED, FLUENTD_ACK],
         FLUENTD_LOG,
     ),
+    gelf("gelf/tcp", Listen::Tcp, &[("gelf-address", "tcp://{SINK}")], b"\0"),
+    gelf(
+        "gelf/tls",
+        Listen::Tls,
+        &[("gelf-address", "tcp+tls://{SINK}"), ("gelf-tls-ca-cert", "{CA}")],
+        b"\0",
+    ),
+    gelf("gelf/udp-gzip", Listen::Udp, &[GELF_UDP], b"\x1f\x8b\x08\0\0\0\0\0\x04\xff"),
+    gelf(
+        "gelf/udp-gzip-6",
+        Listen::Udp,
+        &[GELF_UDP, ("gelf-compression-level", "6")],
+        b"\x1f\x8b\x08\0\0\0\0\0\0\xff",
+    ),
+    gelf(
+        "gelf/udp-none",
+        Listen::Udp,
+        &[GELF_UDP, ("gelf-compression-type", "none")],
+        b"{\"version\"",
+    ),
     syslog("syslog/tcp", Listen::Tcp, &[("syslog-address", "tcp://{SINK}"), SYSLOG_FORMAT]),
     syslog(
         "syslog/tls",
@@ -113,6 +133,17 @@ const fn fluentd(
     mark: &'static [u8],
 ) -> Wire {
     Wire { name, driver: "fluentd", listen, options, mark }
+}
+
+const GELF_UDP: (&str, &str) = ("gelf-address", "udp://{SINK}");
+
+const fn gelf(
+    name: &'static str,
+    listen: Listen,
+    options: &'static [(&'static str, &'static str)],
+    mark: &'static [u8],
+) -> Wire {
+    Wire { name, driver: "gelf", listen, options, mark }
 }
 
 const SYSLOG_FORMAT: (&str, &str) = ("syslog-format", "rfc5424");

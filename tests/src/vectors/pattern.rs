@@ -59,7 +59,8 @@ fn step(pattern: &str, received: &[u8], facts: &Facts) -> Option<(usize, usize)>
             return received.starts_with(value.as_bytes()).then_some((value.len(), name.len()));
         }
     }
-    let times: [(&str, TimeMatcher); 4] = [
+    let times: [(&str, TimeMatcher); 5] = [
+        ("{TS:float}", float),
         ("{TS:rfc3339}", rfc3339),
         ("{TS:rfc3339micro}", rfc3339_micro),
         ("{TS:rfc3339nano-z}", rfc3339_nano_z),
@@ -131,6 +132,15 @@ fn zone(bytes: &[u8], from: usize) -> Option<usize> {
     }
 }
 
+/// Seconds of this century, with up to three digits of fraction and no zero at their end.
+fn float(bytes: &[u8]) -> Option<usize> {
+    let seconds = shaped(bytes, b"9999999999")?;
+    let Some(fraction) = bytes[seconds..].strip_prefix(b".") else { return Some(seconds) };
+    let digits = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let is_short = (1..=3).contains(&digits) && fraction[digits - 1] != b'0';
+    is_short.then_some(seconds + 1 + digits)
+}
+
 /// `Jan _2 15:04:05`
 fn stamp(bytes: &[u8]) -> Option<usize> {
     const MONTHS: [&[u8]; 12] = [
@@ -182,6 +192,8 @@ mod tests {
                 "2026-01-02T03:04:05.10Z x",
             ),
             ("{TS:rfc3339nano-z} x", "2026-01-02T03:04:05Z x", "2026-01-02T03:04:05.1234567891Z x"),
+            ("{TS:float},", "1772719629.12,", "1772719629.120,"),
+            ("{TS:float},", "1772719629,", "1772719629.,"),
             ("{HOSTNAME} {ARGV0}/t[{PID}]", "host logger/t[42]", "host logger/t[43]"),
             ("a«b×3»c", "abbbc", "abbc"),
             ("{{.ID}} \\\\x", "{{.ID}} \\\\x", "{{.ID}} \\x"),

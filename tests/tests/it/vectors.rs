@@ -8,20 +8,24 @@ use std::collections::BTreeSet;
 
 use dockerlogger_manifest::value::parse_size_decimal;
 use dockerlogger_tests::dockerinit::{CONTAINER_ID, Container, ContainerSpec, Ending};
+use dockerlogger_tests::gelf::{messages_in, messages_of};
 use dockerlogger_tests::process::Exit;
 use dockerlogger_tests::receiver::{FluentReceiver, TcpReceiver, UdpReceiver};
-use dockerlogger_tests::vectors::{Case, Expect, Facts, check, check_files, check_messages, load};
+use dockerlogger_tests::vectors::{
+    Case, Expect, Facts, check, check_files, check_gelf, check_messages, load,
+};
 use dockerlogger_tests::{SOON, programs, try_until};
 
 use super::{EX_CONFIG, hostname};
 
 const SYSLOG: &str = include_str!("../data/syslog-vectors.json");
-const JSON_FILE: &str = include_str!("../data/json-file-vectors.json");
 const FLUENTD: &str = include_str!("../data/fluentd-vectors.json");
+const GELF: &str = include_str!("../data/gelf-vectors.json");
+const JSON_FILE: &str = include_str!("../data/json-file-vectors.json");
 
 #[test]
 fn every_recorded_case_gives_the_recorded_bytes() {
-    let cases = [SYSLOG, FLUENTD, JSON_FILE].map(load).concat();
+    let cases = [SYSLOG, FLUENTD, GELF, JSON_FILE].map(load).concat();
     let mut ran = BTreeSet::new();
     let mut failures = Vec::new();
     // A few at a time: each is mostly waiting for two processes.
@@ -107,15 +111,22 @@ fn run(case: &Case) -> Result<(), String> {
             // The last bytes may still be on their way from the kernel to the recording thread.
             try_until(SOON, || check(expected, &tcp.bytes(), &facts))
         }
+        Expect::Messages(expected) => {
+            try_until(SOON, || check_messages(expected, &fluent.messages(), &facts))
+        }
+        Expect::Gelf(expected) => try_until(SOON, || {
+            let messages = match case.sink.as_str() {
+                "udp" => messages_of(&udp.datagrams())?,
+                _ => messages_in(&tcp.bytes()),
+            };
+            check_gelf(expected, &messages, &facts)
+        }),
         Expect::Files(expected) => {
             let current = format!("{CONTAINER_ID}-json.log");
             let max_size = case.config.iter().find(|(name, _)| name == "max-size");
             let max_bytes = max_size.map(|(_, size)| parse_size_decimal(size).unwrap());
             let max_bytes = max_bytes.map(|max| usize::try_from(max).unwrap());
             check_files(expected, &dir, &current, max_bytes, &facts)
-        }
-        Expect::Messages(expected) => {
-            try_until(SOON, || check_messages(expected, &fluent.messages(), &facts))
         }
         Expect::Frames(expected) => {
             let datagrams = udp.wait_for_datagrams(expected.len(), SOON);

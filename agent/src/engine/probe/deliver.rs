@@ -26,8 +26,9 @@ use crate::engine::probe::{OUTPUT_BYTES_MAX, first_line, run_error};
 use crate::os::process::{self, Invocation};
 
 /// What each driver is tried against.
-const RECEIVERS: [(&str, Kind); 4] = [
+const RECEIVERS: [(&str, Kind); 5] = [
     ("fluentd", Kind::FluentdTcp),
+    ("gelf", Kind::GelfTcp),
     ("json-file", Kind::JsonFile),
     ("syslog", Kind::SyslogTcp),
     ("syslog", Kind::SyslogUdp),
@@ -46,6 +47,7 @@ const RECEIVED_BYTES_MAX: usize = 64 << 10;
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     FluentdTcp,
+    GelfTcp,
     JsonFile,
     SyslogTcp,
     SyslogUdp,
@@ -118,27 +120,29 @@ async fn attempt(
     received.map_err(here)
 }
 
-/// A receiver, and the options that lead to it. Every driver leaves the line as it is.
+/// A receiver, and the options that lead to it.
 async fn open(kind: Kind) -> io::Result<(Receiver, Value)> {
     let loopback = (Ipv4Addr::LOCALHOST, 0);
+    let option = match kind {
+        Kind::FluentdTcp => "fluentd-address",
+        Kind::GelfTcp => "gelf-address",
+        Kind::JsonFile => "json-file-dir",
+        Kind::SyslogTcp | Kind::SyslogUdp => "syslog-address",
+    };
     Ok(match kind {
         Kind::JsonFile => {
             let dir = tempfile::tempdir()?;
-            let options = json!({ "json-file-dir": dir.path() });
+            let options = json!({ (option): dir.path() });
             (Receiver::File(dir), options)
         }
-        Kind::FluentdTcp | Kind::SyslogTcp => {
+        Kind::FluentdTcp | Kind::GelfTcp | Kind::SyslogTcp => {
             let listener = TcpListener::bind(loopback).await?;
-            let option = match kind {
-                Kind::FluentdTcp => "fluentd-address",
-                _ => "syslog-address",
-            };
             let options = json!({ (option): format!("tcp://{}", listener.local_addr()?) });
             (Receiver::Tcp(listener), options)
         }
         Kind::SyslogUdp => {
             let socket = UdpSocket::bind(loopback).await?;
-            let options = json!({ "syslog-address": format!("udp://{}", socket.local_addr()?) });
+            let options = json!({ (option): format!("udp://{}", socket.local_addr()?) });
             (Receiver::Udp(socket), options)
         }
     })
@@ -242,8 +246,12 @@ mod tests {
         let logger = script(folder.path(), &body);
         assert!(deliver(&logger, "syslog", QUICK).await.unwrap());
         assert!(deliver(&logger, "fluentd", QUICK).await.unwrap());
+        assert!(deliver(&logger, "gelf", QUICK).await.unwrap());
         let seen = fs::read_to_string(seen).unwrap();
-        assert_eq!(seen, "syslog pipe pipe 0\n".repeat(2) + "fluentd pipe pipe 0\n");
+        assert_eq!(
+            seen,
+            "syslog pipe pipe 0\n".repeat(2) + "fluentd pipe pipe 0\n" + "gelf pipe pipe 0\n"
+        );
         let body = r#"dir=${DOCKERLOG_CONFIG#*:\"}
             cat <&3 > ${dir%\"*}/$DOCKERLOG_CONTAINERID-json.log"#;
         assert!(deliver(&script(folder.path(), body), "json-file", QUICK).await.unwrap());
