@@ -6,6 +6,10 @@
 //!
 //! Each takes what a stranger may send and panics if a promise is broken.
 
+mod syslog;
+
+pub use syslog::{address, severity, structured_data, syslog};
+
 use std::collections::BTreeMap;
 
 use dockerlogger_manifest::status::{FORMAT, MAGIC, PAGE_BYTES, StatusPage, at};
@@ -215,6 +219,31 @@ mod tests {
     fn any_answers_of_metadata() {
         let words = &["SUCCESS ", "NOTFOUND", "V2 ", "W10=", "00000001 ", " "];
         inputs(words, 3000).for_each(|bytes| super::metadata(&bytes));
+    }
+
+    #[test]
+    fn any_address() {
+        let words =
+            &["udp", "tcp+tls", "unix", "://", "/", "[", "::1", "]", ":514", "%2", "@", "?"];
+        inputs(words, 1500).for_each(|bytes| address(&bytes));
+    }
+
+    #[test]
+    fn any_severity() {
+        let words = &["<", "3", ">", "{", "\"level\":", "\"error\"", "30", ",", "[", "}", "\"a\":"];
+        inputs(words, 3000).for_each(|bytes| severity(&bytes));
+    }
+
+    #[test]
+    fn any_attribute() {
+        let words = &["\"", "\\", "]", "=", " ", "\n", "\u{e9}", "a.very.long.key.of.a.label"];
+        inputs(words, 3000).for_each(|bytes| structured_data(&bytes));
+    }
+
+    #[test]
+    fn any_line_of_any_container() {
+        let words = &["\n", "\r", "\0", "<30>", "71 ", "] ", "\"", "some text", "{\"level\":1}"];
+        inputs(words, 3000).for_each(|bytes| syslog(&bytes));
     }
 
     #[test]

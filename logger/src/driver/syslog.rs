@@ -2,10 +2,11 @@
 // License, v. 2.0. If a copy of the MPL was not distributed with this
 // file, You can obtain one at https://mozilla.org/MPL/2.0/.
 
-//! Driver `syslog`: one record, one message, over UDP or TCP.
+//! Driver `syslog`: one record, one message.
 //!
-//! Standards: RFC 3164, RFC 5424, RFC 6587 section 3.4.2 (newline as the end of
-//! a message on TCP), RFC 5426 (one message per datagram).
+//! Standards: RFC 3164, RFC 5424, RFC 5425 (TLS), RFC 5426 (one message per
+//! datagram), RFC 6587 (streams: section 3.4.2, a newline ends a message; section
+//! 3.4.1, its length stands before it).
 //!
 //! | profile | message |
 //! |---|---|
@@ -14,12 +15,19 @@
 //! | `rfc5424`, `rfc5424micro` | `<PRI>1 TIME HOST TAG PID TAG - TEXT` |
 //! | Triton (`syslog-tag` alone) | `<PRI>TIME HOST PROGRAM/TAG[PID]: TEXT` |
 //!
-//! each with a newline behind it, on UDP too. The time is that of the read, so
+//! each with a newline behind it, on UDP too. As in Docker, the length stands
+//! before it on TLS with RFC 5424, and on request on every stream; it counts the
+//! newline. The time is that of the read, so
 //! that a backlog keeps its true times.
 
 mod encode;
 mod options;
+mod severity;
+mod structured;
 
 pub(crate) use encode::Encoder;
-pub(crate) use options::Options;
-pub(crate) use options::Profile;
+pub(crate) use options::{Framing, Options, Profile};
+#[cfg(any(test, fuzzing))]
+pub(crate) use severity::said_by;
+#[cfg(any(test, fuzzing))]
+pub(crate) use structured::StructuredData;

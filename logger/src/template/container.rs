@@ -84,6 +84,29 @@ impl Container {
         command
     }
 
+    /// The same container with every control character in what it says of itself
+    /// replaced: what goes into a line of text must not end it. A byte stays a
+    /// byte, so that lengths do.
+    #[must_use]
+    pub fn harmless(self) -> Self {
+        let one = |text: String| text.chars().map(harmless_char).collect::<String>();
+        let all = |list: Vec<String>| list.into_iter().map(one).collect();
+        Self {
+            config: self.config,
+            container_id: one(self.container_id),
+            container_name: one(self.container_name),
+            entrypoint: one(self.entrypoint),
+            args: all(self.args),
+            image_id: one(self.image_id),
+            image_name: one(self.image_name),
+            created: self.created,
+            env: all(self.env),
+            labels: self.labels.into_iter().map(|(key, value)| (one(key), one(value))).collect(),
+            log_path: self.log_path,
+            hostname: one(self.hostname),
+        }
+    }
+
     /// The attributes that the options `labels`, `labels-regex`, `env` and
     /// `env-regex` select.
     ///
@@ -93,6 +116,15 @@ impl Container {
     pub fn extra_attributes(&self) -> Result<BTreeMap<String, String>, AttributesError> {
         extra_attributes(&self.config, &self.labels, &self.env)
     }
+}
+
+fn harmless_char(c: char) -> char {
+    if c.is_ascii_control() { '_' } else { c }
+}
+
+/// The byte, or what stands for a control character.
+pub(crate) const fn harmless(byte: u8) -> u8 {
+    if byte.is_ascii_control() { b'_' } else { byte }
 }
 
 /// What follows the first `:`, at most 12 bytes of it; never part of a character.

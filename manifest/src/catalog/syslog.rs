@@ -30,6 +30,18 @@ pub(super) fn spec() -> DriverSpec {
         // A boolean by its looks, but Docker never reads the value.
         option("syslog-tls-skip-verify", OptionKind::Text, "With tcp+tls, believes every server. That the option is there is what counts: false turns verification off too.")
             .accepted(&["anything"]),
+        // Docker has lengths on TLS with RFC 5424, newlines elsewhere; no default says that.
+        option("syslog-framing", OptionKind::Enum, "How messages are told apart on tcp, tcp+tls and unix: by the newline behind each or the length before it. Without it, by length on tcp+tls with an rfc5424 format, by newline elsewhere.")
+            .accepted(&["newline", "octet-counting"])
+            .extension(),
+        option("syslog-severity", OptionKind::Enum, "Where a severity comes from. stream: standard output is info, standard error err. line: <0> to <7> at its beginning, which is left out, or the level of a JSON object; else from the stream.")
+            .default("stream")
+            .accepted(&["stream", "line"])
+            .extension(),
+        option("syslog-structured-data", OptionKind::Boolean, "With an rfc5424 format, whether the attributes that labels and env select, and which piece of a long line it is, stand in the structured data.")
+            .default("false")
+            .accepted(&["true", "false"])
+            .extension(),
     ];
     options.extend(attributes());
     options.extend(generic());

@@ -58,16 +58,16 @@ pub enum ParseAddressError {
     )]
     NoScheme,
     /// The scheme is none of ours.
-    #[error("scheme \"{0}\" is not one of udp, tcp, tcp+tls, unix, unixgram")]
+    #[error("scheme {0:?} is not one of udp, tcp, tcp+tls, unix, unixgram")]
     Scheme(String),
     /// The port is no number from 1 to 65535.
-    #[error("port \"{0}\" is not a number from 1 to 65535")]
+    #[error("port {0:?} is not a number from 1 to 65535")]
     Port(String),
     /// The host cannot be one.
-    #[error("host \"{0}\" is neither a name, an IPv4 address, nor an IPv6 address in brackets")]
+    #[error("host {0:?} is neither a name, an IPv4 address, nor an IPv6 address in brackets")]
     Host(String),
     /// There is a host where a path should begin, no path, or one that no socket has.
-    #[error("\"{0}\" is not an absolute path of at most 107 bytes, as in unix:///dev/log")]
+    #[error("{0:?} is not an absolute path of at most 107 bytes, as in unix:///dev/log")]
     Path(String),
 }
 
@@ -112,7 +112,7 @@ impl FromStr for SyslogAddress {
             "tcp+tls" => SyslogTransport::Tls,
             "unix" => return socket(SyslogSocket::Stream, rest),
             "unixgram" => return socket(SyslogSocket::Datagram, rest),
-            other => return Err(ParseAddressError::Scheme(other.to_owned())),
+            other => return Err(ParseAddressError::Scheme(quoted(other))),
         };
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
         let authority = authority.rsplit_once('@').map_or(authority, |(_user, host)| host);
@@ -121,7 +121,7 @@ impl FromStr for SyslogAddress {
             None => Self::DEFAULT_PORT,
             Some(digits) => match digits.parse::<u16>() {
                 Ok(port) if port > 0 && !digits.starts_with('+') => port,
-                _ => return Err(ParseAddressError::Port(digits.to_owned())),
+                _ => return Err(ParseAddressError::Port(quoted(digits))),
             },
         };
         Ok(Self::Network { transport, host: host.to_owned(), port })
@@ -152,7 +152,7 @@ impl fmt::Display for SyslogAddress {
 /// The address of a local socket: what stands where a host would, Docker drops
 /// in silence; here it is refused.
 fn socket(kind: SyslogSocket, rest: &str) -> Result<SyslogAddress, ParseAddressError> {
-    let bad_path = || ParseAddressError::Path(rest.to_owned());
+    let bad_path = || ParseAddressError::Path(quoted(rest));
     let written = rest.split(['?', '#']).next().unwrap_or_default();
     let path = percent_decoded(written).ok_or_else(bad_path)?;
     if !path.starts_with('/') || path.len() > SOCKET_PATH_MAX || path.contains('\0') {
@@ -178,7 +178,7 @@ fn percent_decoded(text: &str) -> Option<String> {
 
 /// `HOST`, `HOST:PORT`, `[V6]` or `[V6]:PORT` in its two parts.
 pub(super) fn split_port(authority: &str) -> Result<(&str, Option<&str>), ParseAddressError> {
-    let bad_host = || ParseAddressError::Host(authority.to_owned());
+    let bad_host = || ParseAddressError::Host(quoted(authority));
     if let Some(bracketed) = authority.strip_prefix('[') {
         let (host, rest) = bracketed.split_once(']').ok_or_else(bad_host)?;
         if host.parse::<std::net::Ipv6Addr>().is_err() {
@@ -199,6 +199,11 @@ pub(super) fn split_port(authority: &str) -> Result<(&str, Option<&str>), ParseA
         return Err(bad_host());
     }
     Ok((host, port))
+}
+
+/// As much of a bad part as a message shows.
+fn quoted(part: &str) -> String {
+    part.chars().take(100).collect()
 }
 
 /// What `sockaddr_un` holds besides its end, on Linux and illumos.

@@ -4,8 +4,12 @@
 
 //! What the options of the syslog driver mean.
 
+use std::collections::BTreeMap;
+
 use dockerlogger_manifest::Normalized;
-use dockerlogger_manifest::value::{Facility, SyslogAddress, SyslogSocket, SyslogTransport};
+use dockerlogger_manifest::value::{
+    Facility, SyslogAddress, SyslogSocket, SyslogTransport, parse_bool,
+};
 
 use crate::driver::{
     ConfigError, DatagramPeer, Division, HostPort, Session, Sink, StreamPeer, TlsSettings, parsed,
@@ -23,6 +27,20 @@ pub(crate) struct Options {
     pub(crate) profile: Profile,
     /// Rendered, never a template.
     pub(crate) tag: Vec<u8>,
+    pub(crate) framing: Framing,
+    /// Whether a line may say its own severity.
+    pub(crate) severity_from_line: bool,
+    /// What goes into the structured data; `None`: there is none.
+    pub(crate) attributes: Option<BTreeMap<String, String>>,
+}
+
+/// How a stream is divided into messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// By the newline behind each.
+    Newline,
+    /// By the length before each.
+    OctetCounting,
 }
 
 /// The layout of a message, and what comes with it.
@@ -74,15 +92,33 @@ impl Options {
             Some(literal) if !options.given("tag") => literal.as_bytes().to_vec(),
             _ => {
                 let text = options.get("tag").unwrap_or("{{.ID}}");
-                rendered("tag", text, &launch.container(host))?
+                // What the container brings into the tag must not end a message.
+                rendered("tag", text, &launch.container(host).harmless())?
             }
         };
+        let address = parsed(options, "syslog-address")?;
+        let rfc5424 = matches!(profile, Profile::Rfc5424 | Profile::Rfc5424Micro);
+        let structured = options.get("syslog-structured-data").map(parse_bool);
+        let attributes = match structured {
+            Some(Ok(true)) if !rfc5424 => {
+                return Err(ConfigError::invalid(
+                    "syslog-structured-data",
+                    "true",
+                    "needs syslog-format rfc5424 or rfc5424micro",
+                ));
+            }
+            Some(Ok(true)) => Some(launch.container(host).extra_attributes()?),
+            _ => None,
+        };
         Ok(Self {
-            address: parsed(options, "syslog-address")?,
+            framing: framing(options, &address, rfc5424)?,
+            address,
             tls: TlsSettings::read(options, "syslog", options.given("syslog-tls-skip-verify")),
             facility: parsed(options, "syslog-facility")?,
             profile,
             tag: if tag.is_empty() { launch.argv0.clone().into_bytes() } else { tag },
+            severity_from_line: options.get("syslog-severity") == Some("line"),
+            attributes,
         })
     }
 
@@ -106,10 +142,34 @@ impl Options {
     }
 }
 
+/// As Docker: lengths on TLS with RFC 5424, newlines elsewhere.
+fn framing(
+    options: &Normalized,
+    address: &SyslogAddress,
+    rfc5424: bool,
+) -> Result<Framing, ConfigError> {
+    let (tls, datagrams) = match address {
+        SyslogAddress::Network { transport, .. } => {
+            (*transport == SyslogTransport::Tls, *transport == SyslogTransport::Udp)
+        }
+        SyslogAddress::Socket { kind, .. } => (false, *kind == SyslogSocket::Datagram),
+    };
+    match options.get("syslog-framing") {
+        Some("octet-counting") if datagrams => Err(ConfigError::invalid(
+            "syslog-framing",
+            "octet-counting",
+            "needs a stream: tcp, tcp+tls or unix",
+        )),
+        Some("octet-counting") => Ok(Framing::OctetCounting),
+        None if tls && rfc5424 => Ok(Framing::OctetCounting),
+        _ => Ok(Framing::Newline),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::driver::normalize;
+    use crate::driver::{TlsIdentity, Trust, normalize};
 
     fn options(written: &[(&str, &str)]) -> (Profile, Vec<u8>) {
         let written = [("syslog-address", "tcp://h")].iter().chain(written);
@@ -140,5 +200,97 @@ mod tests {
         ] {
             assert_eq!(options(written), (profile, tag.as_bytes().to_vec()), "{written:?}");
         }
+    }
+
+    fn parsed_with(written: &[(&str, &str)]) -> Result<Options, String> {
+        let map = written.iter().map(|&(k, v)| (k.to_owned(), v.to_owned())).collect();
+        let launch = Launch {
+            labels: [("tier".to_owned(), "web".to_owned())].into(),
+            options: map,
+            ..Launch::default()
+        };
+        let normal = normalize("syslog", &launch.options).map_err(|error| error.to_string())?;
+        Options::parse(&normal, &launch, b"host").map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn lengths_stand_where_docker_has_them_or_where_they_are_asked_for() {
+        use Framing::{Newline, OctetCounting};
+        let (tls, tcp, unix) = ("tcp+tls://h", "tcp://h", "unix:///s");
+        for (address, written, framing) in [
+            (tls, [("syslog-format", "rfc5424")].as_slice(), OctetCounting),
+            (tls, &[("syslog-format", "rfc5424micro")], OctetCounting),
+            (tls, &[("syslog-format", "rfc3164")], Newline),
+            (tls, &[], Newline),
+            (tcp, &[("syslog-format", "rfc5424")], Newline),
+            (tcp, &[("syslog-framing", "octet-counting")], OctetCounting),
+            (unix, &[("syslog-framing", "octet-counting")], OctetCounting),
+            (tls, &[("syslog-format", "rfc5424"), ("syslog-framing", "newline")], Newline),
+            ("udp://h", &[("syslog-framing", "newline")], Newline),
+        ] {
+            let written = [&[("syslog-address", address)], written].concat();
+            assert_eq!(parsed_with(&written).unwrap().framing, framing, "{written:?}");
+        }
+    }
+
+    #[test]
+    fn which_server_to_believe() {
+        let files =
+            [("syslog-tls-ca-cert", "/ca"), ("syslog-tls-cert", "/c"), ("syslog-tls-key", "/k")];
+        let with = |more: &[(&str, &str)]| {
+            let address = [("syslog-address", "tcp+tls://h")];
+            parsed_with(&[&address, files.as_slice(), more].concat()).unwrap().tls
+        };
+        let identity = Some(TlsIdentity { certificate: "/c".into(), key: "/k".into() });
+        let authorities = Trust::Authorities { file: Some("/ca".into()) };
+        assert_eq!(with(&[]), TlsSettings { trust: authorities, identity: identity.clone() });
+        for anything in ["true", "false", "0"] {
+            let settings = with(&[("syslog-tls-skip-verify", anything)]);
+            assert_eq!(settings, TlsSettings { trust: Trust::Anyone, identity: identity.clone() });
+        }
+    }
+
+    #[test]
+    fn combinations_that_can_never_work() {
+        for (written, why) in [
+            (
+                [("syslog-address", "udp://h"), ("syslog-framing", "octet-counting")].as_slice(),
+                "needs a stream: tcp, tcp+tls or unix",
+            ),
+            (
+                &[("syslog-address", "tcp://h"), ("syslog-structured-data", "true")],
+                "needs syslog-format rfc5424 or rfc5424micro",
+            ),
+            (
+                &[("syslog-address", "tcp+tls://h"), ("syslog-tls-cert", "/c")],
+                "\"syslog-tls-key\": required with log option \"syslog-tls-cert\"",
+            ),
+            (
+                &[("syslog-address", "tcp+tls://h"), ("syslog-tls-ca-cert", "ca.pem")],
+                "\"syslog-tls-ca-cert\": \"ca.pem\": expected an absolute path",
+            ),
+            (
+                &[
+                    ("syslog-address", "tcp://h"),
+                    ("syslog-format", "rfc5424"),
+                    ("syslog-structured-data", "true"),
+                    ("labels-regex", "("),
+                ],
+                "\"labels-regex\": not a regular expression",
+            ),
+        ] {
+            let error = parsed_with(written).unwrap_err();
+            assert!(error.contains(why), "{error}");
+        }
+    }
+
+    #[test]
+    fn attributes_go_into_structured_data() {
+        let written =
+            [("syslog-address", "tcp://h"), ("syslog-format", "rfc5424"), ("labels", "tier")];
+        assert_eq!(parsed_with(&written).unwrap().attributes, None);
+        let written = [written.as_slice(), &[("syslog-structured-data", "true")]].concat();
+        let tier = [("tier".to_owned(), "web".to_owned())].into();
+        assert_eq!(parsed_with(&written).unwrap().attributes, Some(tier));
     }
 }

@@ -18,11 +18,12 @@ use rustls::{RootCertStore, ServerConfig, ServerConnection, SupportedProtocolVer
 
 use super::*;
 use crate::driver::{TlsIdentity, TlsSettings, Trust};
+use crate::scratch::Scratch;
 
 /// An authority, and a folder for what is made with it.
 struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
-    folder: tempfile::TempDir,
+    folder: Scratch,
 }
 
 /// A certificate and its key, in PEM form.
@@ -41,13 +42,13 @@ impl Authority {
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        let authority = Self { issuer, folder: tempfile::tempdir().unwrap() };
+        let authority = Self { issuer, folder: Scratch::new() };
         authority.write("ca.pem", &authority.issuer.pem());
         authority
     }
 
     fn write(&self, name: &str, text: &str) -> std::path::PathBuf {
-        let path = self.folder.path().join(name);
+        let path = self.folder.path(name);
         std::fs::write(&path, text).unwrap();
         path
     }
@@ -62,7 +63,7 @@ impl Authority {
     /// A client that believes this authority, with a certificate or without.
     fn settings(&self, identity: Option<&Issued>) -> TlsSettings {
         TlsSettings {
-            trust: Trust::Authorities { file: Some(self.folder.path().join("ca.pem")) },
+            trust: Trust::Authorities { file: Some(self.folder.path("ca.pem")) },
             identity: identity.map(|issued| TlsIdentity {
                 certificate: self.write("client.pem", &issued.certificate.pem()),
                 key: self.write("client.key", &issued.key.serialize_pem()),
@@ -279,7 +280,7 @@ fn files_that_are_of_no_use() {
         "sealed.pem",
         "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n",
     );
-    let missing = authority.folder.path().join("missing");
+    let missing = authority.folder.path("missing");
     let ca = |file: &Path| Trust::Authorities { file: Some(file.to_owned()) };
     let pair = |certificate: &Path, key: &Path| {
         Some(TlsIdentity { certificate: certificate.to_owned(), key: key.to_owned() })
@@ -287,7 +288,7 @@ fn files_that_are_of_no_use() {
     let listener = listen();
     for (trust, identity, why) in [
         (ca(&missing), None, "missing cannot be read: No such file"),
-        (ca(authority.folder.path()), None, "not a regular file"),
+        (ca(authority.folder.dir()), None, "not a regular file"),
         (ca(Path::new("/dev/zero")), None, "not a regular file"),
         (ca(&nothing), None, "nothing.pem holds no CA certificate"),
         (ca(&torn), None, "torn.pem is not in PEM form"),

@@ -8,6 +8,7 @@ use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::Path;
 
 use super::*;
+use crate::scratch::Scratch;
 
 fn datagrams(path: &Path) -> Sink {
     Sink::Datagram { peer: DatagramPeer::Unix(path.to_owned()), division: Division::Whole }
@@ -15,8 +16,8 @@ fn datagrams(path: &Path) -> Sink {
 
 #[test]
 fn a_stream_waits_for_its_socket_and_for_who_reads_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("log");
+    let folder = Scratch::new();
+    let path = folder.path("log");
     let peer = StreamPeer::Unix(path.clone());
     let mut rig = Rig::to(&Sink::Stream { peer, session: Session::Silent }, Paths::system());
     rig.push(&[b"one\n"]);
@@ -37,8 +38,8 @@ fn a_stream_waits_for_its_socket_and_for_who_reads_it() {
 
 #[test]
 fn datagrams_follow_a_socket_that_is_made_anew() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("log");
+    let folder = Scratch::new();
+    let path = folder.path("log");
     let sink = datagrams(&path);
     let mut rig = Rig::to(&sink, Paths::system());
     rig.push(&[b"one\n"]);
@@ -58,8 +59,8 @@ fn datagrams_follow_a_socket_that_is_made_anew() {
 
 #[test]
 fn a_datagram_that_is_too_large_for_the_socket_gets_a_marker() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("log");
+    let folder = Scratch::new();
+    let path = folder.path("log");
     let socket = UnixDatagram::bind(&path).unwrap();
     let mut rig = Rig::to(&datagrams(&path), Paths::system());
     rig.push(&[&[b'x'; 4 << 20], b"two\n"]);
