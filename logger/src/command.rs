@@ -263,7 +263,7 @@ fn check(
     let launch = Launch { options, ..Launch::default() };
     driver::Settings::parse(driver, &launch, b"")?;
     let values: serde_json::Map<_, _> =
-        normalized.iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
+        normalized.shown().map(|(name, value)| (name.to_owned(), value.into())).collect();
     Ok(serde_json::Value::Object(values).to_string())
 }
 

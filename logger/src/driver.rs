@@ -5,23 +5,32 @@
 //! The drivers: the one closed list. A driver is options, an encoder and the
 //! transport its address names.
 
+pub(crate) mod fluentd;
+pub(crate) mod gelf;
+pub(crate) mod json_file;
 mod session;
 mod sink;
 pub(crate) mod syslog;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use dockerlogger_manifest::value::{parse_bool, parse_duration, parse_size_binary};
-use dockerlogger_manifest::{DriverSpec, Normalized, Problem, Runs, catalog, validate};
+use dockerlogger_manifest::{DriverSpec, Normalized, Problem, ProblemCode, catalog, validate};
 
-pub(crate) use session::Session;
-pub(crate) use sink::{DatagramPeer, HostPort, Sink, StreamPeer, TlsIdentity, TlsSettings, Trust};
+pub(crate) use gelf::{ChunkSize, push_chunk};
+pub(crate) use session::{Session, SessionError};
+pub(crate) use sink::{
+    DatagramPeer, Division, HostPort, LogFiles, Sink, StreamPeer, TlsIdentity, TlsSettings, Trust,
+};
 
+use crate::attributes::AttributesError;
 use crate::launch::Launch;
 use crate::local_time::LocalTime;
 use crate::record::Record;
-use crate::template::TemplateError;
+use crate::template::container::Container;
+use crate::template::{Template, TemplateError};
 
 /// What a container's log configuration means.
 #[derive(Debug, Clone)]
@@ -78,6 +87,9 @@ pub(crate) enum Mode {
 /// A driver with its options.
 #[derive(Debug, Clone)]
 pub(crate) enum Driver {
+    Fluentd(fluentd::Options),
+    Gelf(gelf::Options),
+    JsonFile(json_file::Options),
     Syslog(syslog::Options),
 }
 
@@ -93,6 +105,9 @@ pub(crate) struct Identity {
 /// Turns records into frames.
 #[derive(Debug)]
 pub(crate) enum Encoder {
+    Fluentd(fluentd::Encoder),
+    Gelf(gelf::Encoder),
+    JsonFile(json_file::Encoder),
     Syslog(syslog::Encoder),
 }
 
@@ -111,12 +126,17 @@ pub(crate) enum ConfigError {
         /// All of them.
         problems: Vec<Problem>,
     },
+    /// Labels or environment variables cannot be chosen.
+    #[error(transparent)]
+    Attributes(#[from] AttributesError),
     /// The tag cannot be rendered.
     #[error(
-        "log option \"tag\": \"{text}\" cannot be rendered; expected text with fields such as \
+        "log option \"{option}\": \"{text}\" cannot be rendered; expected text with fields such as \
          {{{{.ID}}}}, {{{{.Name}}}}, {{{{.ImageName}}}} and functions as in Docker"
     )]
     Tag {
+        /// The option it came from.
+        option: &'static str,
         /// As given.
         text: String,
         /// What is wrong with it.
@@ -125,11 +145,54 @@ pub(crate) enum ConfigError {
     },
 }
 
+impl TlsSettings {
+    /// What the options `NAME-tls-…` of a driver say; `skip_verify` is for the
+    /// driver to read.
+    fn read(options: &Normalized, name: &str, skip_verify: bool) -> Self {
+        let path = |what| options.get(&format!("{name}-tls-{what}")).map(PathBuf::from);
+        let trust =
+            if skip_verify { Trust::Anyone } else { Trust::Authorities { file: path("ca-cert") } };
+        let identity = path("cert").zip(path("key"));
+        let identity = identity.map(|(certificate, key)| TlsIdentity { certificate, key });
+        Self { trust, identity }
+    }
+}
+
+/// The tag that `text`, the value of `option`, makes for a container.
+fn rendered(
+    option: &'static str,
+    text: &str,
+    container: &Container,
+) -> Result<Vec<u8>, ConfigError> {
+    Template::parse(text)
+        .and_then(|template| template.render(container))
+        .map_err(|source| ConfigError::Tag { option, text: text.to_owned(), source })
+}
+
+/// An option whose text validation has accepted; a catalog that lets text pass
+/// which does not parse is answered like any other bad value.
+fn parsed<T>(options: &Normalized, name: &str) -> Result<T, ConfigError>
+where
+    T: std::str::FromStr<Err: std::fmt::Display>,
+{
+    let text = options.get(name).unwrap_or_default();
+    text.parse().map_err(|error: T::Err| ConfigError::invalid(name, text, &error.to_string()))
+}
+
+impl ConfigError {
+    /// The value of one option is not accepted; `why` says what is.
+    fn invalid(option: &str, value: &str, why: &str) -> Self {
+        let message = format!("log option \"{option}\": \"{value}\": {why}");
+        let (field, code) = (option.to_owned(), ProblemCode::Invalid);
+        Self::Options { problems: vec![Problem { field, code, message }] }
+    }
+}
+
 /// The names of the drivers that run in a zone.
 pub(crate) fn zone_drivers() -> Vec<String> {
     catalog::drivers()
         .into_iter()
-        .filter(|driver| driver.runs == Runs::Zone)
+        .filter(|driver| driver.runs.in_zone())
         .map(|driver| driver.name)
         .collect()
 }
@@ -148,7 +211,7 @@ pub(crate) fn normalize(
 
 fn zone_driver(name: &str) -> Result<DriverSpec, ConfigError> {
     catalog::driver(name)
-        .filter(|driver| driver.runs == Runs::Zone)
+        .filter(|driver| driver.runs.in_zone())
         .ok_or_else(|| ConfigError::Driver { name: name.to_owned() })
 }
 
@@ -160,6 +223,9 @@ impl Settings {
     pub(crate) fn parse(name: &str, launch: &Launch, host: &[u8]) -> Result<Self, ConfigError> {
         let options = normalize(name, &launch.options)?;
         let driver = match name {
+            "fluentd" => Driver::Fluentd(fluentd::Options::parse(&options, launch, host)?),
+            "gelf" => Driver::Gelf(gelf::Options::parse(&options, launch, host)?),
+            "json-file" => Driver::JsonFile(json_file::Options::parse(&options, launch, host)?),
             "syslog" => Driver::Syslog(syslog::Options::parse(&options, launch, host)?),
             _ => return Err(ConfigError::Driver { name: name.to_owned() }),
         };
@@ -195,18 +261,27 @@ impl Driver {
     /// The longest piece of a line, in bytes; at most 64 KiB.
     pub(crate) const fn piece_limit(&self) -> usize {
         match self {
+            Self::Fluentd(options) => options.piece_limit(),
+            Self::Gelf(options) => options.profile.piece_limit(),
+            Self::JsonFile(_) => json_file::PIECE_LIMIT,
             Self::Syslog(options) => options.profile.piece_limit(),
         }
     }
 
     pub(crate) fn sink(&self) -> Sink {
         match self {
+            Self::Fluentd(options) => options.sink(),
+            Self::Gelf(options) => options.sink(),
+            Self::JsonFile(options) => options.sink(),
             Self::Syslog(options) => options.sink(),
         }
     }
 
     pub(crate) fn encoder(&self, identity: &Identity, local_time: LocalTime) -> Encoder {
         match self {
+            Self::Fluentd(options) => Encoder::Fluentd(options.encoder()),
+            Self::Gelf(options) => Encoder::Gelf(gelf::Encoder::new(options, identity)),
+            Self::JsonFile(options) => Encoder::JsonFile(json_file::Encoder::new(options)),
             Self::Syslog(options) => {
                 Encoder::Syslog(syslog::Encoder::new(options, identity, local_time))
             }
@@ -219,7 +294,26 @@ impl Encoder {
     /// for such a record.
     pub(crate) fn encode(&mut self, record: &Record<'_>, out: &mut Vec<u8>) {
         match self {
+            Self::Fluentd(encoder) => encoder.encode(record, out),
+            Self::Gelf(encoder) => encoder.encode(record, out),
+            Self::JsonFile(encoder) => encoder.encode(record, out),
             Self::Syslog(encoder) => encoder.encode(record, out),
+        }
+    }
+
+    /// Whether all records of a batch become one frame.
+    pub(crate) const fn packs(&self) -> bool {
+        match self {
+            Self::Fluentd(encoder) => encoder.packs(),
+            Self::Gelf(_) | Self::JsonFile(_) | Self::Syslog(_) => false,
+        }
+    }
+
+    /// Ends the one frame in `out`, with so many `records`, of an encoder that packs.
+    pub(crate) fn end_pack(&mut self, records: u64, out: &mut Vec<u8>) {
+        match self {
+            Self::Fluentd(encoder) => encoder.end_pack(records, out),
+            Self::Gelf(_) | Self::JsonFile(_) | Self::Syslog(_) => {}
         }
     }
 }
@@ -282,8 +376,11 @@ mod tests {
     #[test]
     fn refusals_name_option_value_and_what_is_accepted() {
         assert_eq!(
-            parse("json-file", &[]).unwrap_err(),
-            "log driver \"json-file\": not known, expected one of syslog"
+            parse("nosuch", &[]).unwrap_err(),
+            format!(
+                "log driver \"nosuch\": not known, expected one of {}",
+                zone_drivers().join(", ")
+            )
         );
         let message = parse(
             "syslog",

@@ -14,9 +14,10 @@ use std::collections::BTreeMap;
 
 use dockerlogger_manifest::status::{FORMAT, MAGIC, PAGE_BYTES, StatusPage, at};
 
-use crate::driver::{Cut, Settings};
+use crate::driver::{Cut, Settings, fluentd, gelf, json_file};
 use crate::launch::{Launch, parse_options};
 use crate::lines::{Flush, Splitter};
+use crate::metadata;
 use crate::record::Stream;
 use crate::ring::{self, Carried};
 use crate::status;
@@ -94,6 +95,39 @@ pub fn tag(bytes: &[u8]) {
     let _ = Settings::parse("syslog", &launch, b"host").map_err(|error| error.to_string());
 }
 
+/// Lines of any bytes as Fluentd's events: each can be read back.
+pub fn fluentd_encoder(bytes: &[u8]) {
+    fluentd::properties::encoder(bytes);
+}
+
+/// A Fluentd server that says anything: confirmations count for what was sent, and
+/// never more.
+pub fn fluentd_answers(bytes: &[u8]) {
+    fluentd::properties::answers(bytes);
+}
+
+/// Any text and any label as GELF, compressed or not: one message, which reads back
+/// as what went in.
+pub fn gelf(bytes: &[u8]) {
+    gelf::properties::message(bytes);
+}
+
+/// Any record in chunks of any size: the record again.
+pub fn gelf_chunks(bytes: &[u8]) {
+    gelf::properties::chunks(bytes);
+}
+
+/// Any text and any label as a line of json-file: one line, which reads back as
+/// what went in.
+pub fn json_file(bytes: &[u8]) {
+    json_file::properties::line(bytes);
+}
+
+/// A metadata socket that says anything: refused, or what it says.
+pub fn metadata(bytes: &[u8]) {
+    metadata::check_any(bytes);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,6 +167,58 @@ mod tests {
         let words =
             &["{", "}", "\"", ":", ",", "\"tag\":\"", "\"mode\":\"blocking\"", "null", "\\u"];
         inputs(words, 1500).for_each(|bytes| config(&bytes));
+    }
+
+    #[test]
+    fn any_lines_for_fluentd() {
+        let words = &["\n", "some text", "log", "partial_id", "\u{1}\u{2}\u{7f}", "source"];
+        inputs(words, 1500).for_each(|bytes| fluentd_encoder(&bytes.repeat(20)));
+    }
+
+    #[test]
+    fn any_answers_of_fluentd() {
+        let words = &["\u{1}", "\u{3f}", "HELO", "PONG", "ack", "nonce"];
+        inputs(words, 1500).for_each(|bytes| fluentd_answers(&bytes));
+        // What begins as answers do is more likely to go on.
+        let starts: [&[u8]; 5] =
+            [b"\x81\xa3ack", b"\x92\xa4HELO", b"\x95\xa4PONG", b"\xfe\xfe", b"\x81\xa5nonce\xa1"];
+        for seed in 1..1500 {
+            let mut random = Random::new(seed);
+            let mut bytes = vec![random.byte(), random.byte()];
+            for _ in 0..random.below(12) {
+                match random.below(6) {
+                    5 => bytes.push(random.byte()),
+                    n => bytes.extend_from_slice(starts[usize::try_from(n).unwrap()]),
+                }
+            }
+            fluentd_answers(&bytes);
+        }
+    }
+
+    #[test]
+    fn any_gelf_record() {
+        let words = &["<", "\"", "\\", "\n", "\u{2028}", "some text, and ", "é", "\0"];
+        inputs(words, 3000).for_each(|bytes| gelf(&bytes));
+        inputs(words, 300).for_each(|bytes| gelf(&bytes.repeat(300)));
+        inputs(&[], 300).for_each(|bytes| gelf(&bytes.repeat(9)));
+    }
+
+    #[test]
+    fn any_gelf_chunks() {
+        inputs(&["a longer piece of text", "\0\0"], 3000).for_each(|bytes| gelf_chunks(&bytes));
+    }
+
+    #[test]
+    fn any_line_of_json_file() {
+        let words = &["<", "\"", "\\", "\n", "\u{2028}", "some text, and ", "é", "\0"];
+        inputs(words, 3000).for_each(|bytes| super::json_file(&bytes));
+        inputs(&[], 300).for_each(|bytes| super::json_file(&bytes.repeat(9)));
+    }
+
+    #[test]
+    fn any_answers_of_metadata() {
+        let words = &["SUCCESS ", "NOTFOUND", "V2 ", "W10=", "00000001 ", " "];
+        inputs(words, 3000).for_each(|bytes| super::metadata(&bytes));
     }
 
     #[test]

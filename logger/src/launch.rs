@@ -11,6 +11,7 @@
 
 use std::collections::BTreeMap;
 
+use dockerlogger_manifest::{SECRET, catalog};
 use serde_json::{Value, json};
 
 use crate::template::container::Container;
@@ -47,6 +48,9 @@ pub struct Launch {
     pub test_poison: Option<String>,
     /// `DOCKERLOG_STATUS`, which dockerinit does not set: the status page's file.
     pub status_path: Option<String>,
+    /// `DOCKERLOG_METADATA`, which dockerinit does not set: the zone's metadata
+    /// socket.
+    pub metadata_path: Option<String>,
     /// The base name under which this program was started.
     pub argv0: String,
 }
@@ -114,6 +118,7 @@ impl Launch {
             env: parse_list("DOCKERLOG_ENV", &text("DOCKERLOG_ENV"))?,
             time_zone: variable("TZ"),
             status_path: variable("DOCKERLOG_STATUS"),
+            metadata_path: variable("DOCKERLOG_METADATA"),
             #[cfg(debug_assertions)]
             test_poison: variable("DOCKERLOGGER_TEST_POISON"),
             argv0: argv0.rsplit('/').next().unwrap_or_default().to_owned(),
@@ -139,10 +144,18 @@ impl Launch {
         }
     }
 
-    /// All of it, for `logger ctxdump`, under the names of Docker's own.
+    /// All of it, for `logger ctxdump`, under the names of Docker's own; secrets
+    /// are not shown.
     pub fn to_json(&self) -> Value {
+        let config: BTreeMap<&str, &str> = self
+            .options
+            .iter()
+            .map(|(name, value)| {
+                (name.as_str(), if catalog::is_secret(name) { SECRET } else { value.as_str() })
+            })
+            .collect();
         json!({
-            "Config": self.options,
+            "Config": config,
             "ContainerID": self.container_id,
             "ContainerName": self.container_name,
             "ContainerEntrypoint": self.program,
@@ -179,7 +192,11 @@ pub fn parse_options(
     }
 }
 
-fn parse_list(variable: &'static str, text: &str) -> Result<Vec<String>, LaunchError> {
+/// A JSON array of strings; absent or empty text is an empty array.
+///
+/// # Errors
+/// When it is anything else; `variable` is what the message calls it.
+pub(crate) fn parse_list(variable: &'static str, text: &str) -> Result<Vec<String>, LaunchError> {
     let expected = "a JSON array of strings";
     match parse(variable, text, expected)? {
         Value::Null => Ok(Vec::new()),

@@ -26,9 +26,10 @@
 //! * `status` — the page of counters, for others to read.
 //! * `sender` — the forked child: its loop. `pump` — ring to frames: `lines`
 //!   cuts, [`record`] is what it cuts, `driver` encodes; [`template`]
-//!   (tags), [`attributes`], `local_time` serve the drivers.
+//!   (tags), [`attributes`], [`json`], [`rfc3339`], `local_time` serve the drivers.
+//! * `metadata` — labels and environment, where dockerinit does not pass them.
 //! * `suspects` — records that kill senders, and are left out in the end.
-//! * `window` — frames sent and not yet taken; `transport` — sockets; [`resolver`]
+//! * `window` — frames sent and not yet taken; `transport` — sockets and files; [`resolver`]
 //!   — names; `backoff`.
 //! * `os` — system calls.
 //!
@@ -50,10 +51,12 @@ mod files;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod json;
 pub mod launch;
 mod lines;
 mod links;
 mod local_time;
+mod metadata;
 mod os;
 mod output;
 mod pump;
@@ -61,6 +64,7 @@ mod reader;
 pub mod record;
 mod report;
 pub mod resolver;
+pub mod rfc3339;
 mod ring;
 #[cfg(test)]
 mod scratch;

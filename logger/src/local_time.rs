@@ -29,6 +29,9 @@ pub(crate) struct Civil {
 }
 
 impl LocalTime {
+    /// The time of a place without rules.
+    pub(crate) const UTC: Self = Self(None);
+
     /// Reads the rules. `tz` is the value of `TZ`; an empty one means UTC.
     pub(crate) fn load(tz: Option<&str>) -> Self {
         let zone = match tz {
@@ -37,12 +40,6 @@ impl LocalTime {
             None => TimeZone::local().ok(),
         };
         Self(zone)
-    }
-
-    /// UTC.
-    #[cfg(test)]
-    pub(crate) const fn utc() -> Self {
-        Self(None)
     }
 
     /// The local time of `seconds` since 1970. Offsets are cut to minutes.
@@ -118,7 +115,7 @@ mod tests {
             (1_772_719_629, "2026-03-05 14:07:09 +0"),
             (4_107_542_400, "2100-03-01 00:00:00 +0"),
         ] {
-            assert_eq!(shown(&LocalTime::utc(), seconds), text);
+            assert_eq!(shown(&LocalTime::UTC, seconds), text);
         }
     }
 
@@ -129,7 +126,7 @@ mod tests {
         assert_eq!(shown(&zone, 1_783_260_429), "2026-07-05 16:07:09 +120");
         let west = LocalTime::load(Some("<-0330>3:30"));
         assert_eq!(shown(&west, 0), "1969-12-31 20:30:00 -210");
-        assert_eq!(shown(&LocalTime::load(Some("")), 0), shown(&LocalTime::utc(), 0));
+        assert_eq!(shown(&LocalTime::load(Some("")), 0), shown(&LocalTime::UTC, 0));
     }
 
     #[test]

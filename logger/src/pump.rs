@@ -84,6 +84,12 @@ impl Pump {
     /// touched. A batch that begins inside an entry ends with it at the latest,
     /// so that there is a checkpoint at least every other batch.
     pub(crate) fn fill(&mut self, consumer: &Consumer<'_>, batch: &mut Batch) -> bool {
+        let touched = self.fill_open(consumer, batch);
+        self.writer.close(batch);
+        touched
+    }
+
+    fn fill_open(&mut self, consumer: &Consumer<'_>, batch: &mut Batch) -> bool {
         let began_inside = self.done > 0;
         let start = self.position;
         let before = batch.account.source().bytes;
@@ -99,7 +105,7 @@ impl Pump {
                 }
                 // Nothing that follows continues a line from before.
                 Payload::Break => {
-                    self.finish(consumer.shared(), batch);
+                    self.flush(consumer.shared(), batch, Flush::Ends, |_| true);
                 }
                 Payload::Bytes(bytes) => {
                     let ended = self.encode_entry(consumer.shared(), &entry, bytes, batch);
@@ -165,7 +171,9 @@ impl Pump {
     /// Flushes unterminated lines, when no further entry will come. True if
     /// there were any.
     pub(crate) fn finish(&mut self, shared: &Shared, batch: &mut Batch) -> bool {
-        self.flush(shared, batch, Flush::Ends, |_| true)
+        let flushed = self.flush(shared, batch, Flush::Ends, |_| true);
+        self.writer.close(batch);
+        flushed
     }
 
     /// How long until an unterminated tail has waited for `interval_ns`; 0: one
@@ -191,6 +199,7 @@ impl Pump {
             now_ns.checked_sub(since_ns).is_none_or(|waited_ns: u64| waited_ns >= interval_ns)
         };
         self.flush(shared, batch, Flush::GoesOn, due);
+        self.writer.close(batch);
     }
 
     fn flush(
@@ -277,7 +286,7 @@ impl Writer {
         let before = batch.bytes.len();
         self.encoder.encode(record, &mut batch.bytes);
         if batch.bytes.len() > before {
-            batch.end_frame(record.source());
+            self.end_record(record.source(), batch);
         } else if record.piece.is_some() {
             // The newline of a line that was sent in pieces.
             batch.account.delivered.add(record.source());
@@ -294,7 +303,19 @@ impl Writer {
 
     fn write_marker(&mut self, gap: &Gap, batch: &mut Batch) {
         self.marker(gap, &mut batch.bytes);
-        batch.end_frame(Amount::default());
+        self.end_record(Amount::default(), batch);
+    }
+
+    fn end_record(&self, source: Amount, batch: &mut Batch) {
+        if self.encoder.packs() { batch.add_packed(source) } else { batch.end_frame(source) }
+    }
+
+    /// No more records come into `batch`.
+    fn close(&mut self, batch: &mut Batch) {
+        if self.encoder.packs() && batch.records > 0 {
+            self.encoder.end_pack(batch.records, &mut batch.bytes);
+            batch.end_pack();
+        }
     }
 
     fn marker(&mut self, gap: &Gap, out: &mut Vec<u8>) {

@@ -12,14 +12,17 @@ use std::time::Duration;
 
 use dockerlogger_manifest::status::StatusPage;
 
-use crate::driver::{Identity, Settings};
+use crate::driver::{Driver, Identity, Settings};
+use crate::launch::Launch;
 use crate::links::SenderLinks;
 use crate::local_time::LocalTime;
+use crate::metadata;
 use crate::os;
 use crate::output;
 use crate::pump::{BATCH_BYTES, Pump};
+use crate::report::report;
 use crate::resolver::{Paths, Resolver};
-use crate::ring::{Consumer, Handoff};
+use crate::ring::{Consumer, Handoff, Shared};
 use crate::status;
 use crate::suspects::Suspects;
 use crate::transport::{Haste, Transport, Wait};
@@ -28,11 +31,10 @@ use crate::window::{Released, Window};
 /// What a sender is started with.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Setup<'a> {
+    pub(crate) driver: &'a str,
+    pub(crate) launch: &'a Launch,
     pub(crate) settings: &'a Settings,
     pub(crate) identity: &'a Identity,
-    pub(crate) time_zone: Option<&'a str>,
-    #[cfg(debug_assertions)]
-    pub(crate) test_poison: Option<&'a str>,
 }
 
 /// How a sender ends.
@@ -52,19 +54,20 @@ pub(crate) fn run(
     consumer: &mut Consumer<'_>,
     links: &SenderLinks,
 ) -> SenderEnd {
-    let Setup { settings, identity, time_zone, .. } = setup;
+    let Setup { launch, settings, identity, .. } = setup;
+    let informed = inform(setup, consumer.shared());
+    let driver = informed.as_ref().unwrap_or(&settings.driver);
     let seed = os::wall_ns() ^ u64::from(identity.pid).rotate_left(32);
-    let local_time = LocalTime::load(time_zone);
-    let encoder = settings.driver.encoder(identity, local_time.clone());
+    let local_time = LocalTime::load(launch.time_zone.as_deref());
+    let encoder = driver.encoder(identity, local_time.clone());
     let resume = consumer.resume();
-    let shape = (settings.driver.piece_limit(), settings.generic.cut);
+    let shape = (driver.piece_limit(), settings.generic.cut);
     let mut pump = Pump::new(encoder, shape, local_time, resume, seed);
     pump.suspects = suspects;
     #[cfg(debug_assertions)]
-    pump.set_test_poison(setup.test_poison);
+    pump.set_test_poison(launch.test_poison.as_deref());
     let flush_ns = settings.generic.flush.map(nanos);
-    let mut transport =
-        Transport::new(&settings.driver.sink(), Resolver::new(Paths::system()), seed);
+    let mut transport = Transport::new(&driver.sink(), Resolver::new(Paths::system()), seed);
     let account = consumer.account();
     consumer.shared().show(&account);
     let mut window = Window::new(transport.replay(), account);
@@ -112,7 +115,7 @@ pub(crate) fn run(
             window.replace_next_frame(|lost| pump.oversize_marker(lost));
             continue;
         }
-        if flushed && !window.has_unreleased() {
+        if flushed && !window.has_unreleased() && transport.is_settled() {
             break SenderEnd::Drained;
         }
         if give_up_ns.is_some_and(|give_up_ns| os::mono_ns() >= give_up_ns) {
@@ -147,6 +150,20 @@ pub(crate) fn run(
     };
     transport.close();
     end
+}
+
+/// The driver with what the zone's metadata socket knows of the container.
+fn inform(setup: Setup<'_>, shared: &Shared) -> Option<Driver> {
+    let problem = match metadata::complete(setup.launch) {
+        Ok(None) => return None,
+        Ok(Some(launch)) => match Settings::parse(setup.driver, &launch, &setup.identity.host) {
+            Ok(settings) => return Some(settings.driver),
+            Err(error) => report(&error),
+        },
+        Err(error) => report(&error),
+    };
+    shared.note_error(&problem);
+    None
 }
 
 fn is_last(handoff: &Handoff, give_up_ns: Option<u64>) -> bool {

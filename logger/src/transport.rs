@@ -2,13 +2,14 @@
 // License, v. 2.0. If a copy of the MPL was not distributed with this
 // file, You can obtain one at https://mozilla.org/MPL/2.0/.
 
-//! From frames to a socket. Knows nothing of what the frames say.
+//! From frames to a socket or file. Knows nothing of what the frames say.
 //!
 //! [`Transport::drive`] does what can be done without waiting and says what to
 //! wait for. It may block in three places, a name lookup, a connect and a TLS
 //! handshake, each with a deadline; only the sender waits for them.
 
 mod datagram;
+mod files;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ use crate::window::{Released, Replay, Window};
 pub(crate) enum Transport {
     Datagram(datagram::Datagram),
     Stream(stream::Stream),
+    Files(files::Files),
 }
 
 /// What a transport did.
@@ -67,10 +69,13 @@ pub(crate) enum Haste {
 impl Transport {
     pub(crate) fn new(sink: &Sink, resolver: Resolver, seed: u64) -> Self {
         match sink.clone() {
-            Sink::Datagram(peer) => Self::Datagram(datagram::Datagram::new(peer, resolver, seed)),
+            Sink::Datagram { peer, division } => {
+                Self::Datagram(datagram::Datagram::new(peer, division, resolver, seed))
+            }
             Sink::Stream { peer, session } => {
                 Self::Stream(stream::Stream::new(peer, session, resolver, seed))
             }
+            Sink::Files(place) => Self::Files(files::Files::new(place, seed)),
         }
     }
 
@@ -79,6 +84,15 @@ impl Transport {
         match self {
             Self::Datagram(_) => Replay { max_bytes: 0, max_age_ns: 0 },
             Self::Stream(stream) => stream.replay(),
+            Self::Files(_) => files::Files::replay(),
+        }
+    }
+
+    /// Whether there is nothing left to do when every frame is taken.
+    pub(crate) fn is_settled(&self) -> bool {
+        match self {
+            Self::Datagram(_) | Self::Stream(_) => true,
+            Self::Files(files) => files.is_settled(),
         }
     }
 
@@ -93,13 +107,14 @@ impl Transport {
         match self {
             Self::Datagram(datagram) => datagram.drive(window, shared, now_ns),
             Self::Stream(stream) => stream.drive(window, shared, haste, now_ns),
+            Self::Files(files) => files.drive(window, shared, haste, now_ns),
         }
     }
 
     /// Takes leave of the sink: nothing more will be sent.
     pub(crate) fn close(&mut self) {
         match self {
-            Self::Datagram(_) => {}
+            Self::Datagram(_) | Self::Files(_) => {}
             Self::Stream(stream) => stream.close(),
         }
     }

@@ -115,10 +115,26 @@ impl Batch {
     pub(crate) fn end_frame(&mut self, source: Amount) {
         let newline = if source.lines > 0 { Frame::NEWLINE } else { 0 };
         let bytes = u32::try_from(source.bytes).unwrap_or(u32::MAX) & !Frame::NEWLINE;
-        let end = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX);
-        self.frames.push(Frame { end, source: bytes | newline });
+        self.push_frame(bytes | newline);
+        self.add_packed(source);
+    }
+
+    /// What was appended to `bytes` is one more record of a frame that is not
+    /// whole yet, made from `source`.
+    pub(crate) fn add_packed(&mut self, source: Amount) {
         self.account.delivered.add(source);
         self.records += 1;
+    }
+
+    /// `bytes` is one frame. It does not say what each record was made from, so it
+    /// is not for a transport that may refuse it for its size.
+    pub(crate) fn end_pack(&mut self) {
+        self.push_frame(0);
+    }
+
+    fn push_frame(&mut self, source: u32) {
+        let end = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX);
+        self.frames.push(Frame { end, source });
     }
 
     fn clear(&mut self) {
@@ -210,11 +226,47 @@ impl Window {
         Some(&held.batch.bytes[at..])
     }
 
+    /// The frames from `from` on, where one begins, that were sent whole: where
+    /// each ends, and its bytes.
+    pub(crate) fn sent_frames(&self, from: u64) -> impl Iterator<Item = (u64, &[u8])> {
+        let first = self.batches.partition_point(|held| held.end() <= from);
+        let frames = self.batches.range(first..).flat_map(move |held| {
+            let inside = from.saturating_sub(held.start);
+            let behind = held.batch.frames.partition_point(|frame| frame.end() <= inside);
+            let ends = held.batch.frames[behind..].iter().map(|frame| frame.end());
+            let starts = std::iter::once(inside).chain(ends.clone());
+            starts.zip(ends).map(|(start, end)| {
+                (held.start + end, &held.batch.bytes[to_usize(start)..to_usize(end)])
+            })
+        });
+        frames.take_while(|(end, _)| *end <= self.cursor)
+    }
+
     /// The frame to send next.
     pub(crate) fn next_frame(&self) -> Option<&[u8]> {
         let (held, at) = self.at_cursor()?;
         let end = held.frame_at(at).map_or(held.batch.bytes.len(), |(_, end)| end);
         Some(&held.batch.bytes[at..end])
+    }
+
+    /// The frames to send next, all of one batch: as many as have `bytes` together,
+    /// at least one.
+    pub(crate) fn unsent_frames(&self, bytes: u64) -> &[u8] {
+        let Some((held, at)) = self.at_cursor() else { return &[] };
+        let wanted = (at as u64).saturating_add(bytes.max(1));
+        let frames = &held.batch.frames;
+        let last = frames.partition_point(|frame| frame.end() < wanted);
+        let end = frames.get(last).map_or(held.batch.bytes.len(), |frame| to_usize(frame.end()));
+        &held.batch.bytes[at..end]
+    }
+
+    /// Of the next `n` bytes to send, how many are whole frames.
+    pub(crate) fn whole_frames(&self, n: usize) -> usize {
+        let Some((held, at)) = self.at_cursor() else { return 0 };
+        let frames = &held.batch.frames;
+        let whole = frames.partition_point(|frame| to_usize(frame.end()) <= at + n);
+        let last = whole.checked_sub(1).and_then(|last| frames.get(last));
+        last.map_or(0, |frame| to_usize(frame.end()).saturating_sub(at))
     }
 
     /// The transport cannot carry the next frame: `marker` takes its place, or

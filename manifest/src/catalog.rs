@@ -8,18 +8,21 @@
 //! read it.
 
 mod common;
+mod fluentd;
+mod gelf;
 mod json_file;
 mod syslog;
 
 pub use common::{
     BUFFER_SIZE_BYTES, BUFFER_SIZE_DEFAULT_BYTES, DRAIN_TIMEOUT_MAX_MS, FLUSH_INTERVAL_MS,
 };
+pub use json_file::JSON_FILE_DIR;
 
 use crate::{DriverSpec, Extra, OptionKind, OptionSpec, Runs};
 
 /// Every driver, those of the platform included, in the order of their names.
 pub fn drivers() -> Vec<DriverSpec> {
-    vec![json_file::spec(), none(), syslog::spec()]
+    vec![fluentd::spec(), gelf::spec(), json_file::spec(), none(), syslog::spec()]
 }
 
 /// The driver of this name.
@@ -33,13 +36,24 @@ fn none() -> DriverSpec {
         summary: "The container's output is kept nowhere.".to_owned(),
         runs: Runs::Platform,
         since: FIRST.to_owned(),
+        example: Vec::new(),
         options: Vec::new(),
         extra: Extra::new(),
     }
 }
 
+/// Whether the value of an option of this name is to be shown to nobody, whatever
+/// the driver.
+pub fn is_secret(name: &str) -> bool {
+    drivers().iter().filter_map(|driver| driver.option(name)).any(|option| option.secret)
+}
+
 /// The version in which everything declared here appeared.
 const FIRST: &str = "0.1.0";
+
+fn example(options: &[&str]) -> Vec<String> {
+    options.iter().map(|&option| option.to_owned()).collect()
+}
 
 fn option(name: &str, kind: OptionKind, help: &str) -> OptionSpec {
     OptionSpec {
@@ -52,9 +66,12 @@ fn option(name: &str, kind: OptionKind, help: &str) -> OptionSpec {
         requires: Vec::new(),
         minimum: None,
         maximum: None,
+        runs: None,
         help: help.to_owned(),
         since: FIRST.to_owned(),
         extension: false,
+        secret: false,
+        schemes: Vec::new(),
         extra: Extra::new(),
     }
 }
@@ -86,8 +103,29 @@ impl OptionSpec {
         self
     }
 
+    fn schemes(mut self, schemes: &[&str]) -> Self {
+        self.schemes = schemes.iter().map(|&scheme| scheme.to_owned()).collect();
+        self
+    }
+
+    /// The platform takes no notice of it.
+    fn in_zone(mut self) -> Self {
+        self.runs = Some(Runs::Zone);
+        self
+    }
+
     fn extension(mut self) -> Self {
         self.extension = true;
+        self
+    }
+
+    fn secret(mut self) -> Self {
+        self.secret = true;
+        self
+    }
+
+    fn alias(mut self, name: &str) -> Self {
+        self.aliases.push(name.to_owned());
         self
     }
 }
@@ -128,6 +166,28 @@ mod tests {
                 assert!(problems.iter().all(|p| p.field != option.name), "{problems:?}");
             }
         }
+    }
+
+    #[test]
+    fn every_example_is_accepted() {
+        for driver in drivers() {
+            let split = |option: &String| {
+                option.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()))
+            };
+            let options: BTreeMap<_, _> = driver.example.iter().filter_map(split).collect();
+            assert_eq!(options.len(), driver.example.len());
+            assert_eq!(crate::validate(&driver, &options).err(), None, "{}", driver.name);
+        }
+    }
+
+    #[test]
+    fn what_needs_no_logger_is_without_the_options_that_do() {
+        let platform: Vec<_> = drivers().into_iter().filter_map(DriverSpec::on_platform).collect();
+        let names: Vec<_> = platform.iter().map(|driver| driver.name.as_str()).collect();
+        assert_eq!(names, ["json-file", "none"]);
+        let options: Vec<_> =
+            platform[0].options.iter().map(|option| option.name.as_str()).collect();
+        assert_eq!(options, ["max-size", "max-file"]);
     }
 
     #[test]

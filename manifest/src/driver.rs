@@ -19,6 +19,9 @@ pub struct DriverSpec {
     pub runs: Runs,
     /// The logger version that had it first.
     pub since: String,
+    /// Options for a first try, each `NAME=VALUE`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub example: Vec<String>,
     /// Every option it accepts, generic ones included, in the order of the docs.
     #[serde(default)]
     pub options: Vec<OptionSpec>,
@@ -33,11 +36,35 @@ pub struct DriverSpec {
 pub enum Runs {
     /// In the container's zone: dockerinit starts the logger for it.
     Zone,
-    /// In the platform itself: no logger is started (`json-file`, `none`).
+    /// In the platform itself: no logger is started (`none`).
     Platform,
+    /// In the platform where that does it itself, as Triton's does, and in the zone
+    /// elsewhere (`json-file`).
+    Both,
     /// Somewhere a newer release knows of.
     #[serde(untagged)]
     Unknown(String),
+}
+
+impl Runs {
+    /// Whether the logger can be started for it.
+    pub fn in_zone(&self) -> bool {
+        matches!(self, Self::Zone | Self::Both)
+    }
+
+    /// Whether it can do without a logger.
+    pub fn on_platform(&self) -> bool {
+        matches!(self, Self::Platform | Self::Both)
+    }
+}
+
+impl DriverSpec {
+    /// The driver without a logger: the options that the platform honours. `None`:
+    /// it cannot do without.
+    pub fn on_platform(mut self) -> Option<Self> {
+        self.options.retain(|option| option.runs.as_ref().is_none_or(Runs::on_platform));
+        self.runs.on_platform().then_some(self)
+    }
 }
 
 /// One `--log-opt NAME=VALUE`.
@@ -69,6 +96,9 @@ pub struct OptionSpec {
     /// The largest value, in the same unit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub maximum: Option<u64>,
+    /// Who honours it, where that is not everyone who runs the driver.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runs: Option<Runs>,
     /// One sentence for a person.
     pub help: String,
     /// The logger version that had it first.
@@ -76,6 +106,13 @@ pub struct OptionSpec {
     /// Whether it is ours and not Docker's or Triton's.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub extension: bool,
+    /// Whether its value is shown to nobody.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub secret: bool,
+    /// Schemes of the driver's address, `NAME-address`, with which it may be
+    /// given, and has its default; empty: any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub schemes: Vec<String>,
     /// Fields of a newer format.
     #[serde(flatten)]
     pub extra: Extra,
@@ -106,6 +143,12 @@ pub enum OptionKind {
     SyslogFacility,
     /// A transport and where it leads, as [`crate::value::SyslogAddress`] reads it.
     SyslogAddress,
+    /// `[tcp://|tls://][HOST][:PORT]` or `unix:///PATH`.
+    FluentdAddress,
+    /// `udp://HOST:PORT`, `tcp://HOST:PORT` or `tcp+tls://HOST:PORT`.
+    GelfAddress,
+    /// A whole number of at least zero.
+    UnsignedInteger,
     /// An absolute path, in the container's zone.
     Path,
     /// A kind of a newer release: any text passes, the logger itself decides.
@@ -123,7 +166,7 @@ mod tests {
             "name": "loki", "summary": "s", "runs": "sidecar", "since": "9.0.0", "batching": true,
             "options": [{
                 "name": "loki-url", "type": "url", "help": "h", "since": "9.0.0",
-                "required": true, "secret": {"level": 3}
+                "required": true, "guarded": {"level": 3}
             }]
         });
         let spec: DriverSpec = serde_json::from_value(newer.clone()).unwrap();

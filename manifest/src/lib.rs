@@ -49,6 +49,7 @@ pub use release::Artifact;
 pub use release::ArtifactFile;
 pub use release::Release;
 pub use validate::Normalized;
+pub use validate::SECRET;
 pub use validate::validate;
 
 /// Fields of a JSON object that this version does not know, kept as they came.

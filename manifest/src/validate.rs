@@ -5,21 +5,26 @@
 //! One set of `--log-opt` values against the declaration of its driver.
 
 use std::collections::BTreeMap;
-
-use serde::Serialize;
+use std::fmt;
 
 use crate::value::{
-    Facility, SyslogAddress, parse_bool, parse_duration, parse_size_binary, parse_size_decimal,
+    Facility, FluentdAddress, GelfAddress, SyslogAddress, parse_bool, parse_duration,
+    parse_size_binary, parse_size_decimal,
 };
 use crate::{DriverSpec, OptionKind, OptionSpec, Problem, ProblemCode};
 
 /// Options that a driver accepts, under their proper names, defaults filled in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(transparent)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Normalized {
     values: BTreeMap<String, String>,
-    #[serde(skip)]
     defaulted: Vec<String>,
+    secret: Vec<String>,
+}
+
+impl fmt::Debug for Normalized {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.shown()).finish()
+    }
 }
 
 impl Normalized {
@@ -33,11 +38,17 @@ impl Normalized {
         self.values.contains_key(name) && !self.defaulted.iter().any(|default| default == name)
     }
 
-    /// Every option and its value, in the order of their names.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.values.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    /// Every option and its value as it may be shown, in the order of their
+    /// names: [`SECRET`] stands for what is secret.
+    pub fn shown(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.values.iter().map(|(name, value)| {
+            (name.as_str(), if self.secret.contains(name) { SECRET } else { value.as_str() })
+        })
     }
 }
+
+/// What is shown for a value that is secret.
+pub const SECRET: &str = "(secret)";
 
 /// Checks `options` against `driver`: every name, every value.
 ///
@@ -85,10 +96,16 @@ pub fn validate(
         }
     }
     let mut defaulted = Vec::new();
+    let scheme = scheme(driver, &values);
     for spec in &driver.options {
         // A value that was refused above is present, only wrong.
         let present = options.iter().any(|(name, value)| spec.is_named(name) && !value.is_empty());
         match &spec.default {
+            _ if !spec.goes_with(scheme.as_deref()) => {
+                if let Some(value) = values.remove(&spec.name) {
+                    problems.push(misplaced(driver, spec, &value));
+                }
+            }
             _ if present => {}
             Some(default) => {
                 values.insert(spec.name.clone(), default.clone());
@@ -105,7 +122,9 @@ pub fn validate(
         }));
     }
     if problems.is_empty() {
-        return Ok(Normalized { values, defaulted });
+        let secret = driver.options.iter().filter(|option| option.secret);
+        let secret = secret.map(|option| option.name.clone()).collect();
+        return Ok(Normalized { values, defaulted, secret });
     }
     problems.sort_by(|a, b| a.field.cmp(&b.field));
     Err(problems)
@@ -122,6 +141,19 @@ impl OptionSpec {
     fn is_named(&self, name: &str) -> bool {
         self.name == name || self.aliases.iter().any(|alias| alias == name)
     }
+
+    /// Whether it may be given with an address of this scheme; `None`: there is
+    /// no address, which is a problem of its own.
+    fn goes_with(&self, scheme: Option<&str>) -> bool {
+        let is_this = |scheme| self.schemes.iter().any(|accepted| accepted == scheme);
+        self.schemes.is_empty() || scheme.is_none_or(is_this)
+    }
+}
+
+/// The scheme of the driver's address, if that is a good one.
+fn scheme(driver: &DriverSpec, values: &BTreeMap<String, String>) -> Option<String> {
+    let address = values.get(&format!("{}-address", driver.name))?;
+    address.split_once("://").map(|(scheme, _)| scheme.to_owned())
 }
 
 /// The value in its normal form, or why it is refused and what is accepted.
@@ -155,8 +187,17 @@ fn normalize(spec: &OptionSpec, value: &str) -> Result<String, String> {
             let number = value.parse().map_err(|_| "expected a whole number of at least 1")?;
             bounded(number)?;
         }
+        OptionKind::UnsignedInteger => {
+            let number = value.parse().map_err(|_| "expected a whole number of at least 0")?;
+            bounded(number)?;
+        }
         OptionKind::Duration => {
             let duration = parse_duration(value).map_err(|error| error.to_string())?;
+            // A default outside the bounds stands for none, and may be written.
+            let default = spec.default.as_deref().map(parse_duration);
+            if default == Some(Ok(duration)) {
+                return Ok(value.to_owned());
+            }
             bounded(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))?;
         }
         OptionKind::SyslogFacility => {
@@ -169,6 +210,14 @@ fn normalize(spec: &OptionSpec, value: &str) -> Result<String, String> {
         }
         OptionKind::SyslogAddress => {
             let address: SyslogAddress = value.parse().map_err(|error| format!("{error}"))?;
+            return Ok(address.to_string());
+        }
+        OptionKind::FluentdAddress => {
+            let address: FluentdAddress = value.parse().map_err(|error| format!("{error}"))?;
+            return Ok(address.to_string());
+        }
+        OptionKind::GelfAddress => {
+            let address: GelfAddress = value.parse().map_err(|error| format!("{error}"))?;
             return Ok(address.to_string());
         }
     }
@@ -200,6 +249,18 @@ fn missing(driver: &DriverSpec, spec: &OptionSpec) -> Problem {
 fn incomplete(spec: &OptionSpec, other: &str) -> Problem {
     let message = format!("log option \"{other}\": required with log option \"{}\"", spec.name);
     Problem { field: other.to_owned(), code: ProblemCode::Missing, message }
+}
+
+fn misplaced(driver: &DriverSpec, spec: &OptionSpec, value: &str) -> Problem {
+    let schemes: Vec<_> = spec.schemes.iter().map(|scheme| format!("{scheme}://")).collect();
+    let message = format!(
+        "log option \"{}\": \"{}\": only with a {}-address that begins with {}",
+        spec.name,
+        shortened(value),
+        driver.name,
+        schemes.join(" or ")
+    );
+    Problem { field: spec.name.clone(), code: ProblemCode::Invalid, message }
 }
 
 /// What a message quotes of a value that may be huge or hold control characters.

@@ -7,12 +7,19 @@
 
 mod address;
 mod facility;
+mod fluentd_address;
+mod gelf_address;
 mod quantity;
 
 pub use address::ParseAddressError;
 pub use address::{SyslogAddress, SyslogSocket, SyslogTransport};
 pub use facility::Facility;
 pub use facility::ParseFacilityError;
+pub use fluentd_address::FluentdAddress;
+pub use fluentd_address::ParseFluentdAddressError;
+pub use gelf_address::GelfAddress;
+pub use gelf_address::GelfTransport;
+pub use gelf_address::ParseGelfAddressError;
 pub use quantity::ParseQuantityError;
 pub use quantity::parse_bool;
 pub use quantity::parse_duration;

@@ -40,6 +40,7 @@ impl Authority {
     /// # Panics
     /// When that cannot be done.
     pub fn new(folder: &Path) -> Authority {
+        // Of the same name as what it issues, it would be taken for that by OpenSSL.
         let mut params = named("authority", Vec::new());
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, key()).expect("a certificate is made");

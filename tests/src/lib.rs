@@ -8,13 +8,17 @@
 //! |---|---|
 //! | [`dockerinit`] | the first process of a container: launch contract, and what its end means |
 //! | [`zfd`] | the kernel streams between a container's output and its logger |
-//! | [`receiver`] | somebody's syslog server, healthy or not |
+//! | [`metadata`] | the zone's metadata socket |
+//! | [`receiver`] | somebody's server, healthy or not |
 //! | [`certificates`] | an authority, and what it issues |
+//! | [`fluentd`] | a real server of Fluentd's protocol, where it is installed |
 //! | [`rsyslog`] | a real syslog server: rsyslogd, where it is installed |
 //! | [`syslog_ng`] | another one: syslog-ng |
 //! | [`release_server`] | an HTTP server with release files, healthy or not |
 //! | [`node`] | a node with an agent on it |
 //! | [`repository`] | the release engineer with the real `release` tool |
+//! | [`gelf`] | what a server reads as GELF |
+//! | [`graygelf`] | a real GELF server, where it is installed |
 //! | [`oracle`], [`vectors`] | what should have arrived |
 //! | [`demo`] | all of these in one story |
 //! | [`mod@bench`] | what the logger costs and loses, measured |
@@ -34,8 +38,12 @@ pub mod bench;
 pub mod certificates;
 pub mod demo;
 pub mod dockerinit;
+pub mod fluentd;
 pub mod frail;
+pub mod gelf;
+pub mod graygelf;
 pub mod http;
+pub mod metadata;
 pub mod node;
 pub mod oracle;
 pub mod process;

@@ -2,12 +2,16 @@
 // License, v. 2.0. If a copy of the MPL was not distributed with this
 // file, You can obtain one at https://mozilla.org/MPL/2.0/.
 
-//! Syslog servers on loopback that record what arrives, and that can misbehave.
+//! Servers on loopback that record what arrives, and that can misbehave.
 
+mod fluent;
 mod tcp;
 mod tls;
 mod udp;
 
+pub use fluent::Conduct;
+pub use fluent::FluentReceiver;
+pub use fluent::confirmation;
 pub use tcp::Manners;
 pub use tcp::TcpReceiver;
 pub(crate) use tcp::reserve;

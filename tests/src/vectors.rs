@@ -4,10 +4,20 @@
 
 //! Recorded cases of what drivers put on the wire, and the matcher for their placeholders (`tests/data/README.md`).
 
+mod events;
+mod files;
+mod gelf;
 mod pattern;
 
+pub use events::check_messages;
+pub use files::FileForm;
+pub use files::check_files;
+pub use gelf::GelfForm;
+pub use gelf::check_gelf;
 pub use pattern::Facts;
 pub use pattern::check;
+
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
@@ -20,13 +30,13 @@ pub struct Case {
     pub name: String,
     /// `argv[1]` of the logger.
     pub driver: String,
-    /// Options by name, with `{PORT}` and `{CERTS}` in them.
+    /// Options by name, with `{PORT}`, `{CERTS}` and `{DIR}` in them.
     pub config: Vec<(String, String)>,
     /// Further environment.
     pub env: Vec<(String, String)>,
     /// Writes in order.
     pub chunks: Vec<(Output, Vec<u8>)>,
-    /// `tcp`, `tls` or `udp`.
+    /// `tcp`, `tls`, `udp`, `fluent` or `files`.
     pub sink: String,
     /// What has to happen.
     pub expect: Expect,
@@ -41,6 +51,12 @@ pub enum Expect {
     Stream(String),
     /// These are the datagrams.
     Frames(Vec<String>),
+    /// These are the messages.
+    Messages(Vec<Value>),
+    /// These are the GELF messages.
+    Gelf(Vec<GelfForm>),
+    /// These are the files.
+    Files(BTreeMap<String, FileForm>),
 }
 
 /// All cases of a file.
@@ -59,6 +75,9 @@ fn case(case: &Value) -> Case {
     let expect = match string(&expect["exit"]).as_str() {
         "error" => Expect::Refusal,
         "ok" if expect["stream"].is_string() => Expect::Stream(string(&expect["stream"])),
+        "ok" if expect["gelf"].is_array() => Expect::Gelf(gelf::forms(&expect["gelf"])),
+        "ok" if expect["files"].is_object() => Expect::Files(files::forms(&expect["files"])),
+        "ok" if case["sink"] == "fluent" => Expect::Messages(array(&expect["frames"]).to_vec()),
         "ok" => Expect::Frames(array(&expect["frames"]).iter().map(string).collect()),
         other => panic!("expect.exit is {other:?}, not ok or error"),
     };
@@ -89,7 +108,8 @@ fn chunk(chunk: &Value) -> (Output, Vec<u8>) {
             .as_u64()
             .and_then(|times| usize::try_from(times).ok())
             .expect("times is a number");
-        (string(&what["repeat"]).repeat(times) + &string(&what["end"])).into_bytes()
+        (string(&what["repeat"]).repeat(times) + what["end"].as_str().unwrap_or_default())
+            .into_bytes()
     };
     (output, bytes)
 }

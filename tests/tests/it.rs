@@ -14,6 +14,10 @@ mod it {
     mod contract;
     mod dependencies;
     mod edges;
+    mod fluentd;
+    mod fluentd_server;
+    mod json_file;
+    mod metadata;
     mod no_allocation;
     mod on_failure;
     mod rsyslog;

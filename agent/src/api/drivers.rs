@@ -11,7 +11,7 @@ use axum::extract::{FromRequestParts, Path, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use dockerlogger_manifest::{DriverSpec, Runs, catalog};
+use dockerlogger_manifest::{DriverSpec, catalog};
 use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -49,11 +49,7 @@ impl DriverList {
 fn supported(node: &NodeView) -> Vec<DriverSpec> {
     match &node.current {
         Some(current) => current.release.drivers.clone(),
-        None => {
-            let mut drivers = catalog::drivers();
-            drivers.retain(|driver| driver.runs == Runs::Platform);
-            drivers
-        }
+        None => catalog::drivers().into_iter().filter_map(DriverSpec::on_platform).collect(),
     }
 }
 

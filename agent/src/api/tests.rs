@@ -236,6 +236,16 @@ async fn a_good_configuration_comes_back_normalized() {
 }
 
 #[tokio::test]
+async fn secrets_are_not_sent_back() {
+    let api = Api::new(node(Some("1.2.3")));
+    let body = r#"{"config":{"fluentd-shared-key":"hush","fluentd-address":"h"}}"#;
+    let answer = api.ask("POST", "/drivers/fluentd/validate", body).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.json());
+    assert_eq!(answer.json()["config"]["fluentd-shared-key"], "(secret)");
+    assert_eq!(answer.json()["config"]["fluentd-address"], "tcp://h:24224");
+}
+
+#[tokio::test]
 async fn all_mistakes_are_told_at_once() {
     let api = Api::new(node(Some("1.2.3")));
     let body = r#"{"config":{"syslog-facility":"kitchen","colour":"red","mode":7}}"#;

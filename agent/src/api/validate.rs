@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use dockerlogger_manifest::{DriverSpec, Problem, ProblemCode};
+use dockerlogger_manifest::{DriverSpec, Problem, ProblemCode, SECRET};
 use serde_json::{Map, Value, json};
 
 use crate::api::ApiState;
@@ -51,7 +51,9 @@ fn check(spec: &DriverSpec, body: &Map<String, Value>) -> Result<Map<String, Val
         match value {
             Value::String(text) => drop(options.insert(name.clone(), text.clone())),
             other => {
-                let shown: String = other.to_string().chars().take(64).collect();
+                let secret = spec.option(name).is_some_and(|option| option.secret);
+                let shown = if secret { SECRET.to_owned() } else { other.to_string() };
+                let shown: String = shown.chars().take(64).collect();
                 let message =
                     format!("log option {name:?}: {shown} is not text; every value is a string");
                 problems.push(problem(name, ProblemCode::Invalid, message));
@@ -60,7 +62,7 @@ fn check(spec: &DriverSpec, body: &Map<String, Value>) -> Result<Map<String, Val
     }
     match dockerlogger_manifest::validate(spec, &options) {
         Ok(normalized) if problems.is_empty() => {
-            Ok(normalized.iter().map(|(name, value)| (name.to_owned(), value.into())).collect())
+            Ok(normalized.shown().map(|(name, value)| (name.to_owned(), value.into())).collect())
         }
         Ok(_) => Err(problems),
         Err(more) => {

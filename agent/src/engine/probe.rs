@@ -11,7 +11,7 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-use dockerlogger_manifest::{DriverSpec, Release, Runs};
+use dockerlogger_manifest::{DriverSpec, Release};
 use tokio::runtime::Handle;
 
 use crate::engine::error::ProbeError;
@@ -58,7 +58,7 @@ async fn probe(logger: &Path, release: &Release, timeout: Duration) -> Result<()
     compare_version(&version.command, &version.stdout, release)?;
     let drivers = run(logger, &["drivers", "--json"], timeout).await?;
     compare_drivers(&drivers.command, &drivers.stdout, release)?;
-    for driver in release.drivers.iter().filter(|driver| driver.runs == Runs::Zone) {
+    for driver in release.drivers.iter().filter(|driver| driver.runs.in_zone()) {
         if !deliver::deliver(logger, &driver.name, timeout).await? {
             tracing::debug!(driver = driver.name, "there is no receiver to try this driver on");
         }

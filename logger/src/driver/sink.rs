@@ -8,13 +8,19 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::gelf;
 use super::session::Session;
 
 /// Where the frames of a driver go, and how.
 #[derive(Debug, Clone)]
 pub(crate) enum Sink {
-    /// One frame, one datagram.
-    Datagram(DatagramPeer),
+    /// Frames in datagrams.
+    Datagram {
+        /// Who takes them.
+        peer: DatagramPeer,
+        /// How a frame becomes datagrams.
+        division: Division,
+    },
     /// Frames one behind the other.
     Stream {
         /// Who is at the other end.
@@ -22,6 +28,40 @@ pub(crate) enum Sink {
         /// What is said besides frames.
         session: Session,
     },
+    /// Frames one behind the other, in files.
+    Files(LogFiles),
+}
+
+/// A file that is rotated, and those that were.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct LogFiles {
+    /// An absolute directory.
+    pub(crate) dir: String,
+    /// The current file's name.
+    pub(crate) name: String,
+    /// From this size on a file is rotated before anything is added to it;
+    /// `None`: never.
+    pub(crate) max_bytes: Option<u64>,
+    /// How many files there are at most, at least 1.
+    pub(crate) max_files: u64,
+    /// Whether rotated files are compressed.
+    pub(crate) compress: bool,
+}
+
+impl LogFiles {
+    /// The current file.
+    pub(crate) fn path(&self) -> String {
+        format!("{}/{}", self.dir.trim_end_matches('/'), self.name)
+    }
+}
+
+/// How a frame becomes datagrams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Division {
+    /// One frame, one datagram.
+    Whole,
+    /// Large ones in chunks.
+    Chunks(gelf::Chunks),
 }
 
 /// Who takes datagrams.

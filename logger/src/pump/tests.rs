@@ -17,8 +17,8 @@ fn pump(consumer: &mut Consumer<'_>) -> Pump {
     };
     let settings = Settings::parse("syslog", &launch, b"h").unwrap();
     let identity = Identity { host: b"h".to_vec(), pid: 1 };
-    let encoder = settings.driver.encoder(&identity, LocalTime::utc());
-    Pump::new(encoder, (16 << 10, Cut::Bytes), LocalTime::utc(), consumer.resume(), 1)
+    let encoder = settings.driver.encoder(&identity, LocalTime::UTC);
+    Pump::new(encoder, (16 << 10, Cut::Bytes), LocalTime::UTC, consumer.resume(), 1)
 }
 
 fn put(producer: &mut Producer<'_>, stream: Stream, bytes: &[u8]) {
@@ -67,6 +67,35 @@ fn lines_gap_and_tail() {
     assert!(successor.finish(consumer.shared(), &mut batch));
     assert!(!successor.finish(consumer.shared(), &mut batch));
     assert_eq!(texts(&batch), ["unfinished business", "end"]);
+}
+
+#[test]
+fn a_batch_is_one_frame_where_records_are_packed() {
+    let mut mapping = Mapping::create(64 << 10).unwrap();
+    let (writable, readable) = mapping.split();
+    let (mut producer, mut consumer) = (Producer::new(writable), Consumer::new(readable));
+    let options = [("fluentd-mode".to_owned(), "packed-forward".to_owned())].into();
+    let launch = Launch { options, ..Launch::default() };
+    let settings = Settings::parse("fluentd", &launch, b"h").unwrap();
+    let identity = Identity { host: b"h".to_vec(), pid: 1 };
+    let encoder = settings.driver.encoder(&identity, LocalTime::UTC);
+    let shape = (16 << 10, Cut::Bytes);
+    let mut pump = Pump::new(encoder, shape, LocalTime::UTC, consumer.resume(), 1);
+    put(&mut producer, Stream::Stdout, b"one\ntwo\nunfinished");
+    producer.note_drop(Stream::Stdout, b"lost\n", 1, DropCause::SinkDown);
+    put(&mut producer, Stream::Stdout, b"three\ntail");
+    let mut batch = Batch::default();
+    assert!(pump.fill(&consumer, &mut batch));
+    assert_eq!((batch.frames.len(), batch.records), (1, 5));
+    assert_eq!(batch.account.delivered, Amount { lines: 3, bytes: 24 });
+    let message = rmpv::decode::read_value(&mut batch.bytes.as_slice()).unwrap();
+    assert_eq!(message[2]["size"], 5.into());
+    let mut rest = Batch::default();
+    assert!(pump.finish(consumer.shared(), &mut rest));
+    assert_eq!((rest.frames.len(), rest.records), (1, 1));
+    let mut nothing = Batch::default();
+    assert!(!pump.finish(consumer.shared(), &mut nothing));
+    assert_eq!((nothing.frames.len(), nothing.bytes.len()), (0, 0));
 }
 
 #[test]

@@ -93,13 +93,7 @@ pub(crate) fn run(
         reader_pid: identity.pid,
         spool_problem: problem.as_deref(),
     });
-    let setup = Setup {
-        settings: &settings,
-        identity: &identity,
-        time_zone: launch.time_zone.as_deref(),
-        #[cfg(debug_assertions)]
-        test_poison: launch.test_poison.as_deref(),
-    };
+    let setup = Setup { driver, launch: &launch, settings: &settings, identity: &identity };
     let supervisor = Supervisor::new(setup, Consumer::new(readable), inherited)
         .map_err(system("open the pipes between reader and sender"))?;
     if !os::set_real_time() {

@@ -2,8 +2,10 @@
 // License, v. 2.0. If a copy of the MPL was not distributed with this
 // file, You can obtain one at https://mozilla.org/MPL/2.0/.
 
-//! One frame, one datagram. The sink has taken what the kernel accepted: UDP
-//! says no more.
+//! Frames in datagrams. The sink has taken what the kernel accepted: UDP says no
+//! more.
+
+mod divider;
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -12,9 +14,10 @@ use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::time::Duration;
 
+use self::divider::{Divider, TooLarge};
 use super::{Progress, Wait};
 use crate::backoff::{Backoff, Delays};
-use crate::driver::{DatagramPeer, HostPort};
+use crate::driver::{DatagramPeer, Division, HostPort};
 use crate::os;
 use crate::resolver::Resolver;
 use crate::ring::{Shared, SinkState};
@@ -24,6 +27,7 @@ use crate::window::Window;
 #[derive(Debug)]
 pub(crate) struct Datagram {
     peer: DatagramPeer,
+    divider: Divider,
     resolver: Resolver,
     socket: Option<Socket>,
     backoff: Backoff,
@@ -56,14 +60,16 @@ impl Socket {
     }
 }
 
-/// The next frame does not fit into a datagram.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct TooLarge;
-
 impl Datagram {
-    pub(super) const fn new(peer: DatagramPeer, resolver: Resolver, seed: u64) -> Self {
+    pub(super) const fn new(
+        peer: DatagramPeer,
+        division: Division,
+        resolver: Resolver,
+        seed: u64,
+    ) -> Self {
         Self {
             peer,
+            divider: Divider::new(division, seed),
             resolver,
             socket: None,
             backoff: Backoff::new(Delays::SINK, seed),
@@ -102,8 +108,14 @@ impl Datagram {
                 }
                 continue;
             };
-            match socket.send(frame) {
-                Ok(_) => window.sent(len, now_ns),
+            let (datagram, is_last) = self.divider.next(frame, window.cursor())?;
+            match socket.send(datagram) {
+                Ok(_) => {
+                    self.divider.sent();
+                    if is_last {
+                        window.sent(len, now_ns);
+                    }
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     let socket = Some((socket.fd(), libc::POLLOUT));
                     return Ok(Wait { socket, until_ns: None });
@@ -145,8 +157,7 @@ impl Datagram {
                 return false;
             }
         };
-        self.socket = Some(socket);
-        self.resolve_ns = now_ns.saturating_add(valid_ns);
+        self.use_socket(socket, now_ns.saturating_add(valid_ns));
         self.backoff.reset();
         shared.set_sink(SinkState::Up);
         true
@@ -156,9 +167,17 @@ impl Datagram {
     fn refresh(&mut self, now_ns: u64) {
         self.resolve_ns = now_ns + RESOLVE_EVERY_NS;
         if let Ok((socket, valid_ns)) = open(&self.peer, &self.resolver, REFRESH_TIMEOUT) {
-            self.socket = Some(socket);
-            self.resolve_ns = now_ns.saturating_add(valid_ns);
+            self.use_socket(socket, now_ns.saturating_add(valid_ns));
         }
+    }
+
+    fn use_socket(&mut self, socket: Socket, resolve_ns: u64) {
+        self.divider.begin(match &socket {
+            Socket::Udp(socket) => path_bytes(socket),
+            Socket::Unix(_) => None,
+        });
+        self.socket = Some(socket);
+        self.resolve_ns = resolve_ns;
     }
 
     fn fail(&mut self, shared: &Shared, now_ns: u64) {
@@ -203,6 +222,25 @@ fn udp(at: &HostPort, resolver: &Resolver, timeout: Duration) -> Option<(Socket,
         socket.set_nonblocking(true).ok()?;
         Some((Socket::Udp(socket), valid_ns))
     })
+}
+
+/// How much a datagram may hold so that no link on the way divides it, as far as
+/// the system knows.
+#[cfg(target_os = "linux")]
+fn path_bytes(socket: &UdpSocket) -> Option<usize> {
+    use rustix::net::sockopt;
+    // Beside the payload there are the headers of IP and UDP.
+    let (mtu, headers) = match socket.peer_addr().ok()? {
+        SocketAddr::V4(_) => (sockopt::ip_mtu(socket), 20 + 8),
+        SocketAddr::V6(_) => (sockopt::ipv6_mtu(socket), 40 + 8),
+    };
+    usize::try_from(mtu.ok()?).ok()?.checked_sub(headers)
+}
+
+/// illumos does not tell a socket.
+#[cfg(not(target_os = "linux"))]
+const fn path_bytes(_socket: &UdpSocket) -> Option<usize> {
+    None
 }
 
 fn is_too_large(error: &io::Error) -> bool {

@@ -21,7 +21,7 @@ use crate::os;
 use crate::report::report;
 use crate::resolver::Resolver;
 use crate::ring::{Shared, SinkState};
-use crate::window::{Replay, Window};
+use crate::window::{Lost, Replay, Window};
 
 use link::{End, Link};
 
@@ -127,6 +127,8 @@ impl Stream {
             Err(End { lost, reason }) => {
                 let lasted = link.is_open() && now_ns.saturating_sub(link.since_ns()) >= STABLE_NS;
                 shared.note_error(&reason);
+                // Who confirms has what it confirmed, however it went away.
+                let lost = if self.session.confirms() { Lost::Closed } else { lost };
                 window.rewind(lost, now_ns);
                 if lasted {
                     self.backoff.reset();

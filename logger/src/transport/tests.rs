@@ -12,7 +12,7 @@ use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use super::*;
-use crate::driver::{DatagramPeer, Session, StreamPeer};
+use crate::driver::{DatagramPeer, Division, Session, StreamPeer};
 use crate::os;
 use crate::resolver::Paths;
 use crate::ring::{Account, Amount, SinkState};
@@ -35,7 +35,7 @@ impl Rig {
         let (host, port) = at.rsplit_once(':').unwrap();
         let at = HostPort { host: host.to_owned(), port: port.parse().unwrap() };
         let sink = match scheme {
-            "udp" => Sink::Datagram(DatagramPeer::Udp(at)),
+            "udp" => Sink::Datagram { peer: DatagramPeer::Udp(at), division: Division::Whole },
             _ => Sink::Stream { peer: StreamPeer::Tcp(at), session: Session::Silent },
         };
         Self::to(&sink, names)

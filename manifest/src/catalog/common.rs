@@ -38,6 +38,23 @@ pub(super) fn attributes() -> Vec<OptionSpec> {
     ]
 }
 
+/// The options that choose a record's tag and attributes, where attributes have
+/// a `place` in the record.
+pub(super) fn placed_attributes(place: &str) -> Vec<OptionSpec> {
+    let mut options = attributes();
+    for option in &mut options {
+        let what = match option.name.as_str() {
+            "labels" => "Names of labels, with commas between them,",
+            "labels-regex" => "A regular expression: the labels whose names it matches",
+            "env" => "Names of environment variables, with commas between them,",
+            "env-regex" => "A regular expression: the environment variables whose names it matches",
+            _ => continue,
+        };
+        option.help = format!("{what} that become {place}.");
+    }
+    options
+}
+
 /// The options of every driver that runs in the zone.
 pub(super) fn generic() -> Vec<OptionSpec> {
     let (size_min, size_max) = BUFFER_SIZE_BYTES;

@@ -5,7 +5,7 @@
 //! Driver `syslog`.
 
 use super::common::{attributes, generic};
-use super::{FIRST, option};
+use super::{FIRST, example, option};
 use crate::{DriverSpec, Extra, OptionKind, Runs};
 
 pub(super) fn spec() -> DriverSpec {
@@ -50,6 +50,11 @@ pub(super) fn spec() -> DriverSpec {
         summary: "Each line goes to a syslog server as one record.".to_owned(),
         runs: Runs::Zone,
         since: FIRST.to_owned(),
+        example: example(&[
+            "syslog-address=tcp://log.example.com:514",
+            "syslog-format=rfc5424",
+            "tag={{.Name}}",
+        ]),
         options,
         extra: Extra::new(),
     }

@@ -117,3 +117,87 @@ fn an_option_kind_of_a_newer_release_passes() {
     let options = BTreeMap::from([("syslog-address".to_owned(), "anything".to_owned())]);
     assert!(validate(&driver, &options).is_ok());
 }
+
+#[test]
+fn fluentd_options_are_checked_as_docker_checks_them() {
+    let written = [
+        ("fluentd-address", "h"),
+        ("fluentd-async-connect", "t"),
+        ("fluentd-async-reconnect-interval", "0"),
+        ("fluentd-max-retries", "0"),
+        ("fluentd-retry-wait", "1.5s"),
+    ];
+    let options = check("fluentd", &written).unwrap();
+    assert_eq!(options.get("fluentd-address"), Some("tcp://h:24224"));
+    assert_eq!(options.get("fluentd-async"), Some("t"));
+    assert_eq!(
+        messages(
+            "fluentd",
+            &[
+                ("fluentd-address", "udp://h"),
+                ("fluentd-async", "1"),
+                ("fluentd-async-connect", "1"),
+                ("fluentd-async-reconnect-interval", "99ms"),
+                ("fluentd-buffer-limit", "12x"),
+                ("fluentd-max-retries", "2147483648"),
+                ("fluentd-read-timeout", "-1s"),
+                ("fluentd-request-ack", "maybe"),
+            ]
+        ),
+        [
+            "log option \"fluentd-address\": \"udp://h\": scheme \"udp\" is not one of tcp, tls, unix",
+            "log option \"fluentd-async-connect\": given twice, also as \"fluentd-async\"",
+            "log option \"fluentd-async-reconnect-interval\": \"99ms\": out of range, expected 0s or 100ms to 10s",
+            "log option \"fluentd-buffer-limit\": \"12x\": expected a number of bytes with an optional unit b, k, \
+             m, g, t or p, such as 512k or 10m",
+            "log option \"fluentd-max-retries\": \"2147483648\": out of range, expected 0 to 2147483647",
+            "log option \"fluentd-read-timeout\": \"-1s\": expected a duration: numbers with units ns, us, ms, s, \
+             m or h, such as 500ms or 1m30s",
+            "log option \"fluentd-request-ack\": \"maybe\": expected true or false",
+        ]
+    );
+}
+
+#[test]
+fn secrets_are_used_and_not_shown() {
+    let written = [("fluentd-shared-key", "open sesame"), ("fluentd-username", "ali")];
+    let options = check("fluentd", &written).unwrap();
+    assert_eq!(options.get("fluentd-shared-key"), Some("open sesame"));
+    let shown: Vec<_> = options.shown().filter(|(name, _)| name.contains("-s")).collect();
+    assert!(shown.contains(&("fluentd-shared-key", SECRET)), "{shown:?}");
+    assert!(!format!("{options:?}").contains("sesame"));
+    assert!(catalog::is_secret("fluentd-password") && !catalog::is_secret("fluentd-username"));
+}
+
+#[test]
+fn an_option_that_does_not_go_with_the_address_is_refused() {
+    let udp = check("gelf", &[("gelf-address", "udp://h:1"), ("gelf-compression-type", "none")]);
+    let udp = udp.unwrap();
+    assert_eq!(udp.get("gelf-compression-level"), Some("1"));
+    assert_eq!(udp.get("gelf-tcp-max-reconnect"), None, "a default that means nothing");
+    assert_eq!(
+        messages(
+            "gelf",
+            &[
+                ("gelf-address", "tcp://h:1"),
+                ("gelf-compression-type", "gzip"),
+                ("gelf-compression-level", "10"),
+                ("gelf-tcp-max-reconnect", "-1"),
+                ("gelf-tcp-reconnect-delay", "0"),
+            ]
+        ),
+        [
+            "log option \"gelf-compression-level\": \"10\": expected one of -1, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9",
+            "log option \"gelf-compression-type\": \"gzip\": only with a gelf-address that begins with udp://",
+            "log option \"gelf-tcp-max-reconnect\": \"-1\": expected a whole number of at least 0",
+        ]
+    );
+    assert_eq!(
+        messages("gelf", &[("gelf-address", "udp://h:1"), ("gelf-tcp-reconnect-delay", "1")]),
+        [
+            "log option \"gelf-tcp-reconnect-delay\": \"1\": only with a gelf-address that begins with \
+             tcp:// or tcp+tls://"
+        ]
+    );
+    assert_eq!(messages("gelf", &[("gelf-tcp-reconnect-delay", "1")]).len(), 1, "no address");
+}

@@ -177,7 +177,7 @@ fn percent_decoded(text: &str) -> Option<String> {
 }
 
 /// `HOST`, `HOST:PORT`, `[V6]` or `[V6]:PORT` in its two parts.
-fn split_port(authority: &str) -> Result<(&str, Option<&str>), ParseAddressError> {
+pub(super) fn split_port(authority: &str) -> Result<(&str, Option<&str>), ParseAddressError> {
     let bad_host = || ParseAddressError::Host(quoted(authority));
     if let Some(bracketed) = authority.strip_prefix('[') {
         let (host, rest) = bracketed.split_once(']').ok_or_else(bad_host)?;

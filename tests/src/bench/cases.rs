@@ -48,6 +48,15 @@ const fn limited(
     Case { name, about, repeat: Repeat::Rounds, has_limit: true, measure }
 }
 
+/// A case for every round that the copy loop cannot do.
+const fn unlimited(
+    name: &'static str,
+    about: &'static str,
+    measure: fn(&Setup<'_>) -> Vec<Figure>,
+) -> Case {
+    Case { name, about, repeat: Repeat::Rounds, has_limit: false, measure }
+}
+
 /// A case that runs once and that the copy loop cannot do.
 const fn once(
     name: &'static str,
@@ -70,6 +79,26 @@ pub const CASES: &[Case] = &[
     limited("syslog/unix", "the same", |s| throughput::wire(s, "syslog/unix")),
     limited("syslog/udp", "the same, a datagram a line", |s| throughput::wire(s, "syslog/udp")),
     limited("syslog/unixgram", "the same", |s| throughput::wire(s, "syslog/unixgram")),
+    limited("json-file", "the same, to a file of 64 MB", |s| throughput::wire(s, "json-file")),
+    limited("fluentd/message", "the same, an event a message", |s| {
+        throughput::wire(s, "fluentd/message")
+    }),
+    unlimited("fluentd/packed", "the same, a batch a message", |s| {
+        throughput::wire(s, "fluentd/packed")
+    }),
+    unlimited("fluentd/message-ack", "an event a message, each confirmed", |s| {
+        throughput::wire(s, "fluentd/message-ack")
+    }),
+    unlimited("fluentd/packed-ack", "a batch a message, each confirmed", |s| {
+        throughput::wire(s, "fluentd/packed-ack")
+    }),
+    limited("gelf/tcp", "the same", |s| throughput::wire(s, "gelf/tcp")),
+    limited("gelf/tls", "the same; the limit is without TLS", |s| throughput::wire(s, "gelf/tls")),
+    unlimited("gelf/udp-gzip", "the same, a datagram a line, compressed", |s| {
+        throughput::wire(s, "gelf/udp-gzip")
+    }),
+    unlimited("gelf/udp-gzip-6", "the same at level 6", |s| throughput::wire(s, "gelf/udp-gzip-6")),
+    unlimited("gelf/udp-none", "the same, as it is", |s| throughput::wire(s, "gelf/udp-none")),
     limited("rate-1k", "1 000 lines/s, one per write", |setup| throughput::rate(setup, 1e3)),
     limited("rate-10k", "10 000 lines/s, one per write", |setup| throughput::rate(setup, 1e4)),
     limited("rate-50k", "50 000 lines/s, one per write", |setup| throughput::rate(setup, 5e4)),

@@ -5,10 +5,11 @@
 //! Where a program under measurement sends to.
 
 use std::fmt;
+use std::fs::File;
 use std::io::{self, Write};
 use std::net::{SocketAddrV4, TcpStream, UdpSocket};
 use std::os::unix::net::{UnixDatagram, UnixStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::counts::Counts;
 
@@ -38,7 +39,12 @@ pub enum Place {
     Unix(PathBuf),
     /// A datagram socket with a path.
     Unixgram(PathBuf),
+    /// A file that starts over when it is large.
+    File(PathBuf),
 }
+
+/// Bytes in a file before it starts over, for every program alike.
+pub const FILE_BYTES: u64 = 64_000_000;
 
 impl Place {
     /// Connects.
@@ -59,6 +65,9 @@ impl Place {
                 socket.connect(path)?;
                 Box::new(Datagrams(move |line: &[u8]| socket.send(line)))
             }
+            Place::File(path) => {
+                Box::new(Rotated { file: append(path)?, path: path.clone(), bytes: 0 })
+            }
         })
     }
 
@@ -70,6 +79,7 @@ impl Place {
             "udp" => Place::Udp(place.parse().ok()?),
             "unix" => Place::Unix(place.into()),
             "unixgram" => Place::Unixgram(place.into()),
+            "file" => Place::File(place.into()),
             _ => return None,
         })
     }
@@ -82,8 +92,36 @@ impl fmt::Display for Place {
             Place::Udp(address) => write!(f, "udp:{address}"),
             Place::Unix(path) => write!(f, "unix:{}", path.display()),
             Place::Unixgram(path) => write!(f, "unixgram:{}", path.display()),
+            Place::File(path) => write!(f, "file:{}", path.display()),
         }
     }
+}
+
+/// A file that is moved away when it is large.
+struct Rotated {
+    path: PathBuf,
+    file: File,
+    bytes: u64,
+}
+
+impl Write for Rotated {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.bytes >= FILE_BYTES {
+            std::fs::rename(&self.path, self.path.with_extension("old"))?;
+            (self.file, self.bytes) = (append(&self.path)?, 0);
+        }
+        let count = self.file.write(bytes)?;
+        self.bytes += count as u64;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn append(path: &Path) -> io::Result<File> {
+    File::options().create(true).append(true).open(path)
 }
 
 /// A line, a datagram: the simplest loop sends each with a call of its own.

@@ -4,14 +4,16 @@
 
 //! Drivers and the ways their frames take: one sink for each, which counts lines and does nothing else.
 
-use std::fs;
-use std::io::{self, Read};
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, UdpSocket};
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use memchr::memmem;
 use rustix::net::sockopt;
@@ -21,6 +23,7 @@ use tempfile::TempDir;
 use super::counts::Counts;
 use super::target::{Place, Target};
 use crate::certificates::Authority;
+use crate::dockerinit::CONTAINER_ID;
 
 /// A driver over a transport.
 #[derive(Debug)]
@@ -31,7 +34,8 @@ pub struct Wire {
     pub driver: &'static str,
     /// How the sink listens.
     pub listen: Listen,
-    /// The log options; `{SINK}` becomes the address or path of the sink, `{CA}` the file of the authority.
+    /// The log options; `{SINK}` becomes the address or path of the sink, `{CA}` the file of the authority,
+    /// `{FOLDER}` that of a file.
     pub options: &'static [(&'static str, &'static str)],
     /// How often a line shows this in what arrives: once.
     pub mark: &'static [u8],
@@ -42,6 +46,8 @@ pub struct Wire {
 pub enum Listen {
     /// On a TCP port.
     Tcp,
+    /// The same, and confirms the chunks of Fluentd's protocol.
+    Confirming,
     /// The same, with TLS. The copy loop has no TLS: its reference is plain TCP.
     Tls,
     /// On a UDP port.
@@ -50,10 +56,47 @@ pub enum Listen {
     Unix,
     /// On a datagram socket with a path.
     Unixgram,
+    /// Not at all: it reads a file that grows.
+    File,
 }
 
 /// Every driver and every transport.
 pub const WIRES: &[Wire] = &[
+    // What the line of every case ends with, then the empty options.
+    fluentd("fluentd/message", Listen::Tcp, &[FLUENTD_ADDRESS], b"789\x80"),
+    fluentd("fluentd/packed", Listen::Tcp, &[FLUENTD_ADDRESS, FLUENTD_PACKED], FLUENTD_LOG),
+    fluentd(
+        "fluentd/message-ack",
+        Listen::Confirming,
+        &[FLUENTD_ADDRESS, FLUENTD_ACK],
+        FLUENTD_LOG,
+    ),
+    fluentd(
+        "fluentd/packed-ack",
+        Listen::Confirming,
+        &[FLUENTD_ADDRESS, FLUENTD_PACKED, FLUENTD_ACK],
+        FLUENTD_LOG,
+    ),
+    gelf("gelf/tcp", Listen::Tcp, &[("gelf-address", "tcp://{SINK}")], b"\0"),
+    gelf(
+        "gelf/tls",
+        Listen::Tls,
+        &[("gelf-address", "tcp+tls://{SINK}"), ("gelf-tls-ca-cert", "{CA}")],
+        b"\0",
+    ),
+    gelf("gelf/udp-gzip", Listen::Udp, &[GELF_UDP], b"\x1f\x8b\x08\0\0\0\0\0\x04\xff"),
+    gelf(
+        "gelf/udp-gzip-6",
+        Listen::Udp,
+        &[GELF_UDP, ("gelf-compression-level", "6")],
+        b"\x1f\x8b\x08\0\0\0\0\0\0\xff",
+    ),
+    gelf(
+        "gelf/udp-none",
+        Listen::Udp,
+        &[GELF_UDP, ("gelf-compression-type", "none")],
+        b"{\"version\"",
+    ),
     syslog("syslog/tcp", Listen::Tcp, &[("syslog-address", "tcp://{SINK}"), SYSLOG_FORMAT]),
     syslog(
         "syslog/tls",
@@ -67,7 +110,41 @@ pub const WIRES: &[Wire] = &[
         Listen::Unixgram,
         &[("syslog-address", "unixgram://{SINK}"), SYSLOG_FORMAT],
     ),
+    Wire {
+        name: "json-file",
+        driver: "json-file",
+        listen: Listen::File,
+        options: &[("json-file-dir", "{FOLDER}"), ("max-size", "64m"), ("max-file", "2")],
+        mark: b"\n",
+    },
 ];
+
+const FLUENTD_ADDRESS: (&str, &str) = ("fluentd-address", "{SINK}");
+const FLUENTD_ACK: (&str, &str) = ("fluentd-request-ack", "true");
+const FLUENTD_PACKED: (&str, &str) = ("fluentd-mode", "packed-forward");
+
+/// The key of the line, with its header.
+const FLUENTD_LOG: &[u8] = b"\xa3log";
+
+const fn fluentd(
+    name: &'static str,
+    listen: Listen,
+    options: &'static [(&'static str, &'static str)],
+    mark: &'static [u8],
+) -> Wire {
+    Wire { name, driver: "fluentd", listen, options, mark }
+}
+
+const GELF_UDP: (&str, &str) = ("gelf-address", "udp://{SINK}");
+
+const fn gelf(
+    name: &'static str,
+    listen: Listen,
+    options: &'static [(&'static str, &'static str)],
+    mark: &'static [u8],
+) -> Wire {
+    Wire { name, driver: "gelf", listen, options, mark }
+}
 
 const SYSLOG_FORMAT: (&str, &str) = ("syslog-format", "rfc5424");
 
@@ -135,14 +212,16 @@ impl WireSink {
         });
         let path = folder.path().join("sink");
         let place = match listen {
-            Listen::Tcp => tcp(&shared, None),
+            Listen::Tcp => tcp(&shared, TcpServer::Plain),
+            Listen::Confirming => tcp(&shared, TcpServer::Confirming),
             Listen::Tls => {
                 let authority = Authority::new(folder.path());
-                tcp(&shared, Some(authority.issue("127.0.0.1").server(None)))
+                tcp(&shared, TcpServer::Tls(authority.issue("127.0.0.1").server(None)))
             }
             Listen::Udp => udp(&shared),
             Listen::Unix => unix(&shared, path),
             Listen::Unixgram => unixgram(&shared, path),
+            Listen::File => file(&shared, folder.path().join(format!("{CONTAINER_ID}-json.log"))),
         };
         WireSink { wire, place, shared, folder }
     }
@@ -157,9 +236,13 @@ impl WireSink {
     fn filled(&self, option: &str) -> String {
         let sink = match &self.place {
             Place::Tcp(address) | Place::Udp(address) => address.to_string(),
-            Place::Unix(path) | Place::Unixgram(path) => path.display().to_string(),
+            Place::Unix(path) | Place::Unixgram(path) | Place::File(path) => {
+                path.display().to_string()
+            }
         };
         let authority = self.folder.path().join(Authority::FILE);
+        let folder = self.folder.path().display().to_string();
+        let option = option.replace("{FOLDER}", &folder);
         option.replace("{SINK}", &sink).replace("{CA}", &authority.display().to_string())
     }
 }
@@ -223,7 +306,15 @@ impl Shared {
     }
 }
 
-fn tcp(shared: &Arc<Shared>, tls: Option<Arc<ServerConfig>>) -> Place {
+/// What a TCP port does.
+#[derive(Debug, Clone)]
+enum TcpServer {
+    Plain,
+    Confirming,
+    Tls(Arc<ServerConfig>),
+}
+
+fn tcp(shared: &Arc<Shared>, server: TcpServer) -> Place {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback port is free");
     let place = Place::Tcp(v4(listener.local_addr()));
     let shared = Arc::clone(shared);
@@ -232,10 +323,11 @@ fn tcp(shared: &Arc<Shared>, tls: Option<Arc<ServerConfig>>) -> Place {
             if shared.closing.load(Ordering::SeqCst) {
                 return;
             }
-            let (shared, tls) = (Arc::clone(&shared), tls.clone());
-            thread::spawn(move || match tls {
-                None => shared.take(socket),
-                Some(config) => {
+            let (shared, server) = (Arc::clone(&shared), server.clone());
+            thread::spawn(move || match server {
+                TcpServer::Plain => shared.take(socket),
+                TcpServer::Confirming => shared.take(Confirming { socket, unread: Vec::new() }),
+                TcpServer::Tls(config) => {
                     let session =
                         ServerConnection::new(config).expect("the test's own certificate");
                     shared.take(StreamOwned::new(session, socket));
@@ -279,10 +371,80 @@ fn unixgram(shared: &Arc<Shared>, path: PathBuf) -> Place {
     Place::Unixgram(path)
 }
 
+fn file(shared: &Arc<Shared>, path: PathBuf) -> Place {
+    let place = Place::File(path.clone());
+    let shared = Arc::clone(shared);
+    thread::spawn(move || {
+        let mut growing = Growing { path, file: None };
+        shared.take(Datagrams(|bytes: &mut [u8]| {
+            loop {
+                match growing.read(bytes)? {
+                    0 if shared.closing.load(Ordering::SeqCst) => return Ok(0),
+                    0 => thread::sleep(Duration::from_millis(1)),
+                    count => return Ok(count),
+                }
+            }
+        }));
+    });
+    place
+}
+
+/// A file that is read as far as it goes, and then the one that has its name.
+struct Growing {
+    path: PathBuf,
+    file: Option<(File, u64)>,
+}
+
+impl Read for Growing {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let named = fs::metadata(&self.path).map_or(0, |named| named.ino());
+        if let Some((file, number)) = &mut self.file {
+            let count = file.read(bytes)?;
+            if count > 0 || *number == named || named == 0 {
+                return Ok(count);
+            }
+        }
+        // Nobody has written to the one that was moved away since `named` was read.
+        self.file = File::open(&self.path).ok().and_then(|file| {
+            let number = file.metadata().ok()?.ino();
+            Some((file, number))
+        });
+        Ok(0)
+    }
+}
+
 fn v4(address: io::Result<SocketAddr>) -> SocketAddrV4 {
     match address {
         Ok(SocketAddr::V4(address)) => address,
         other => panic!("a loopback socket has an IPv4 address, not {other:?}"),
+    }
+}
+
+/// Answers each chunk that passes.
+struct Confirming {
+    socket: TcpStream,
+    /// The last bytes that passed, in which a chunk may have begun.
+    unread: Vec<u8>,
+}
+
+impl Read for Confirming {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        const CHUNK: &[u8] = b"\xa5chunk\xb8";
+        const ID_BYTES: usize = 24;
+        let count = self.socket.read(bytes)?;
+        self.unread.extend_from_slice(&bytes[..count]);
+        let (mut answers, mut done) = (Vec::new(), 0);
+        for at in memmem::find_iter(&self.unread, CHUNK) {
+            let id = at + CHUNK.len();
+            let Some(id) = self.unread.get(id..id + ID_BYTES) else { break };
+            answers.extend_from_slice(b"\x81\xa3ack\xb8");
+            answers.extend_from_slice(id);
+            done = at + CHUNK.len() + ID_BYTES;
+        }
+        let keep_from = done.max(self.unread.len().saturating_sub(CHUNK.len() + ID_BYTES - 1));
+        self.unread.drain(..keep_from);
+        self.socket.write_all(&answers)?;
+        Ok(count)
     }
 }
 

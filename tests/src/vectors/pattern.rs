@@ -18,6 +18,9 @@ pub struct Facts {
 /// Returns how many bytes at the start are a time of its form.
 type TimeMatcher = fn(&[u8]) -> Option<usize>;
 
+/// Whether an id can have this byte.
+type IsDigit = fn(&u8) -> bool;
+
 /// Checks that `received` is exactly what `expected` says.
 ///
 /// # Errors
@@ -59,11 +62,26 @@ fn step(pattern: &str, received: &[u8], facts: &Facts) -> Option<(usize, usize)>
     if pattern.starts_with("{LENGTH}") {
         return Some((length(received)?, "{LENGTH}".len()));
     }
-    let times: [(&str, TimeMatcher); 3] =
-        [("{TS:rfc3339}", rfc3339), ("{TS:rfc3339micro}", rfc3339_micro), ("{TS:stamp}", stamp)];
+    let times: [(&str, TimeMatcher); 5] = [
+        ("{TS:float}", float),
+        ("{TS:rfc3339}", rfc3339),
+        ("{TS:rfc3339micro}", rfc3339_micro),
+        ("{TS:rfc3339nano-z}", rfc3339_nano_z),
+        ("{TS:stamp}", stamp),
+    ];
     for (name, matcher) in times {
         if pattern.starts_with(name) {
             return Some((matcher(received)?, name.len()));
+        }
+    }
+    let ids: [(&str, usize, IsDigit); 2] = [
+        ("{PARTIAL_ID:64}", 64, |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')),
+        ("{CHUNK:24}", 24, |byte| byte.is_ascii_alphanumeric() || b"+/=".contains(byte)),
+    ];
+    for (name, length, is_digit) in ids {
+        if pattern.starts_with(name) {
+            let id = received.get(..length).filter(|id| id.iter().all(is_digit));
+            return id.map(|id| (id.len(), name.len()));
         }
     }
     if let Some(run) = pattern.strip_prefix('«') {
@@ -100,12 +118,37 @@ fn rfc3339_micro(bytes: &[u8]) -> Option<usize> {
     shaped(bytes, b"9999-99-99T99:99:99.999999").and_then(|length| zone(bytes, length))
 }
 
+/// In UTC with as many digits of a second as there are, at most nine.
+fn rfc3339_nano_z(bytes: &[u8]) -> Option<usize> {
+    let seconds = shaped(bytes, b"9999-99-99T99:99:99")?;
+    let end = seconds + bytes[seconds..].iter().position(|byte| *byte == b'Z')?;
+    let good = match &bytes[seconds..end] {
+        [] => true,
+        [b'.', digits @ .., last] => {
+            digits.len() < 9
+                && digits.iter().all(u8::is_ascii_digit)
+                && (b'1'..=b'9').contains(last)
+        }
+        _ => false,
+    };
+    good.then_some(end + 1)
+}
+
 fn zone(bytes: &[u8], from: usize) -> Option<usize> {
     match bytes.get(from)? {
         b'Z' => Some(from + 1),
         b'+' | b'-' => shaped(&bytes[from + 1..], b"99:99").map(|length| from + 1 + length),
         _ => None,
     }
+}
+
+/// Seconds of this century, with up to three digits of fraction and no zero at their end.
+fn float(bytes: &[u8]) -> Option<usize> {
+    let seconds = shaped(bytes, b"9999999999")?;
+    let Some(fraction) = bytes[seconds..].strip_prefix(b".") else { return Some(seconds) };
+    let digits = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let is_short = (1..=3).contains(&digits) && fraction[digits - 1] != b'0';
+    is_short.then_some(seconds + 1 + digits)
 }
 
 /// `Jan _2 15:04:05`
@@ -153,10 +196,19 @@ mod tests {
             ("{TS:rfc3339} x", "2026-01-02T03:04:05Z x", "2026-01-02 03:04:05Z x"),
             ("{TS:rfc3339} x", "2026-01-02T03:04:05+02:00 x", "2026-01-02T03:04:05.1Z x"),
             ("{TS:rfc3339micro} x", "2026-01-02T03:04:05.000001Z x", "2026-01-02T03:04:05.0001Z x"),
+            (
+                "{TS:rfc3339nano-z} x",
+                "2026-01-02T03:04:05.120000001Z x",
+                "2026-01-02T03:04:05.10Z x",
+            ),
+            ("{TS:rfc3339nano-z} x", "2026-01-02T03:04:05Z x", "2026-01-02T03:04:05.1234567891Z x"),
+            ("{TS:float},", "1772719629.12,", "1772719629.120,"),
+            ("{TS:float},", "1772719629,", "1772719629.,"),
             ("{HOSTNAME} {ARGV0}/t[{PID}]", "host logger/t[42]", "host logger/t[43]"),
             ("{LENGTH} x\n{LENGTH} yy\n", "2 x\n3 yy\n", "2 x\n2 yy\n"),
             ("a«b×3»c", "abbbc", "abbc"),
             ("{{.ID}} \\\\x", "{{.ID}} \\\\x", "{{.ID}} \\x"),
+            ("{CHUNK:24}", "DY6paQAAAADvzauJZ0UjAQ==", "DY6paQAAAADvzauJZ0UjAQ="),
             ("end", "end", "end\n"),
             ("end\n", "end\n", "end"),
         ] {

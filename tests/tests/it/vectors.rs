@@ -6,20 +6,27 @@
 
 use std::collections::BTreeSet;
 
+use dockerlogger_manifest::value::parse_size_decimal;
 use dockerlogger_tests::certificates::Authority;
-use dockerlogger_tests::dockerinit::{Container, ContainerSpec, Ending};
+use dockerlogger_tests::dockerinit::{CONTAINER_ID, Container, ContainerSpec, Ending};
+use dockerlogger_tests::gelf::{messages_in, messages_of};
 use dockerlogger_tests::process::Exit;
-use dockerlogger_tests::receiver::{TcpReceiver, TlsReceiver, UdpReceiver};
-use dockerlogger_tests::vectors::{Case, Expect, Facts, check, load};
+use dockerlogger_tests::receiver::{FluentReceiver, TcpReceiver, TlsReceiver, UdpReceiver};
+use dockerlogger_tests::vectors::{
+    Case, Expect, Facts, check, check_files, check_gelf, check_messages, load,
+};
 use dockerlogger_tests::{SOON, programs, try_until};
 
 use super::{EX_CONFIG, hostname};
 
-const VECTORS: &str = include_str!("../data/syslog-vectors.json");
+const SYSLOG: &str = include_str!("../data/syslog-vectors.json");
+const FLUENTD: &str = include_str!("../data/fluentd-vectors.json");
+const GELF: &str = include_str!("../data/gelf-vectors.json");
+const JSON_FILE: &str = include_str!("../data/json-file-vectors.json");
 
 #[test]
 fn every_recorded_case_gives_the_recorded_bytes() {
-    let cases = load(VECTORS);
+    let cases = [SYSLOG, FLUENTD, GELF, JSON_FILE].map(load).concat();
     let mut ran = BTreeSet::new();
     let mut failures = Vec::new();
     // A few at a time: each is mostly waiting for two processes.
@@ -50,6 +57,9 @@ fn every_recorded_case_gives_the_recorded_bytes() {
 fn run(case: &Case) -> Result<(), String> {
     let scratch = tempfile::tempdir().unwrap();
     let (tcp, udp) = (TcpReceiver::start(), UdpReceiver::start());
+    let dir = scratch.path().join("files");
+    std::fs::create_dir(&dir).unwrap();
+    let fluent = FluentReceiver::start();
     let certificates = scratch.path().join("certificates");
     std::fs::create_dir(&certificates).unwrap();
     let issued = Authority::new(&certificates).issue("127.0.0.1");
@@ -57,6 +67,7 @@ fn run(case: &Case) -> Result<(), String> {
     let port = match case.sink.as_str() {
         "udp" => udp.port(),
         "tls" => tls.port(),
+        "fluent" => fluent.port(),
         _ => tcp.port(),
     };
     let (port, certificates) = (port.to_string(), certificates.to_str().unwrap());
@@ -64,7 +75,8 @@ fn run(case: &Case) -> Result<(), String> {
         .config
         .iter()
         .map(|(name, value)| {
-            (name.as_str(), value.replace("{PORT}", &port).replace("{CERTS}", certificates))
+            let value = value.replace("{PORT}", &port).replace("{CERTS}", certificates);
+            (name.as_str(), value.replace("{DIR}", dir.to_str().unwrap()))
         })
         .collect();
     let config: Vec<(&str, &str)> =
@@ -90,9 +102,12 @@ fn run(case: &Case) -> Result<(), String> {
                     "the configuration should be refused with {EX_CONFIG}, not {exit}"
                 ));
             }
-            let received = (tcp.bytes(), tls.bytes(), udp.datagrams());
-            if received != (Vec::new(), Vec::new(), Vec::new()) {
+            let received = (tcp.bytes(), tls.bytes(), udp.datagrams(), fluent.connections());
+            if received != (Vec::new(), Vec::new(), Vec::new(), 0) {
                 return Err(format!("refused, and yet something was sent: {received:?}"));
+            }
+            if dir.read_dir().unwrap().next().is_some() {
+                return Err("refused, and yet there is a file".to_owned());
             }
             Ok(())
         }
@@ -103,6 +118,23 @@ fn run(case: &Case) -> Result<(), String> {
             // The last bytes may still be on their way from the kernel to the recording thread.
             let received = || if case.sink == "tls" { tls.bytes() } else { tcp.bytes() };
             try_until(SOON, || check(expected, &received(), &facts))
+        }
+        Expect::Messages(expected) => {
+            try_until(SOON, || check_messages(expected, &fluent.messages(), &facts))
+        }
+        Expect::Gelf(expected) => try_until(SOON, || {
+            let messages = match case.sink.as_str() {
+                "udp" => messages_of(&udp.datagrams())?,
+                _ => messages_in(&tcp.bytes()),
+            };
+            check_gelf(expected, &messages, &facts)
+        }),
+        Expect::Files(expected) => {
+            let current = format!("{CONTAINER_ID}-json.log");
+            let max_size = case.config.iter().find(|(name, _)| name == "max-size");
+            let max_bytes = max_size.map(|(_, size)| parse_size_decimal(size).unwrap());
+            let max_bytes = max_bytes.map(|max| usize::try_from(max).unwrap());
+            check_files(expected, &dir, &current, max_bytes, &facts)
         }
         Expect::Frames(expected) => {
             let datagrams = udp.wait_for_datagrams(expected.len(), SOON);

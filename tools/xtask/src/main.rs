@@ -11,6 +11,7 @@ mod bench;
 mod ci;
 mod command;
 mod crash;
+mod docs;
 mod footprint;
 mod illumos;
 mod programs;
@@ -25,6 +26,7 @@ Usage: cargo xtask VERB
   demo [--stay] [-- CMD ARG...]  from keys to a running container and back, on loopback
   test [FILTER...]               every test; builds the programs the tests run first
   ci                             what CI runs: format, lints, docs, tests, demo, illumos
+  docs                           writes docs/drivers.md from the manifest
   check-illumos                  type-check every crate for x86_64-unknown-illumos
   footprint                      sizes and idle memory of the programs, release build
   bench [OPTION...]              what the logger costs and loses, release build; --help names the options
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
             "demo" => programs::demo(rest),
             "test" => programs::test(rest),
             "ci" => ci::run(),
+            "docs" => docs::write(),
             "check-illumos" => illumos::check(),
             "footprint" => footprint::measure(),
             "bench" => bench::measure(rest),

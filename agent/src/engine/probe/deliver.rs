@@ -3,7 +3,7 @@
 // file, You can obtain one at https://mozilla.org/MPL/2.0/.
 
 //! One record through a driver of the staged logger, started by its launch
-//! contract, to a receiver on loopback.
+//! contract, to a receiver on loopback or in a directory of its own.
 //!
 //! [`RECEIVERS`] says which driver is tried against what; a driver that is not
 //! there, since it is newer than this agent, is left out.
@@ -15,7 +15,8 @@ use std::path::Path;
 use std::pin::pin;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::time::{Instant, timeout_at};
@@ -25,10 +26,19 @@ use crate::engine::probe::{OUTPUT_BYTES_MAX, first_line, run_error};
 use crate::os::process::{self, Invocation};
 
 /// What each driver is tried against.
-const RECEIVERS: [(&str, Kind); 2] = [("syslog", Kind::SyslogTcp), ("syslog", Kind::SyslogUdp)];
+const RECEIVERS: [(&str, Kind); 5] = [
+    ("fluentd", Kind::FluentdTcp),
+    ("gelf", Kind::GelfTcp),
+    ("json-file", Kind::JsonFile),
+    ("syslog", Kind::SyslogTcp),
+    ("syslog", Kind::SyslogUdp),
+];
 
 /// How long a record may be under way after the logger has ended.
 const LATE_MAX: Duration = Duration::from_secs(2);
+
+/// How often to look whether a record is in a file.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// Bytes a receiver takes, at most.
 const RECEIVED_BYTES_MAX: usize = 64 << 10;
@@ -36,12 +46,16 @@ const RECEIVED_BYTES_MAX: usize = 64 << 10;
 /// A kind of receiver.
 #[derive(Debug, Clone, Copy)]
 enum Kind {
+    FluentdTcp,
+    GelfTcp,
+    JsonFile,
     SyslogTcp,
     SyslogUdp,
 }
 
 /// An open receiver.
 enum Receiver {
+    File(TempDir),
     Tcp(TcpListener),
     Udp(UdpSocket),
 }
@@ -68,14 +82,14 @@ async fn attempt(
 ) -> Result<(), ProbeError> {
     let marker = format!("dockerlogger probe {}", crate::random::request_id());
     let here = |source| ProbeError::Receiver { driver: driver.to_owned(), source };
-    let (receiver, address) = open(kind).await.map_err(here)?;
+    let (receiver, options) = open(kind).await.map_err(here)?;
     let streams = streams(&marker).map_err(here)?;
-    let command = format!("{} {driver}, told to send to {address},", logger.display());
+    let command = format!("{} {driver}, with the options {options},", logger.display());
     let invocation = Invocation {
         program: logger.to_owned(),
         arg0: Some("logger"),
         arguments: vec![driver.to_owned()],
-        environment: environment(&address),
+        environment: environment(&options),
         streams,
         timeout,
         output_bytes_max: OUTPUT_BYTES_MAX,
@@ -106,18 +120,30 @@ async fn attempt(
     received.map_err(here)
 }
 
-async fn open(kind: Kind) -> io::Result<(Receiver, String)> {
+/// A receiver, and the options that lead to it.
+async fn open(kind: Kind) -> io::Result<(Receiver, Value)> {
     let loopback = (Ipv4Addr::LOCALHOST, 0);
+    let option = match kind {
+        Kind::FluentdTcp => "fluentd-address",
+        Kind::GelfTcp => "gelf-address",
+        Kind::JsonFile => "json-file-dir",
+        Kind::SyslogTcp | Kind::SyslogUdp => "syslog-address",
+    };
     Ok(match kind {
-        Kind::SyslogTcp => {
+        Kind::JsonFile => {
+            let dir = tempfile::tempdir()?;
+            let options = json!({ (option): dir.path() });
+            (Receiver::File(dir), options)
+        }
+        Kind::FluentdTcp | Kind::GelfTcp | Kind::SyslogTcp => {
             let listener = TcpListener::bind(loopback).await?;
-            let address = format!("tcp://{}", listener.local_addr()?);
-            (Receiver::Tcp(listener), address)
+            let options = json!({ (option): format!("tcp://{}", listener.local_addr()?) });
+            (Receiver::Tcp(listener), options)
         }
         Kind::SyslogUdp => {
             let socket = UdpSocket::bind(loopback).await?;
-            let address = format!("udp://{}", socket.local_addr()?);
-            (Receiver::Udp(socket), address)
+            let options = json!({ (option): format!("udp://{}", socket.local_addr()?) });
+            (Receiver::Udp(socket), options)
         }
     })
 }
@@ -127,6 +153,13 @@ async fn receive(receiver: &Receiver, marker: &str) -> io::Result<()> {
     let mut buffer = vec![0; RECEIVED_BYTES_MAX];
     let found = |bytes: &[u8]| bytes.windows(marker.len()).any(|part| part == marker.as_bytes());
     match receiver {
+        Receiver::File(dir) => {
+            let file = dir.path().join(format!("{}-json.log", container_id()));
+            while !tokio::fs::read(&file).await.is_ok_and(|bytes| found(&bytes)) {
+                tokio::time::sleep(LOOK).await;
+            }
+            Ok(())
+        }
         Receiver::Udp(socket) => loop {
             let (length, _) = socket.recv_from(&mut buffer).await?;
             if found(&buffer[..length]) {
@@ -158,10 +191,14 @@ fn streams(marker: &str) -> io::Result<Vec<OwnedFd>> {
     Ok(vec![stdout.into(), stderr.into()])
 }
 
-fn environment(address: &str) -> Vec<(String, String)> {
-    let id = "0".repeat(64);
+fn container_id() -> String {
+    "0".repeat(64)
+}
+
+fn environment(options: &Value) -> Vec<(String, String)> {
+    let id = container_id();
     let variables = [
-        ("DOCKERLOG_CONFIG", json!({ "syslog-address": address }).to_string()),
+        ("DOCKERLOG_CONFIG", options.to_string()),
         ("DOCKERLOG_CONTAINERID", id.clone()),
         ("DOCKERLOG_CONTAINERNAME", "/dockerlogger-probe".to_owned()),
         ("DOCKERLOG_CREATETIME", "1970-01-01T00:00:00Z".to_owned()),
@@ -208,8 +245,16 @@ mod tests {
         );
         let logger = script(folder.path(), &body);
         assert!(deliver(&logger, "syslog", QUICK).await.unwrap());
+        assert!(deliver(&logger, "fluentd", QUICK).await.unwrap());
+        assert!(deliver(&logger, "gelf", QUICK).await.unwrap());
         let seen = fs::read_to_string(seen).unwrap();
-        assert_eq!(seen, "syslog pipe pipe 0\n".repeat(2));
+        assert_eq!(
+            seen,
+            "syslog pipe pipe 0\n".repeat(2) + "fluentd pipe pipe 0\n" + "gelf pipe pipe 0\n"
+        );
+        let body = r#"dir=${DOCKERLOG_CONFIG#*:\"}
+            cat <&3 > ${dir%\"*}/$DOCKERLOG_CONTAINERID-json.log"#;
+        assert!(deliver(&script(folder.path(), body), "json-file", QUICK).await.unwrap());
         assert!(!deliver(&logger, "from-the-future", QUICK).await.unwrap());
     }
 

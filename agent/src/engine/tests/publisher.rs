@@ -85,6 +85,7 @@ pub(super) fn drivers() -> Vec<DriverSpec> {
         summary: "sends to nobody".to_owned(),
         runs: Runs::Zone,
         since: "1.0.0".to_owned(),
+        example: Vec::new(),
         options: Vec::new(),
         extra: Extra::new(),
     }]

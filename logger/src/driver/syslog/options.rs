@@ -5,18 +5,17 @@
 //! What the options of the syslog driver mean.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
+use dockerlogger_manifest::Normalized;
 use dockerlogger_manifest::value::{
     Facility, SyslogAddress, SyslogSocket, SyslogTransport, parse_bool,
 };
-use dockerlogger_manifest::{Normalized, Problem, ProblemCode};
 
 use crate::driver::{
-    ConfigError, DatagramPeer, HostPort, Session, Sink, StreamPeer, TlsIdentity, TlsSettings, Trust,
+    ConfigError, DatagramPeer, Division, HostPort, Session, Sink, StreamPeer, TlsSettings, parsed,
+    rendered,
 };
 use crate::launch::Launch;
-use crate::template::Template;
 
 /// The options of one container, checked.
 #[derive(Debug, Clone)]
@@ -91,30 +90,30 @@ impl Options {
         };
         let tag = match literal {
             Some(literal) if !options.given("tag") => literal.as_bytes().to_vec(),
-            _ => render(options.get("tag").unwrap_or("{{.ID}}"), launch, host)?,
+            _ => {
+                let text = options.get("tag").unwrap_or("{{.ID}}");
+                // What the container brings into the tag must not end a message.
+                rendered("tag", text, &launch.container(host).harmless())?
+            }
         };
         let address = parsed(options, "syslog-address")?;
         let rfc5424 = matches!(profile, Profile::Rfc5424 | Profile::Rfc5424Micro);
         let structured = options.get("syslog-structured-data").map(parse_bool);
         let attributes = match structured {
             Some(Ok(true)) if !rfc5424 => {
-                return Err(refused(
+                return Err(ConfigError::invalid(
                     "syslog-structured-data",
+                    "true",
                     "needs syslog-format rfc5424 or rfc5424micro",
                 ));
             }
-            Some(Ok(true)) => Some(
-                launch
-                    .container(host)
-                    .extra_attributes()
-                    .map_err(|error| refused(error.option, "not a regular expression"))?,
-            ),
+            Some(Ok(true)) => Some(launch.container(host).extra_attributes()?),
             _ => None,
         };
         Ok(Self {
             framing: framing(options, &address, rfc5424)?,
             address,
-            tls: tls(options),
+            tls: TlsSettings::read(options, "syslog", options.given("syslog-tls-skip-verify")),
             facility: parsed(options, "syslog-facility")?,
             profile,
             tag: if tag.is_empty() { launch.argv0.clone().into_bytes() } else { tag },
@@ -124,19 +123,20 @@ impl Options {
     }
 
     pub(crate) fn sink(&self) -> Sink {
+        let datagram = |peer| Sink::Datagram { peer, division: Division::Whole };
         let stream = |peer| Sink::Stream { peer, session: Session::Silent };
         match self.address.clone() {
             SyslogAddress::Network { transport, host, port } => {
                 let at = HostPort { host, port };
                 match transport {
-                    SyslogTransport::Udp => Sink::Datagram(DatagramPeer::Udp(at)),
+                    SyslogTransport::Udp => datagram(DatagramPeer::Udp(at)),
                     SyslogTransport::Tcp => stream(StreamPeer::Tcp(at)),
                     SyslogTransport::Tls => stream(StreamPeer::Tls { at, tls: self.tls.clone() }),
                 }
             }
             SyslogAddress::Socket { kind, path } => match kind {
                 SyslogSocket::Stream => stream(StreamPeer::Unix(path.into())),
-                SyslogSocket::Datagram => Sink::Datagram(DatagramPeer::Unix(path.into())),
+                SyslogSocket::Datagram => datagram(DatagramPeer::Unix(path.into())),
             },
         }
     }
@@ -155,54 +155,21 @@ fn framing(
         SyslogAddress::Socket { kind, .. } => (false, *kind == SyslogSocket::Datagram),
     };
     match options.get("syslog-framing") {
-        Some("octet-counting") if datagrams => {
-            Err(refused("syslog-framing", "octet-counting needs a stream: tcp, tcp+tls or unix"))
-        }
+        Some("octet-counting") if datagrams => Err(ConfigError::invalid(
+            "syslog-framing",
+            "octet-counting",
+            "needs a stream: tcp, tcp+tls or unix",
+        )),
         Some("octet-counting") => Ok(Framing::OctetCounting),
         None if tls && rfc5424 => Ok(Framing::OctetCounting),
         _ => Ok(Framing::Newline),
     }
 }
 
-fn tls(options: &Normalized) -> TlsSettings {
-    let path = |name| options.get(name).map(PathBuf::from);
-    let trust = if options.given("syslog-tls-skip-verify") {
-        Trust::Anyone
-    } else {
-        Trust::Authorities { file: path("syslog-tls-ca-cert") }
-    };
-    let identity = path("syslog-tls-cert").zip(path("syslog-tls-key"));
-    let identity = identity.map(|(certificate, key)| TlsIdentity { certificate, key });
-    TlsSettings { trust, identity }
-}
-
-/// What the container brings into the tag must not end a message.
-fn render(text: &str, launch: &Launch, host: &[u8]) -> Result<Vec<u8>, ConfigError> {
-    Template::parse(text)
-        .and_then(|template| template.render(&launch.container(host).harmless()))
-        .map_err(|source| ConfigError::Tag { text: text.to_owned(), source })
-}
-
-/// An option whose text validation has accepted; a catalog that lets text pass
-/// which does not parse is answered like any other bad value.
-fn parsed<T>(options: &Normalized, name: &str) -> Result<T, ConfigError>
-where
-    T: std::str::FromStr<Err: std::fmt::Display>,
-{
-    let text = options.get(name).unwrap_or_default();
-    text.parse().map_err(|error| refused(name, &format!("\"{text}\": {error}")))
-}
-
-fn refused(name: &str, why: &str) -> ConfigError {
-    let message = format!("log option \"{name}\": {why}");
-    let problem = Problem { field: name.to_owned(), code: ProblemCode::Invalid, message };
-    ConfigError::Options { problems: vec![problem] }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::driver::normalize;
+    use crate::driver::{TlsIdentity, Trust, normalize};
 
     fn options(written: &[(&str, &str)]) -> (Profile, Vec<u8>) {
         let written = [("syslog-address", "tcp://h")].iter().chain(written);

@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 use std::io::{self, ErrorKind};
+use std::time::Duration;
 
 use super::super::{Haste, Wait};
 use super::connection::{Connection, Unacknowledged};
@@ -41,10 +42,11 @@ pub(super) struct End {
 impl End {
     const CLOSED: Self =
         Self { lost: Lost::Closed, reason: Cow::Borrowed("the server closed the connection") };
-    const STALLED: Self = Self {
-        lost: Lost::Broken,
-        reason: Cow::Borrowed("the server took nothing for 30 seconds"),
-    };
+
+    fn stalled(missed: &str, patience: Duration) -> Self {
+        let reason = format!("the server {missed} for {patience:?}");
+        Self { lost: Lost::Broken, reason: reason.into() }
+    }
 
     fn broken(error: &io::Error) -> Self {
         let reason = format!("the connection to the server broke: {error}");
@@ -62,12 +64,11 @@ impl Link {
         haste: Haste,
         now_ns: u64,
     ) -> Self {
-        let mut words = Vec::new();
-        session.begin(&mut words);
+        session.begin(cursor);
         Self {
             connection,
             session,
-            words,
+            words: Vec::new(),
             since_ns: now_ns,
             progress_ns: now_ns,
             acknowledged: cursor,
@@ -112,9 +113,18 @@ impl Link {
         let mut wait = Wait { socket: None, until_ns: None };
         let unsent = window.unsent_bytes() > 0;
         if unsent || !self.words.is_empty() || self.acknowledged < window.cursor() {
-            let deadline = self.progress_ns + STALL_NS;
+            let is_blocked = !self.words.is_empty() || (unsent && self.is_open());
+            let patience = self.session.patience(is_blocked).unwrap_or(STALL);
+            let deadline = self.progress_ns.saturating_add(nanos(patience));
             if now_ns >= deadline {
-                return Err(End::STALLED);
+                let missed = if !self.is_open() {
+                    "did not greet us"
+                } else if is_blocked || !self.session.confirms() {
+                    "took nothing"
+                } else {
+                    "confirmed nothing"
+                };
+                return Err(End::stalled(missed, patience));
             }
             wait.until_ns = Some(deadline);
             if !self.session.confirms() {
@@ -153,8 +163,11 @@ impl Link {
         {
             let chunk = bytes.get(..WRITE_MAX).unwrap_or(bytes);
             let Some(n) = written(self.connection.write(chunk))? else { break };
+            // While a confirmation is due, only that is progress.
+            if !self.session.confirms() || self.acknowledged == window.cursor() {
+                self.progress_ns = now_ns;
+            }
             window.sent(n, now_ns);
-            self.progress_ns = now_ns;
             self.look_ns = first_look_ns(self.haste);
         }
         Ok(())
@@ -173,8 +186,9 @@ impl Link {
                 Ok(n) => {
                     let said = bytes.get(..n).unwrap_or(&bytes);
                     let heard = self.session.hear(said, window, &mut self.words);
-                    let confirmed = heard
-                        .map_err(|error| End { lost: Lost::Closed, reason: error.0.into() })?;
+                    // It may have thrown away what its kernel took.
+                    let confirmed =
+                        heard.map_err(|error| End { lost: Lost::Broken, reason: error.0 })?;
                     if let Some(confirmed) = confirmed {
                         self.acknowledged = self.acknowledged.max(confirmed);
                         self.progress_ns = now_ns;
@@ -217,6 +231,10 @@ fn written(result: io::Result<usize>) -> Result<Option<usize>, End> {
     }
 }
 
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
 const fn first_look_ns(haste: Haste) -> u64 {
     match haste {
         Haste::Unhurried => LOOK_FIRST_NS,
@@ -225,7 +243,7 @@ const fn first_look_ns(haste: Haste) -> u64 {
 }
 
 /// Without a byte accepted or acknowledged for so long, the peer is dead.
-const STALL_NS: u64 = 30_000_000_000;
+const STALL: Duration = Duration::from_secs(30);
 
 /// The largest single write, in bytes.
 const WRITE_MAX: usize = 64 << 10;

@@ -5,9 +5,14 @@
 //! Sockets with a path.
 
 use std::os::unix::net::{UnixDatagram, UnixListener};
+use std::path::Path;
 
 use super::*;
 use crate::scratch::Scratch;
+
+fn datagrams(path: &Path) -> Sink {
+    Sink::Datagram { peer: DatagramPeer::Unix(path.to_owned()), division: Division::Whole }
+}
 
 #[test]
 fn a_stream_waits_for_its_socket_and_for_who_reads_it() {
@@ -35,7 +40,7 @@ fn a_stream_waits_for_its_socket_and_for_who_reads_it() {
 fn datagrams_follow_a_socket_that_is_made_anew() {
     let folder = Scratch::new();
     let path = folder.path("log");
-    let sink = Sink::Datagram(DatagramPeer::Unix(path.clone()));
+    let sink = datagrams(&path);
     let mut rig = Rig::to(&sink, Paths::system());
     rig.push(&[b"one\n"]);
     rig.drive_until("sink down", |rig| rig.shared.sink() == SinkState::Down);
@@ -57,7 +62,7 @@ fn a_datagram_that_is_too_large_for_the_socket_gets_a_marker() {
     let folder = Scratch::new();
     let path = folder.path("log");
     let socket = UnixDatagram::bind(&path).unwrap();
-    let mut rig = Rig::to(&Sink::Datagram(DatagramPeer::Unix(path)), Paths::system());
+    let mut rig = Rig::to(&datagrams(&path), Paths::system());
     rig.push(&[&[b'x'; 4 << 20], b"two\n"]);
     rig.drive_until("both taken", |rig| rig.records() == 2);
     let mut bytes = [0; 100];
