@@ -143,7 +143,8 @@ impl Rsyslog {
         written
     }
 
-    fn output(&self) -> PathBuf {
+    /// The file that it writes.
+    pub fn output(&self) -> PathBuf {
         self.folder.join("messages")
     }
 
@@ -239,6 +240,8 @@ fn configuration(folder: &Path, transport: Transport, port: u16) -> String {
   parser.escapeControlCharactersOnReceive="off" parser.escape8BitCharactersOnReceive="off"
   parser.escapeControlCharacterTab="off" net.enableDNS="off")
 {global}
+# When it is told to end, it first writes what it has read.
+main_queue(queue.type="LinkedList" queue.timeoutShutdown="20000" queue.timeoutActionCompletion="20000")
 module(load="{module}"{parameters})
 # The first character of %msg% is the space after the tag, where the format has one.
 template(name="text" type="string" string="%msg:::drop-last-lf%\n")
