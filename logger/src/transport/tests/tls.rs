@@ -356,6 +356,7 @@ fn a_server_that_talks_is_heard_out_and_sent_to_all_the_same() {
     let config = authority.server(&issued, false);
     let listener = listen();
     let mut rig = rig(&listener, authority.settings(None));
+    let (end, wait) = std::sync::mpsc::channel::<()>();
     let served = std::thread::spawn(move || {
         let (mut socket, _) = listener.accept().unwrap();
         let mut connection = ServerConnection::new(config).unwrap();
@@ -363,12 +364,14 @@ fn a_server_that_talks_is_heard_out_and_sent_to_all_the_same() {
         stream.write_all(&[b'!'; 200_000]).unwrap();
         let mut said = [0; 8];
         stream.read_exact(&mut said).unwrap();
+        wait.recv().unwrap_err();
         said
     });
     rig.push(&[b"one\n"]);
     rig.drive_until("the first taken", |rig| rig.records() == 1);
     rig.push(&[b"two\n"]);
     rig.drive_until("the second taken", |rig| rig.records() == 2);
+    drop(end);
     assert_eq!(&served.join().unwrap(), b"one\ntwo\n");
 }
 
