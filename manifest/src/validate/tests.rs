@@ -51,7 +51,9 @@ fn every_problem_is_told_at_once() {
         ),
         [
             "log option \"max-size\": unknown for log driver \"syslog\", which accepts syslog-address, \
-             syslog-facility, syslog-format, syslog-tag, syslog-tls-ca-cert, syslog-tls-cert, syslog-tls-key, syslog-tls-skip-verify, tag, labels, labels-regex, env, env-regex, mode, \
+             syslog-facility, syslog-format, syslog-tag, syslog-tls-ca-cert, syslog-tls-cert, syslog-tls-key, \
+             syslog-tls-skip-verify, syslog-framing, syslog-severity, syslog-structured-data, tag, labels, \
+             labels-regex, env, env-regex, mode, \
              max-buffer-size, drain-timeout, on-failure, flush-interval, split-utf8, spool",
             "log option \"syslog-address\": \"http://h\": scheme \"http\" is not one of udp, tcp, tcp+tls, unix, unixgram",
             "log option \"syslog-facility\": \"local9\": not a facility: expected 0-23 or one of kern, user, \
@@ -160,7 +162,11 @@ fn fluentd_options_are_checked_as_docker_checks_them() {
 
 #[test]
 fn secrets_are_used_and_not_shown() {
-    let written = [("fluentd-shared-key", "open sesame"), ("fluentd-username", "ali")];
+    let written = [
+        ("fluentd-shared-key", "open sesame"),
+        ("fluentd-username", "ali"),
+        ("fluentd-password", "sesame"),
+    ];
     let options = check("fluentd", &written).unwrap();
     assert_eq!(options.get("fluentd-shared-key"), Some("open sesame"));
     let shown: Vec<_> = options.shown().filter(|(name, _)| name.contains("-s")).collect();
