@@ -100,11 +100,9 @@ pub(crate) fn run(
         #[cfg(debug_assertions)]
         test_poison: launch.test_poison.as_deref(),
     };
-    let supervisor = Supervisor::new(setup, Consumer::new(readable), inherited)
-        .map_err(system("open the pipes between reader and sender"))?;
-    if !os::set_real_time() {
-        os::set_nice(NICE);
-    }
+    let supervisor =
+        Supervisor::new(setup, Consumer::new(readable), inherited, os::raise_priority())
+            .map_err(system("open the pipes between reader and sender"))?;
     if settings.generic.mode == Mode::Blocking {
         for stream in inherited.into_iter().filter(|&stream| stream >= 0) {
             os::set_flow_control(stream);
@@ -221,10 +219,6 @@ const FIRST_READ_BYTES: usize = 16 << 10;
 
 /// What one read that is dropped may take.
 const SCRATCH_BYTES: usize = 64 << 10;
-
-/// Runs before everything that is not itself in a hurry. Refused without
-/// privilege, which a zone's root has.
-const NICE: i32 = -15;
 
 #[cfg(test)]
 mod tests {
