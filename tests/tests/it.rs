@@ -16,6 +16,7 @@ mod it {
     mod edges;
     mod no_allocation;
     mod on_failure;
+    mod resolving;
     mod rsyslog;
     mod sender_killed;
     mod sink_down;
