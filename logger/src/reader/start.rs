@@ -273,8 +273,7 @@ mod tests {
         };
         let settings = Settings::parse("syslog", &launch, b"host").unwrap();
         let source = |stream| Source { stream, fd: -1 };
-        let mut sources =
-            Sources { streams: [Stream::Stdout, Stream::Stderr].map(source), last_ns: 0 };
+        let mut sources = Sources { streams: Stream::BOTH.map(source), last_ns: 0 };
         for (early, in_spool) in [("one", "one"), ("two", "one|two"), ("", "one|two|")] {
             let mut mapping = Mapping::create(FIRST_RING_BYTES).unwrap();
             let (writable, _) = mapping.split();
