@@ -96,11 +96,11 @@ fn copy(address: &str) -> io::Result<()> {
 }
 
 fn throw_away(address: &str) -> io::Result<()> {
+    os::run_first();
     let mut input = File::open("/dev/fd/3")?;
     let mut buffer = vec![0; COPY_BYTES];
     let count = input.read(&mut buffer)?;
     TcpStream::connect(address)?.write_all(&buffer[..count])?;
-    os::run_first();
     while input.read(&mut buffer)? > 0 {}
     Ok(())
 }
