@@ -20,6 +20,7 @@ mod it {
     mod metadata;
     mod no_allocation;
     mod on_failure;
+    mod resolving;
     mod rsyslog;
     mod sender_killed;
     mod sink_down;
