@@ -22,7 +22,6 @@ use crate::engine::probe::{Prober, RealProber};
 use crate::engine::recover::{self, Found, Repair};
 use crate::engine::source::Source;
 use crate::engine::state::{FORMAT, Loaded, Slot, State, StateStore};
-use crate::engine::trust::Verifier;
 use crate::engine::trust_store::TrustStore;
 use crate::engine::view::{Blocked, Installed, LastCheck, NodeView, TrustVersions};
 use crate::engine::{EngineConfig, Outcome, Progress};
@@ -47,7 +46,7 @@ pub(crate) struct Core {
     pub(crate) unsettled: bool,
     /// Puts a staged logger to the proof.
     pub(crate) prober: Arc<dyn Prober>,
-    trust: TrustStore,
+    pub(crate) trust: TrustStore,
     hold: Option<String>,
     notes: Vec<String>,
     versions: Option<TrustVersions>,

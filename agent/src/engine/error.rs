@@ -84,8 +84,8 @@ pub enum UpdateError {
     /// Metadata did not verify.
     #[error("refused {role} metadata from {from}")]
     Metadata {
-        /// `root`, `timestamp`, `snapshot` or `targets`.
-        role: &'static str,
+        /// `root`, `timestamp`, `snapshot`, `targets` or a delegated role.
+        role: String,
         /// The source, as configured.
         from: String,
         /// Why.
@@ -95,8 +95,8 @@ pub enum UpdateError {
     /// Metadata verified but is too old to be believed.
     #[error("{role} metadata from {from} expired at {expires}; {now}")]
     Expired {
-        /// `root`, `timestamp`, `snapshot` or `targets`.
-        role: &'static str,
+        /// `root`, `timestamp`, `snapshot`, `targets` or a delegated role.
+        role: String,
         /// The source, as configured.
         from: String,
         /// When it expired.

@@ -4,12 +4,12 @@
 
 //! The engine as a whole, against repositories that are signed here.
 
-mod archives;
 mod audit;
 mod clock;
 mod crash;
 mod differential;
 mod faults;
+mod hostile;
 mod interruptions;
 mod node;
 mod publisher;
