@@ -5,6 +5,7 @@
 //! A node: a scratch install root, a configuration file, and an agent that runs or does not.
 
 use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
@@ -28,6 +29,7 @@ impl Node {
     /// A node that trusts `trust_anchor` and follows `source` (`None`: only bundles). The agent is not started.
     pub fn new(folder: &Path, trust_anchor: &Path, source: Option<&str>) -> Node {
         fs::create_dir_all(folder).expect("a scratch folder can be made");
+        let_others_pass(folder);
         let config = json!({
             "root": folder.join("root"),
             "trust_anchor": trust_anchor,
@@ -47,6 +49,7 @@ impl Node {
     pub fn copied(from: &Node, folder: &Path) -> Node {
         let copied = Command::new("cp").args(["-a", "--"]).arg(&from.folder).arg(folder).status();
         assert!(copied.is_ok_and(|status| status.success()), "a node's folder can be copied");
+        let_others_pass(folder);
         let mut node = Node {
             folder: folder.to_owned(),
             config: from.config.clone(),
@@ -321,4 +324,17 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
     let mut entries: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     entries.sort();
     entries
+}
+
+/// Where tests run as root, the agent probes loggers as nobody, who has to get to them.
+fn let_others_pass(folder: &Path) {
+    let scratch = std::env::temp_dir();
+    for folder in folder.ancestors().take_while(|folder| folder.starts_with(&scratch)) {
+        let Ok(metadata) = fs::metadata(folder) else { continue };
+        let mode = metadata.permissions().mode();
+        if mode & 0o001 == 0 {
+            let opened = fs::Permissions::from_mode(mode | 0o011);
+            fs::set_permissions(folder, opened).expect("a scratch folder's mode can be changed");
+        }
+    }
 }

@@ -6,7 +6,7 @@
 
 use std::error::Error;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -39,7 +39,9 @@ pub(super) fn now() -> Timestamp {
 
 impl Node {
     pub(super) fn new() -> Self {
-        let scratch = tempfile::tempdir().unwrap();
+        // Open to nobody, as whom loggers are probed.
+        let open = fs::Permissions::from_mode(0o755);
+        let scratch = tempfile::Builder::new().permissions(open).tempdir().unwrap();
         let publisher = Publisher::new(&scratch.path().join("repository"));
         Self { publisher, root: scratch.path().join("root"), scratch, begin: trust::begin }
     }
