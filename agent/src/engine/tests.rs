@@ -6,6 +6,7 @@
 
 mod audit;
 mod clock;
+mod conformance;
 mod crash;
 mod differential;
 mod faults;

@@ -7,13 +7,15 @@
 //! wherever both can read what they are given.
 //!
 //! Bytes are mutated as they are, which mostly breaks a signature; and fields
-//! are mutated and signed anew with the right keys, which gets behind it.
+//! are mutated and signed anew with the right keys, which gets behind it; in
+//! part what is above pins them, which gets behind the hashes as well.
 //! `DOCKERLOGGER_MUTATIONS` says how many inputs there are; default 2000.
 
 use std::io::Write;
 
 use serde_json::{Value, json};
 
+use crate::engine::digest;
 use crate::engine::error::TrustError;
 use crate::engine::tests::node::{Node, now};
 use crate::engine::tests::publisher::{Key, Publisher, Recipe};
@@ -148,6 +150,34 @@ impl Scene {
         Self { pairs, files: [first, second] }
     }
 
+    /// What has to be taken before a file of the step `step`, so that what is
+    /// above it pins these very bytes.
+    fn pinning(&self, step: Step, bytes: &[u8]) -> Vec<(Step, Vec<u8>)> {
+        let mut steps = Vec::new();
+        let mut pinned = (step, bytes.to_vec());
+        loop {
+            let (name, above) = match pinned.0 {
+                Step::Root | Step::Timestamp => break,
+                Step::Snapshot => ("snapshot.json", Step::Timestamp),
+                Step::Targets => ("targets.json", Step::Snapshot),
+                Step::Delegated => ("beta.json", Step::Snapshot),
+            };
+            let file: Value = serde_json::from_slice(&pinned.1).unwrap_or_default();
+            let version = file["signed"]["version"].as_u64().unwrap_or(1).max(1);
+            let mut file: Value = serde_json::from_slice(&self.files[0][above as usize]).unwrap();
+            file["signed"]["version"] = 50.into();
+            file["signed"]["meta"][name] = json!({"version": version, "length": pinned.1.len(),
+                "hashes": {"sha256": digest::of(&pinned.1)}});
+            file["signatures"] = json!([Key::new(2).signature(&file["signed"])]);
+            pinned = (above, serde_json::to_vec(&file).unwrap());
+            steps.insert(0, pinned.clone());
+        }
+        if step == Step::Delegated {
+            steps.push((Step::Targets, self.files[0][Step::Targets as usize].clone()));
+        }
+        steps
+    }
+
     /// A file that is wrong somewhere.
     fn mutated(&self, dice: &mut Dice, step: Step) -> Vec<u8> {
         let bytes = self.files[dice.roll(2)][step as usize].clone();
@@ -280,9 +310,21 @@ fn two_verifiers_agree_on_what_is_mutated() {
     let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
     let (mut taken, mut forms, mut disagreements) = (0_u64, 0_u64, Vec::new());
     for number in 0..mutations {
-        let (mut ours, mut theirs) = scene.pairs[dice.roll(scene.pairs.len())].clone();
-        let step = STEPS[dice.roll(STEPS.len())];
+        // Half of them after everything else.
+        let done = dice.roll(2 * scene.pairs.len()).min(scene.pairs.len() - 1);
+        let (mut ours, mut theirs) = scene.pairs[done].clone();
+        // Mostly the step that comes next, or one of the last few again.
+        let step = match dice.roll(4) {
+            0 => STEPS[dice.roll(STEPS.len())],
+            _ => STEPS[(done.saturating_sub(dice.roll(4))).min(STEPS.len() - 1)],
+        };
         let bytes = scene.mutated(&mut dice, step);
+        if dice.roll(2) == 0 && done == STEPS.len() {
+            for (step, bytes) in scene.pinning(step, &bytes) {
+                let here = take(&mut ours, step, &bytes);
+                assert_eq!(here, take(&mut theirs, step, &bytes), "{number} {step:?}");
+            }
+        }
         let (here, there) = (take(&mut ours, step, &bytes), take(&mut theirs, step, &bytes));
         taken += u64::from(matches!(here, Verdict::Taken(_)));
         let (sees, other_sees) = (trusted(&ours), trusted(&theirs));

@@ -320,6 +320,13 @@ fn role<T: DeserializeOwned + tough::schema::Role>(bytes: &[u8]) -> Result<Signe
     if got.ok() != Some(understood) {
         return Err(form("it is not in normal form"));
     }
+    // It reads identifiers of keys as numbers, so that their letters may be large.
+    let large = |signature: &serde_json::Value| {
+        signature["keyid"].as_str().is_some_and(|id| id.contains(|c: char| c.is_ascii_uppercase()))
+    };
+    if file["signatures"].as_array().is_some_and(|signatures| signatures.iter().any(large)) {
+        return Err(form("an identifier is not in normal form"));
+    }
     match file["signed"]["spec_version"].as_str().and_then(|version| version.split('.').next()) {
         Some("1") => Ok(role),
         _ => Err(form("another specification")),
