@@ -49,19 +49,6 @@ pub enum OpenError {
     /// The layout could not be created, read or repaired.
     #[error("cannot set up the install root")]
     Layout(#[source] FileError),
-    /// The state was written by a newer agent.
-    #[error(
-        "{} has format {found}, this agent knows up to {known}: run the newer agent again",
-        path.display()
-    )]
-    StateTooNew {
-        /// The state file.
-        path: PathBuf,
-        /// The format it has.
-        found: u64,
-        /// The newest format this agent reads.
-        known: u64,
-    },
 }
 
 /// An update that did not happen. What was installed before still is.

@@ -10,6 +10,7 @@ mod conformance;
 mod crash;
 mod differential;
 mod faults;
+mod formats;
 mod hostile;
 mod interruptions;
 mod node;
