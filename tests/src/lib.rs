@@ -12,6 +12,7 @@
 //! | [`rsyslog`] | a real syslog server: rsyslogd, where it is installed |
 //! | [`release_server`] | an HTTP server with release files, healthy or not |
 //! | [`node`] | a node with an agent on it |
+//! | [`clock`] | its clock, when that is wrong |
 //! | [`repository`] | the release engineer with the real `release` tool |
 //! | [`oracle`], [`vectors`] | what should have arrived |
 //! | [`demo`] | all of these in one story |
@@ -29,6 +30,7 @@
 pub mod os;
 
 pub mod bench;
+pub mod clock;
 pub mod demo;
 pub mod dockerinit;
 pub mod frail;

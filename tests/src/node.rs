@@ -20,6 +20,7 @@ use crate::{SOON, programs};
 pub struct Node {
     folder: PathBuf,
     config: Map<String, Value>,
+    environment: Vec<(String, String)>,
     agent: Option<Child>,
     address: Option<String>,
     starts: usize,
@@ -39,8 +40,14 @@ impl Node {
             "log_level": "debug",
         });
         let Value::Object(config) = config else { unreachable!("written as an object above") };
-        let mut node =
-            Node { folder: folder.to_owned(), config, agent: None, address: None, starts: 0 };
+        let mut node = Node {
+            folder: folder.to_owned(),
+            config,
+            environment: Vec::new(),
+            agent: None,
+            address: None,
+            starts: 0,
+        };
         node.write_config();
         node
     }
@@ -53,6 +60,7 @@ impl Node {
         let mut node = Node {
             folder: folder.to_owned(),
             config: from.config.clone(),
+            environment: from.environment.clone(),
             agent: None,
             address: None,
             starts: 0,
@@ -64,6 +72,7 @@ impl Node {
     /// Starts a verb of the agent's command line and does not wait for it.
     pub fn spawn(&self, arguments: &[&str]) -> Child {
         Command::new(programs::agent())
+            .envs(self.environment.iter().cloned())
             .args(arguments)
             .arg("--config")
             .arg(self.config_file())
@@ -78,6 +87,11 @@ impl Node {
     pub fn set(&mut self, key: &str, value: Value) {
         self.config.insert(key.to_owned(), value);
         self.write_config();
+    }
+
+    /// Adds to the environment of whatever of the agent is started from now on, in place of what was set so before.
+    pub fn set_environment(&mut self, environment: Vec<(String, String)>) {
+        self.environment = environment;
     }
 
     /// Starts the agent and waits until it answers `/ping`.
@@ -105,6 +119,7 @@ impl Node {
         self.starts += 1;
         let log = File::create(self.log_file()).expect("a log file can be made");
         let agent = Command::new(programs::agent())
+            .envs(self.environment.iter().cloned())
             .args(["run", "--config"])
             .arg(self.config_file())
             .stdin(Stdio::null())
@@ -154,6 +169,7 @@ impl Node {
     /// Runs a verb of the agent's command line with this node's configuration.
     pub fn command(&self, arguments: &[&str]) -> Output {
         Command::new(programs::agent())
+            .envs(self.environment.iter().cloned())
             .args(arguments)
             .arg("--config")
             .arg(self.config_file())

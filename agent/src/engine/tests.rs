@@ -9,6 +9,7 @@ mod clock;
 mod conformance;
 mod crash;
 mod differential;
+mod disturbed;
 mod faults;
 mod formats;
 mod hostile;
