@@ -8,10 +8,13 @@ use super::simulator::{Client, Simulator};
 use super::{each, scenes};
 
 /// Who delegates to whom, whether it ends there, and what for.
-type Edges<'a> = [(&'a str, &'a str, bool, &'a str)];
+type Edge<'a> = (&'a str, &'a str, bool, &'a str);
+
+/// A graph by its name, and the roles that are asked.
+type Graph<'a> = (&'a str, Vec<Edge<'a>>, &'a str);
 
 /// A repository with these delegations.
-fn delegating(edges: &Edges<'_>) -> Simulator {
+fn delegating(edges: &[Edge<'_>]) -> Simulator {
     let mut simulator = Simulator::new();
     for (delegator, role, terminating, paths) in edges {
         let paths: Vec<&str> = paths.split(' ').collect();
@@ -41,7 +44,7 @@ fn visited(simulator: &Simulator) -> String {
 fn graph_traversal() {
     const T: &str = "targets";
     let any = |from, to| (from, to, false, "*");
-    let cases: Vec<(&str, Vec<(&str, &str, bool, &str)>, &str)> = vec![
+    let cases: Vec<Graph<'_>> = vec![
         ("basic-delegation", vec![any(T, "A")], "A"),
         ("single-level-delegations", vec![any(T, "A"), any(T, "B")], "A B"),
         ("two-level-delegations", vec![any(T, "A"), any(T, "B"), any("B", "C")], "A B C"),
