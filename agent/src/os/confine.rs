@@ -63,18 +63,18 @@ pub(crate) fn confine(command: &mut Command) {
     }
     #[cfg(target_os = "illumos")]
     let unneeded = illumos::Privileges::unneeded();
-    let drop = move || {
+    let give_up = move || {
         for (resource, limit) in &limits {
             setrlimit(*resource, *limit)?;
         }
         #[cfg(target_os = "linux")]
         rustix::thread::set_no_new_privs(true)?;
         #[cfg(target_os = "illumos")]
-        unneeded.drop()?;
+        unneeded.give_up()?;
         Ok(())
     };
     // SAFETY: the closure makes system calls alone; it allocates nothing and takes no lock.
-    unsafe { command.pre_exec(drop) };
+    unsafe { command.pre_exec(give_up) };
 }
 
 /// A limit that is not above the one in force, which nobody could raise.
@@ -123,7 +123,7 @@ mod illumos {
         }
 
         /// Gives them up for this process and whatever it executes.
-        pub(super) fn drop(&self) -> io::Result<()> {
+        pub(super) fn give_up(&self) -> io::Result<()> {
             let set = self.0.ok_or(io::ErrorKind::InvalidInput)?;
             for which in [c"Inheritable", c"Permitted", c"Limit"] {
                 // SAFETY: `set` came from priv_str_to_set; the call copies it.
