@@ -131,6 +131,8 @@ pub struct Limits {
     pub artifact_bytes: u64,
     /// Root versions followed in one check. Default 64.
     pub root_rotations: u32,
+    /// Delegated roles asked for one target. Default 32.
+    pub delegated_roles: u32,
     /// Base-2 logarithm of the zstd window. Default 27 (128 MiB).
     pub zstd_window_log: u32,
     /// Time to connect. Default 10 s.
@@ -155,6 +157,7 @@ impl Default for Limits {
             document_bytes: 1 << 20,
             artifact_bytes: 256 << 20,
             root_rotations: 64,
+            delegated_roles: 32,
             zstd_window_log: 27,
             connect_timeout: Duration::from_secs(10),
             answer_timeout: Duration::from_secs(30),

@@ -15,6 +15,7 @@
 //! | [`rsyslog`] | a real syslog server: rsyslogd, where it is installed |
 //! | [`release_server`] | an HTTP server with release files, healthy or not |
 //! | [`node`] | a node with an agent on it |
+//! | [`clock`] | its clock, when that is wrong |
 //! | [`repository`] | the release engineer with the real `release` tool |
 //! | [`gelf`] | what a server reads as GELF |
 //! | [`graygelf`] | a real GELF server, where it is installed |
@@ -35,6 +36,7 @@ pub mod os;
 
 pub mod bench;
 pub mod certificates;
+pub mod clock;
 pub mod demo;
 pub mod dockerinit;
 pub mod fluentd;

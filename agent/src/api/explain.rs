@@ -137,7 +137,7 @@ fn wait(source: bool, node: &NodeView, activity: Option<&Activity>) -> Wait {
 
 #[cfg(test)]
 mod tests {
-    use dockerlogger_manifest::Target;
+    use dockerlogger_manifest::{Extra, Target};
     use jiff::Timestamp;
 
     use super::*;
@@ -162,11 +162,16 @@ mod tests {
         let told = wait(true, &node, None);
         assert_eq!(told.what, "channel");
         assert!(told.detail.ends_with("the answer was that release 1.0.0 is installed"));
-        node.pinned = Some(Pinned { version: "1.0.0".parse().unwrap(), by: by.clone(), since });
+        node.pinned = Some(Pinned {
+            version: "1.0.0".parse().unwrap(),
+            by: by.clone(),
+            since,
+            extra: Extra::new(),
+        });
         assert_eq!(wait(true, &node, None).what, "check");
         node.last_check = check("", Some("no route"));
         assert_eq!(wait(true, &node, None).what, "source");
-        node.held = Some(Held { reason: "freeze".to_owned(), by, since });
+        node.held = Some(Held { reason: "freeze".to_owned(), by, since, extra: Extra::new() });
         let told = wait(true, &node, None);
         assert_eq!(told.what, "operator");
         assert!(told.detail.ends_with("of socket uid 0 since 1970-01-01T00:00:00.000Z: freeze"));

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dockerlogger_manifest::{Digest, Release};
+use dockerlogger_manifest::{Digest, Extra, Release};
 use jiff::Timestamp;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -21,8 +21,7 @@ use crate::engine::policy::{Decision, Facts};
 use crate::engine::probe::{Prober, RealProber};
 use crate::engine::recover::{self, Found, Repair};
 use crate::engine::source::Source;
-use crate::engine::state::{FORMAT, Loaded, Slot, State, StateStore};
-use crate::engine::trust::Verifier;
+use crate::engine::state::{Slot, State, StateStore};
 use crate::engine::trust_store::TrustStore;
 use crate::engine::view::{Blocked, Installed, LastCheck, NodeView, TrustVersions};
 use crate::engine::{EngineConfig, Outcome, Progress};
@@ -47,7 +46,7 @@ pub(crate) struct Core {
     pub(crate) unsettled: bool,
     /// Puts a staged logger to the proof.
     pub(crate) prober: Arc<dyn Prober>,
-    trust: TrustStore,
+    pub(crate) trust: TrustStore,
     hold: Option<String>,
     notes: Vec<String>,
     versions: Option<TrustVersions>,
@@ -189,6 +188,7 @@ impl Core {
             digest: left.digest,
             version: left.version.clone(),
             reason: format!("rolled back to release {version} by the operator"),
+            extra: Extra::new(),
         });
         let entry = Entry {
             what: Action::Rollback,
@@ -252,9 +252,6 @@ impl Core {
     /// Looks at the disk and repairs what an interruption left.
     fn recover(&mut self, now: Timestamp) -> Result<(), OpenError> {
         let found = self.look().map_err(OpenError::Layout)?;
-        if let Loaded::TooNew { path, found } = found.state {
-            return Err(OpenError::StateTooNew { path, found, known: FORMAT });
-        }
         let recovery = recover::recover(&found, now);
         self.state = recovery.state;
         self.damaged = recovery.damaged;

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use dockerlogger_manifest::{ChannelName, Digest, Release, Target, Version};
+use dockerlogger_manifest::{ChannelName, Digest, Extra, Release, Target, Version};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -99,6 +99,9 @@ pub struct Blocked {
     pub version: Version,
     /// Why, in words for an operator.
     pub reason: String,
+    /// What newer agents wrote.
+    #[serde(flatten)]
+    pub extra: Extra,
 }
 
 /// What an operator forbids.
@@ -112,6 +115,9 @@ pub struct Barred {
     pub by: String,
     /// Since when.
     pub since: Timestamp,
+    /// What newer agents wrote.
+    #[serde(flatten)]
+    pub extra: Extra,
 }
 
 /// An operator's wish that a node keeps what it has.
@@ -123,6 +129,9 @@ pub struct Held {
     pub by: String,
     /// Since when.
     pub since: Timestamp,
+    /// What newer agents wrote.
+    #[serde(flatten)]
+    pub extra: Extra,
 }
 
 /// An operator's wish that a node has one release.
@@ -134,6 +143,9 @@ pub struct Pinned {
     pub by: String,
     /// Since when.
     pub since: Timestamp,
+    /// What newer agents wrote.
+    #[serde(flatten)]
+    pub extra: Extra,
 }
 
 /// Versions of metadata; none of them ever falls.

@@ -5,8 +5,11 @@
 //! The agent on a node: installs, answers, refuses, and survives.
 
 mod api;
+mod clocks;
 mod crash;
 mod fixture;
+mod formats;
 mod hostile;
 mod install;
+mod keys;
 mod refusals;

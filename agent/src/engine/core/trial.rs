@@ -158,6 +158,7 @@ impl Core {
             digest: trial.digest,
             version: trial.version.clone(),
             reason: format!("{why}; this node went back to release {to} by itself"),
+            extra: Extra::new(),
         };
         let entry = Entry {
             what: Action::TrialRevert,
