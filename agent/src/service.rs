@@ -135,7 +135,7 @@ pub async fn serve(engine: Engine, config: Config) -> Result<(), ServeError> {
     announce(&config, &engine.view());
 
     let polls = Polls::new(config.poll_interval);
-    let (source, last_failure, trial_failure) = (config.source, None, None);
+    let (source, last_failure, trial_failure) = (config.sources(), None, None);
     let mut owner = Owner { engine, source, activity, polls, last_failure, trial_failure };
     let signal = owner.run(queue, &mut signals).await;
 
@@ -148,7 +148,7 @@ pub async fn serve(engine: Engine, config: Config) -> Result<(), ServeError> {
 }
 
 fn announce(config: &Config, node: &NodeView) {
-    let source = config.source.as_ref().map(|s| crate::config::redacted(&s.to_string()));
+    let source = config.source.as_ref().map(Source::shown);
     tracing::info!(
         version = crate::VERSION,
         root = %config.root.display(),

@@ -10,6 +10,7 @@ mod clock;
 mod crash;
 mod differential;
 mod faults;
+mod fetch;
 mod interruptions;
 mod node;
 mod publisher;

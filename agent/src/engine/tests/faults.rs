@@ -120,6 +120,12 @@ impl Files for FaultyFiles {
         Ok(Box::new(FaultyNewFile { file, path, shared: Arc::clone(&self.shared) }))
     }
 
+    fn append(&self, path: &Path) -> Result<Box<dyn NewFile>, FileError> {
+        self.shared.effect("open", path)?;
+        let (file, path) = (RealFiles.append(path)?, path.to_owned());
+        Ok(Box::new(FaultyNewFile { file, path, shared: Arc::clone(&self.shared) }))
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> Result<(), FileError> {
         self.shared.effect("rename a new version to", to)?;
         RealFiles.rename(from, to)

@@ -127,6 +127,12 @@ impl Files for CutFiles {
         Ok(Box::new(CutNewFile { file, path, shared: Arc::clone(&self.shared) }))
     }
 
+    fn append(&self, path: &Path) -> Result<Box<dyn NewFile>, FileError> {
+        self.shared.effect(path)?;
+        let (file, path) = (RealFiles.append(path)?, path.to_owned());
+        Ok(Box::new(CutNewFile { file, path, shared: Arc::clone(&self.shared) }))
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> Result<(), FileError> {
         self.shared.effect(to)?;
         RealFiles.rename(from, to)
