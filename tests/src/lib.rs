@@ -11,6 +11,7 @@
 //! | [`receiver`] | somebody's syslog server, healthy or not |
 //! | [`rsyslog`] | a real syslog server: rsyslogd, where it is installed |
 //! | [`release_server`] | an HTTP server with release files, healthy or not |
+//! | [`imgapi`] | the image API of a data centre |
 //! | [`node`] | a node with an agent on it |
 //! | [`repository`] | the release engineer with the real `release` tool |
 //! | [`oracle`], [`vectors`] | what should have arrived |
@@ -33,6 +34,7 @@ pub mod demo;
 pub mod dockerinit;
 pub mod frail;
 pub mod http;
+pub mod imgapi;
 pub mod node;
 pub mod oracle;
 pub mod process;

@@ -8,5 +8,6 @@ mod api;
 mod crash;
 mod fixture;
 mod hostile;
+mod imgapi;
 mod install;
 mod refusals;
