@@ -239,6 +239,7 @@ pub struct Engine {
     core: Arc<Mutex<Core>>,
     view: watch::Receiver<NodeView>,
     actor: Actor,
+    processes: Arc<Proc>,
 }
 
 impl Engine {
@@ -255,7 +256,8 @@ impl Engine {
     ) -> Result<Self, OpenError> {
         let core = Core::open(config, files, now)?;
         let view = core.subscribe();
-        Ok(Self { core: Arc::new(Mutex::new(core)), view, actor: Actor::Agent })
+        let (core, processes) = (Arc::new(Mutex::new(core)), Arc::default());
+        Ok(Self { core, view, actor: Actor::Agent, processes })
     }
 
     /// Whoever asks for what is done from now on; goes into the history.
@@ -329,7 +331,9 @@ impl Engine {
     /// before if they fail. To be called several times a second while the view
     /// has a trial.
     pub async fn watch_trial(&mut self, now: Timestamp) -> Result<TrialEnd, RollbackError> {
-        let work = move |core: &mut Core, _: &Handle| core.watch_trial(&Proc, Instant::now(), now);
+        let processes = Arc::clone(&self.processes);
+        let work =
+            move |core: &mut Core, _: &Handle| core.watch_trial(&*processes, Instant::now(), now);
         self.blocking(work).await.unwrap_or(Err(RollbackError::Abandoned))
     }
 

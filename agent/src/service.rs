@@ -47,8 +47,11 @@ pub const EVENTS_MAX: usize = 64;
 /// repaired at the next start.
 const STOP_GRACE: Duration = Duration::from_secs(5);
 
-/// Between two looks at the loggers of a release on trial.
-const TRIAL_LOOK: Duration = Duration::from_millis(100);
+/// Between two looks at the loggers of a release on trial: one that dies at once is not there for long.
+const TRIAL_LOOK: Duration = Duration::from_millis(25);
+
+/// After a look that failed.
+const TRIAL_PAUSE: Duration = Duration::from_secs(1);
 
 /// How long answers in progress may go on after that.
 const CLOSE_GRACE: Duration = Duration::from_secs(4);
@@ -278,7 +281,7 @@ impl Owner {
                 }
                 self.trial_failure = Some(text);
                 // Nothing here is worth a busy loop.
-                tokio::time::sleep(TRIAL_LOOK * 10).await;
+                tokio::time::sleep(TRIAL_PAUSE).await;
             }
         }
     }
