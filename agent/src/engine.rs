@@ -140,6 +140,9 @@ pub struct Limits {
     /// Artifacts from this size on are resumed after an update that failed: what
     /// came of them is kept in `tmp/`. Default 1 MiB.
     pub resume_bytes_min: u64,
+    /// Whether that holds for directories and bundles as well. Default false: they
+    /// are as near as `tmp/` is.
+    pub resume_local: bool,
     /// Root versions followed in one check. Default 64.
     pub root_rotations: u32,
     /// Base-2 logarithm of the zstd window. Default 27 (128 MiB).
@@ -172,6 +175,7 @@ impl Default for Limits {
             artifact_bytes: 256 << 20,
             image_bytes: 512 << 20,
             resume_bytes_min: 1 << 20,
+            resume_local: false,
             root_rotations: 64,
             zstd_window_log: 27,
             connect_timeout: Duration::from_secs(10),

@@ -27,3 +27,4 @@ pub mod report;
 pub mod runner;
 pub mod sink;
 pub mod subject;
+pub mod update;

@@ -100,8 +100,9 @@ impl Execution<'_> {
         let pin = TargetPin { length: artifact.size, sha256: artifact.sha256 };
         let path = target_path(&artifact.name, &pin);
         let limits = &self.core.config.limits;
+        let far = self.repository.is_network() || limits.resume_local;
         let mut partial = match artifact.size {
-            size if self.repository.is_network() && size >= limits.resume_bytes_min => {
+            size if far && size >= limits.resume_bytes_min => {
                 Some(Partial::find(&self.core.layout, &artifact.sha256, size)?)
             }
             _ => None,
@@ -118,8 +119,8 @@ impl Execution<'_> {
                     partial = Some(kept.restarted()?);
                 }
                 done => {
-                    kept.remove()?;
-                    return done;
+                    let removed = kept.remove();
+                    return done.and_then(|()| Ok(removed?));
                 }
             }
         }

@@ -56,7 +56,7 @@ impl<'a> Packed<'a> {
                 Err(e) => return Err(ArtifactError::Read(fetch_error(e))),
             }
         };
-        if let Some(now) = &mut self.kept.now {
+        if let Some(now) = self.kept.now.as_mut().filter(|_| count > 0) {
             now.write(&buffer[..count])?;
         }
         Ok(count)

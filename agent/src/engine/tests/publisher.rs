@@ -209,6 +209,16 @@ impl Publisher {
         (self.root, self.online) = (root, online);
     }
 
+    /// The bytes of an artifact.
+    pub(super) fn artifact(&self, digest: &dockerlogger_manifest::Digest) -> Vec<u8> {
+        let digest = digest.to_string();
+        let entries = fs::read_dir(self.directory.join("targets")).unwrap();
+        let mut paths = entries.map(|entry| entry.unwrap().path());
+        let named =
+            |path: &PathBuf| path.file_name().unwrap().to_string_lossy().starts_with(&digest);
+        fs::read(paths.find(named).unwrap()).unwrap()
+    }
+
     /// Adds a release, points the channel at it, and signs.
     pub(super) fn publish(&mut self, recipe: &Recipe) -> Artifact {
         let artifact = self.add_release(recipe);
