@@ -130,7 +130,7 @@ impl Core {
     ) -> Result<Plan, UpdateError> {
         self.passed_over.clear();
         let planned = self.settle(now).and_then(|()| {
-            self.from_each(source, &mut |_| {}, &mut |core, source, _| {
+            self.try_each(source, &mut |_| {}, &mut |core, source, _| {
                 let mut observed = core.observe(source, now, false, runtime)?;
                 core.plan_observed(&mut observed)
             })

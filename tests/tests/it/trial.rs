@@ -121,7 +121,9 @@ fn bad_releases_revert_by_themselves_while_containers_come_and_go() {
                 let switched = Instant::now();
                 until("the bad release to be left", REVERT, || match current(watched) {
                     version if version == GOOD => Ok(()),
-                    other => Err((flaw, other, watched.get("/status").json()["trial"].clone())),
+                    other => {
+                        Err(format!("{flaw}: {other}, {}", watched.get("/status").json()["trial"]))
+                    }
                 });
                 println!("{flaw}: left after {:.1} s", switched.elapsed().as_secs_f64());
                 check_reverted(watched, &version, words);

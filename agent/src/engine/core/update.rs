@@ -16,6 +16,10 @@ use crate::engine::source::Source;
 use crate::engine::view::PassedOver;
 use crate::engine::{Outcome, Progress};
 
+/// What is done with one source; it tells its progress.
+type Work<'a, T> =
+    dyn FnMut(&mut Core, &Source, &mut dyn FnMut(Progress)) -> Result<T, UpdateError> + 'a;
+
 impl Core {
     pub(super) fn update_unrecorded(
         &mut self,
@@ -43,7 +47,7 @@ impl Core {
             }
             progress(sign);
         };
-        let mut outcome = self.from_each(source, &mut forward, &mut |core, source, progress| {
+        let mut outcome = self.try_each(source, &mut forward, &mut |core, source, progress| {
             core.update_from(source, allow_expired, now, runtime, progress)
         })?;
         if let Outcome::Moved { warnings, .. } = &mut outcome {
@@ -53,15 +57,11 @@ impl Core {
     }
 
     /// Does `work` with the first source that does not fail it.
-    pub(super) fn from_each<T>(
+    pub(super) fn try_each<T>(
         &mut self,
         source: &Source,
         progress: &mut dyn FnMut(Progress),
-        work: &mut dyn FnMut(
-            &mut Self,
-            &Source,
-            &mut dyn FnMut(Progress),
-        ) -> Result<T, UpdateError>,
+        work: &mut Work<'_, T>,
     ) -> Result<T, UpdateError> {
         let mut rest = source.each().iter().peekable();
         while let Some(one) = rest.next() {
