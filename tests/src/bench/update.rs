@@ -55,7 +55,10 @@ pub struct Update {
 #[derive(Debug, Clone, Copy, Default)]
 struct Round {
     request_to_commit: f64,
+    decision: f64,
     pass: f64,
+    probe: f64,
+    switch: f64,
     network: f64,
     sha256: f64,
     zstd: f64,
@@ -68,9 +71,12 @@ struct Round {
 type Row = (&'static str, &'static str, fn(&Round) -> f64);
 
 /// The rows of the table: what, unit, value.
-const ROWS: [Row; 10] = [
+const ROWS: [Row; 13] = [
     ("request to commit", "ms", |round| round.request_to_commit),
-    ("one pass", "ms", |round| round.pass),
+    ("— metadata, decision, space", "ms", |round| round.decision),
+    ("— one pass: fetched, unpacked, durable", "ms", |round| round.pass),
+    ("— probe", "ms", |round| round.probe),
+    ("— history, intent, switch", "ms", |round| round.switch),
     ("network alone", "ms", |round| round.network),
     ("SHA-256 alone, packed and unpacked", "ms", |round| round.sha256),
     ("zstd alone", "ms", |round| round.zstd),
@@ -215,7 +221,10 @@ impl Scene {
         // The step after the switch begins when the switch is durable.
         Round {
             request_to_commit: at("confirm"),
+            decision: at("stage"),
             pass: at("probe") - at("stage"),
+            probe: at("record_intent") - at("probe"),
+            switch: at("confirm") - at("record_intent"),
             ..Round::default()
         }
     }
