@@ -10,6 +10,7 @@
 pub(crate) mod confine;
 pub(crate) mod files;
 pub(crate) mod lock;
+pub(crate) mod pages;
 mod place;
 pub(crate) mod process;
 pub(crate) mod processes;

@@ -32,4 +32,5 @@ pub mod runner;
 pub mod sink;
 pub mod subject;
 pub mod target;
+pub mod update;
 pub mod wire;

@@ -14,6 +14,7 @@
 //! | [`fluentd`] | a real server of Fluentd's protocol, where it is installed |
 //! | [`rsyslog`] | a real syslog server: rsyslogd, where it is installed |
 //! | [`release_server`] | an HTTP server with release files, healthy or not |
+//! | [`imgapi`] | the image API of a data centre |
 //! | [`node`] | a node with an agent on it |
 //! | [`clock`] | its clock, when that is wrong |
 //! | [`repository`] | the release engineer with the real `release` tool |
@@ -44,6 +45,7 @@ pub mod frail;
 pub mod gelf;
 pub mod graygelf;
 pub mod http;
+pub mod imgapi;
 pub mod metadata;
 pub mod node;
 pub mod oracle;

@@ -372,6 +372,7 @@ async fn health_says_why_it_is_degraded() {
         outcome: String::new(),
         error: Some("cannot fetch timestamp.json".to_owned()),
         kind: Some(FailureKind::Temporary),
+        passed_over: Vec::new(),
     });
     let health = Api::new(view).get("/status").await.json()["health"].clone();
     assert_eq!(health["state"], "degraded");

@@ -167,6 +167,18 @@ pub enum UpdateError {
 }
 
 impl UpdateError {
+    /// Whether another source of the same repository may do better.
+    pub(crate) fn is_of_source(&self) -> bool {
+        match self {
+            Self::Fetch { .. }
+            | Self::Metadata { .. }
+            | Self::Expired { .. }
+            | Self::Document { .. } => true,
+            Self::Artifact { source, .. } => !matches!(source, ArtifactError::File(_)),
+            _ => false,
+        }
+    }
+
     /// What a caller does about it.
     pub fn kind(&self) -> FailureKind {
         match self {

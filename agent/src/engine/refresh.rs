@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use crate::engine::Limits;
 use crate::engine::error::{FetchError, TrustError, UpdateError};
-use crate::engine::source::{self, Expect, Repository};
+use crate::engine::source::{Expect, Memory, Remembered, Repository};
 use crate::engine::trust::{self, Freshness, Role, SearchError, TARGETS, TargetPin, VerifyError};
 use crate::engine::trust_store::{Accepted, TrustStore, Trusted};
 
@@ -63,6 +63,7 @@ pub(crate) struct Refresh<'a> {
     pub(crate) now: Present,
     pub(crate) expiry: Expiry,
     pub(crate) limits: &'a Limits,
+    pub(crate) memory: &'a Memory,
 }
 
 impl Refresh<'_> {
@@ -129,6 +130,11 @@ impl Refresh<'_> {
                 pin.length, self.limits.document_bytes
             )));
         }
+        // A document is what its digest says, wherever it came from.
+        let key = format!("sha256:{}", pin.sha256);
+        if let Some(content) = self.memory.get(&key).and_then(|known| known.content) {
+            return Ok(content);
+        }
         let bytes = self.fetch(&target_path(name, &pin), Expect::Exactly(pin.length))?;
         let got = crate::engine::digest::of(&bytes);
         if got != pin.sha256 {
@@ -137,6 +143,7 @@ impl Refresh<'_> {
                 pin.sha256
             )));
         }
+        self.memory.put(&key, Remembered { etag: None, content: Some(bytes.clone()) });
         Ok(bytes)
     }
 
@@ -150,7 +157,7 @@ impl Refresh<'_> {
             let version = trusted.verifier.versions().root.saturating_add(1);
             let path = format!("metadata/{version}.root.json");
             let expect = Expect::AtMost(self.limits.root_bytes);
-            let bytes = match source::fetch(self.repository, &path, expect) {
+            let bytes = match self.repository.fetch(&path, expect) {
                 Ok(bytes) => bytes,
                 Err(FetchError::NotFound) => break,
                 Err(source) => return Err(self.fetch_failed(path, source)),
@@ -209,7 +216,8 @@ impl Refresh<'_> {
     }
 
     fn fetch(&mut self, path: &str, expect: Expect) -> Result<Vec<u8>, UpdateError> {
-        source::fetch(self.repository, path, expect)
+        self.repository
+            .fetch(path, expect)
             .map_err(|source| self.fetch_failed(path.to_owned(), source))
     }
 

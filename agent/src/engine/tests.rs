@@ -11,6 +11,7 @@ mod crash;
 mod differential;
 mod disturbed;
 mod faults;
+mod fetch;
 mod formats;
 mod hostile;
 mod interruptions;

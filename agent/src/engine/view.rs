@@ -172,4 +172,24 @@ pub struct LastCheck {
     pub error: Option<String>,
     /// What kind of failure it was.
     pub kind: Option<FailureKind>,
+    /// The sources that failed before another one was asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passed_over: Vec<PassedOver>,
+}
+
+/// A source that failed or lied, so that the next one was asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
+pub struct PassedOver {
+    /// The source, without what gives access.
+    pub source: String,
+    /// Why, as a chain of causes.
+    pub why: String,
+    /// What kind of failure it was.
+    pub kind: FailureKind,
+}
+
+impl std::fmt::Display for PassedOver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} was passed over: {}", self.source, self.why)
+    }
 }

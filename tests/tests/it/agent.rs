@@ -10,6 +10,7 @@ mod crash;
 mod fixture;
 mod formats;
 mod hostile;
+mod imgapi;
 mod install;
 mod keys;
 mod refusals;

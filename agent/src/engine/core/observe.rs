@@ -15,7 +15,7 @@ use crate::engine::error::UpdateError;
 use crate::engine::plan::{self, Plan};
 use crate::engine::policy::{self, Decision, Facts, Reason};
 use crate::engine::refresh::{Expiry, Present, Refresh};
-use crate::engine::source::{self, Repository, Source};
+use crate::engine::source::{self, Access, Repository, Source};
 use crate::engine::trust::Role;
 
 /// What was gathered for a decision.
@@ -37,16 +37,22 @@ impl Core {
     ) -> Result<Observed, UpdateError> {
         let limits = &self.config.limits;
         let from = source.to_string();
-        let mut repository = source::open(source, limits, runtime).map_err(|e| {
-            UpdateError::Fetch { name: "the repository".to_owned(), from: from.clone(), source: e }
+        let memory = &self.memory;
+        let access = Access { config: &self.config, layout: &self.layout, memory, runtime };
+        let mut repository = source::open(source, access).map_err(|e| UpdateError::Fetch {
+            name: "the repository".to_owned(),
+            from: from.clone(),
+            source: e,
         })?;
         let expiry = match source {
             _ if allow_expired => Expiry::Warn,
-            Source::Bundle(_) => Expiry::Warn,
-            Source::Http(_) | Source::Directory(_) => Expiry::Refuse,
+            // Somebody carried it here by hand, or brought it into the data centre.
+            Source::Bundle(_) | Source::Imgapi(_) => Expiry::Warn,
+            Source::Http(_) | Source::Directory(_) | Source::Mirrors(_) => Expiry::Refuse,
         };
         let now = Present::new(now, self.trust.clock_floor()?);
-        let mut refresh = Refresh { repository: &mut *repository, from, now, expiry, limits };
+        let mut refresh =
+            Refresh { repository: &mut *repository, from, now, expiry, limits, memory };
         let mut trusted = refresh.run(&self.trust)?;
         self.versions = Some(trusted.verifier.versions());
 

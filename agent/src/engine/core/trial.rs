@@ -102,7 +102,7 @@ impl Core {
         let before = trial.tally;
         session.watch.look(table, clock, &mut trial.tally);
         let over = clock.duration_since(session.began) >= self.config.trial;
-        let faults = |tally: Tally| (tally.ended_early, tally.senders_lost);
+        let faults = |tally: Tally| (tally.ended_early, tally.senders_lost, tally.losing);
         if faults(trial.tally) != faults(before) {
             self.save_trial(&trial)?;
         } else {

@@ -71,6 +71,12 @@ impl<D: Disturbance> Files for Disturbed<D> {
         Ok(Box::new(DisturbedFile { file, path, disturbance: Arc::clone(&self.0) }))
     }
 
+    fn append(&self, path: &Path) -> Result<Box<dyn NewFile>, FileError> {
+        self.0.effect("open", path)?;
+        let (file, path) = (RealFiles.append(path)?, path.to_owned());
+        Ok(Box::new(DisturbedFile { file, path, disturbance: Arc::clone(&self.0) }))
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> Result<(), FileError> {
         self.0.effect("rename a new version to", to)?;
         RealFiles.rename(from, to)

@@ -9,6 +9,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use dockerlogger_manifest::Digest;
 use jiff::Timestamp;
@@ -51,6 +52,7 @@ impl Node {
         let mut config =
             EngineConfig::new(root.to_owned(), self.publisher.anchor(), channel, target());
         config.reserve_bytes = 4096;
+        config.limits.retry_pause = Duration::from_millis(2);
         config
     }
 
