@@ -34,7 +34,7 @@ fn confirming(options: &[(&str, &str)]) -> (TcpListener, Rig) {
 }
 
 fn confirm(peer: &mut TcpStream, frame: &str) {
-    peer.write_all(&[b"\x81\xa3ack\xb8", frame[4..].as_bytes()].concat()).unwrap();
+    peer.write_all(&[b"\x81\xa3ack\xb8", &frame.as_bytes()[4..]].concat()).unwrap();
 }
 
 /// Drives until the peer's kernel has all; returns the peer.
