@@ -31,7 +31,8 @@ pub(crate) struct Options {
     pub(super) mode: Mode,
     /// Whether the server confirms what it has taken.
     pub(super) acks: bool,
-    /// The members of every record, but for `source` and `log`.
+    /// The members of every record but `log`, and `source` where no attribute has
+    /// taken its place.
     pub(super) members: BTreeMap<String, String>,
     pub(super) write_timeout: Option<Duration>,
     pub(super) read_timeout: Option<Duration>,
