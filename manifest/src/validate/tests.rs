@@ -160,12 +160,18 @@ fn fluentd_options_are_checked_as_docker_checks_them() {
 
 #[test]
 fn secrets_are_used_and_not_shown() {
-    let written = [("fluentd-shared-key", "open sesame"), ("fluentd-username", "ali")];
+    let written = [
+        ("fluentd-shared-key", "open sesame"),
+        ("fluentd-username", "ali"),
+        ("fluentd-password", "sesame"),
+    ];
     let options = check("fluentd", &written).unwrap();
     assert_eq!(options.get("fluentd-shared-key"), Some("open sesame"));
     let shown: Vec<_> = options.shown().filter(|(name, _)| name.contains("-s")).collect();
     assert!(shown.contains(&("fluentd-shared-key", SECRET)), "{shown:?}");
     assert!(!format!("{options:?}").contains("sesame"));
+    let problems = check("fluentd", &written[1..2]).unwrap_err();
+    assert_eq!(problems.len(), 2, "a user needs a password and the key: {problems:?}");
     assert!(catalog::is_secret("fluentd-password") && !catalog::is_secret("fluentd-username"));
 }
 
