@@ -16,6 +16,7 @@ mod it {
     mod edges;
     mod fluentd;
     mod fluentd_server;
+    mod gelf;
     mod no_allocation;
     mod on_failure;
     mod rsyslog;
