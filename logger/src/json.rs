@@ -63,8 +63,9 @@ fn push_utf8(out: &mut Vec<u8>, text: &[u8], escapes: Escapes) {
 /// without a branch, which the compiler makes one comparison of.
 fn find_special(text: &[u8]) -> Option<usize> {
     let (blocks, _) = text.as_chunks::<BLOCK>();
-    let is_clean =
-        |block: &&[u8; BLOCK]| !block.iter().fold(false, |any, &byte| any | is_special(byte));
+    let is_clean = |block: &&[u8; BLOCK]| {
+        block.iter().fold(0, |any, &byte| any | u8::from(is_special(byte))) == 0
+    };
     let clean = blocks.iter().take_while(is_clean).count() * BLOCK;
     text[clean..].iter().position(|&byte| is_special(byte)).map(|at| clean + at)
 }
