@@ -60,24 +60,25 @@ fn push_utf8(out: &mut Vec<u8>, text: &[u8], escapes: Escapes) {
 }
 
 /// The first byte that may have to be escaped. Whole blocks are looked at
-/// without a branch, which the compiler makes one comparison of.
+/// without a branch, which the compiler makes few comparisons of; the last one
+/// overlaps the one before.
 fn find_special(text: &[u8]) -> Option<usize> {
-    let (blocks, _) = text.as_chunks::<BLOCK>();
-    let is_clean = |block: &&[u8; BLOCK]| {
-        block.iter().fold(0, |any, &byte| any | u8::from(is_special(byte))) == 0
-    };
-    let clean = blocks.iter().take_while(is_clean).count() * BLOCK;
+    let is_clean =
+        |block: &[u8; BLOCK]| !block.iter().fold(false, |any, &byte| any | is_special(byte));
+    let (blocks, rest) = text.as_chunks::<BLOCK>();
+    let clean = blocks.iter().take_while(|block| is_clean(block)).count() * BLOCK;
+    if clean + rest.len() == text.len() && text.last_chunk().is_some_and(is_clean) {
+        return None;
+    }
     text[clean..].iter().position(|&byte| is_special(byte)).map(|at| clean + at)
 }
 
 /// Whether the byte is escaped, or begins a character that may be.
 const fn is_special(byte: u8) -> bool {
     (byte < b' ')
-        | (byte == b'"')
+        | (byte & !4 == b'"' & b'&')
         | (byte == b'\\')
-        | (byte == b'<')
-        | (byte == b'>')
-        | (byte == b'&')
+        | (byte & !2 == b'<' & b'>')
         | (byte == LINE_SEPARATOR[0])
 }
 
@@ -181,6 +182,12 @@ mod tests {
         let mut out = Vec::new();
         push_string(&mut out, b"a\"", Escapes::Letters);
         assert_eq!(out, br#""a\"""#);
+    }
+
+    #[test]
+    fn few_bytes_are_special() {
+        let special: Vec<u8> = (0..=255).filter(|&byte| is_special(byte)).collect();
+        assert_eq!(special, [&(0..32).collect::<Vec<u8>>()[..], b"\"&<>\\\xe2"].concat());
     }
 
     #[test]
