@@ -16,6 +16,7 @@ mod it {
     mod edges;
     mod fluentd;
     mod fluentd_server;
+    mod gelf;
     mod json_file;
     mod metadata;
     mod no_allocation;
