@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 /// An authority of its own, in a folder.
 #[derive(Debug)]
@@ -40,9 +40,8 @@ impl Authority {
     /// # Panics
     /// When that cannot be done.
     pub fn new(folder: &Path) -> Authority {
-        let mut params = CertificateParams::default();
         // Of the same name as what it issues, it would be taken for that by OpenSSL.
-        params.distinguished_name.push(DnType::CommonName, "authority");
+        let mut params = named("authority", Vec::new());
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, key()).expect("a certificate is made");
         let authority = Authority { issuer, folder: folder.to_owned() };
@@ -60,7 +59,7 @@ impl Authority {
     /// # Panics
     /// When that cannot be done.
     pub fn issue(&self, name: &str) -> Issued {
-        let params = CertificateParams::new(vec![name.to_owned()]).expect("a name of a host");
+        let params = named(name, vec![name.to_owned()]);
         let key_pair = key();
         let made = params.signed_by(&key_pair, &self.issuer).expect("a certificate is made");
         Issued {
@@ -69,6 +68,27 @@ impl Authority {
             made,
             key_pair,
         }
+    }
+
+    /// A client that believes this authority and shows `identity`.
+    ///
+    /// # Panics
+    /// When the certificate is not usable.
+    pub fn client(&self, identity: &Issued) -> Arc<ClientConfig> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let client = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("the provider has suites for them")
+            .with_root_certificates(self.roots())
+            .with_client_auth_cert(identity.chain(), identity.private_key())
+            .expect("key and certificate go together");
+        Arc::new(client)
+    }
+
+    fn roots(&self) -> RootCertStore {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.issuer.der().clone()).expect("an authority of ours");
+        roots
     }
 
     fn write(&self, name: &str, text: &str) -> PathBuf {
@@ -91,17 +111,28 @@ impl Issued {
         let builder = match clients {
             None => builder.with_no_client_auth(),
             Some(authority) => {
-                let mut roots = RootCertStore::empty();
-                roots.add(authority.issuer.der().clone()).expect("an authority of ours");
-                let verifier =
-                    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+                let roots = Arc::new(authority.roots());
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider);
                 builder.with_client_cert_verifier(verifier.build().expect("there is a root"))
             }
         };
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.key_pair.serialize_der()));
-        let chain = vec![self.made.der().clone()];
-        Arc::new(builder.with_single_cert(chain, key).expect("key and certificate go together"))
+        let server = builder.with_single_cert(self.chain(), self.private_key());
+        Arc::new(server.expect("key and certificate go together"))
     }
+
+    fn chain(&self) -> Vec<CertificateDer<'static>> {
+        vec![self.made.der().clone()]
+    }
+
+    fn private_key(&self) -> PrivateKeyDer<'static> {
+        PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.key_pair.serialize_der()))
+    }
+}
+
+fn named(name: &str, hosts: Vec<String>) -> CertificateParams {
+    let mut params = CertificateParams::new(hosts).expect("names of hosts");
+    params.distinguished_name.push(DnType::CommonName, name);
+    params
 }
 
 fn key() -> KeyPair {

@@ -13,6 +13,7 @@
 //! | [`certificates`] | an authority, and what it issues |
 //! | [`fluentd`] | a real server of Fluentd's protocol, where it is installed |
 //! | [`rsyslog`] | a real syslog server: rsyslogd, where it is installed |
+//! | [`syslog_ng`] | another one: syslog-ng |
 //! | [`release_server`] | an HTTP server with release files, healthy or not |
 //! | [`imgapi`] | the image API of a data centre |
 //! | [`node`] | a node with an agent on it |
@@ -55,6 +56,7 @@ pub mod receiver;
 pub mod release_server;
 pub mod repository;
 pub mod rsyslog;
+pub mod syslog_ng;
 pub mod until;
 pub mod vectors;
 pub mod zfd;

@@ -6,6 +6,7 @@
 
 mod fluent;
 mod tcp;
+mod tls;
 mod udp;
 
 pub use fluent::Conduct;
@@ -14,6 +15,7 @@ pub use fluent::confirmation;
 pub use tcp::Manners;
 pub use tcp::TcpReceiver;
 pub(crate) use tcp::reserve;
+pub use tls::TlsReceiver;
 pub use udp::UdpReceiver;
 
 /// The part of a message after the header: what the container wrote.

@@ -6,12 +6,17 @@
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 
+use rustix::process::{Pid, Signal, kill_process};
+use rustls::ClientConnection;
+use rustls::pki_types::ServerName;
+
 use crate::SOON;
+use crate::certificates::{Authority, Issued};
 use crate::until::until;
 
 /// Where distributions put it; it is seldom in the PATH of a user.
@@ -20,6 +25,13 @@ const PLACES: [&str; 4] = [
     "/sbin/rsyslogd",
     "/usr/local/sbin/rsyslogd",
     "/opt/local/sbin/rsyslogd",
+];
+
+/// What speaks TLS for it, by packages of their own.
+const TLS_DRIVERS: [&str; 3] = [
+    "/usr/lib/x86_64-linux-gnu/rsyslog/lmnsd_ossl.so",
+    "/usr/lib/rsyslog/lmnsd_ossl.so",
+    "/usr/lib64/rsyslog/lmnsd_ossl.so",
 ];
 
 /// The longest message accepted. A container's line is cut at 16 KiB by the driver.
@@ -35,44 +47,79 @@ pub enum Transport {
     Tcp,
     /// One datagram per message.
     Udp,
+    /// TLS; both sides show certificates.
+    Tls,
 }
 
 /// A running rsyslogd; killed when it is dropped.
 #[derive(Debug)]
 pub struct Rsyslog {
     server: Child,
+    program: &'static str,
     folder: PathBuf,
     transport: Transport,
     port: u16,
+    authority: Authority,
+    client: Issued,
 }
 
 impl Rsyslog {
     /// Starts the program in `folder`, writing the text of each message (what follows the header) as one line.
-    /// `None` when it is not installed.
+    /// `None` when it, or its part for TLS, is not installed.
     ///
     /// # Panics
     /// When it is installed and does not work.
     pub fn start(folder: &Path, transport: Transport) -> Option<Rsyslog> {
         let program = PLACES.iter().find(|place| Path::new(place).is_file())?;
+        if transport == Transport::Tls && !TLS_DRIVERS.iter().any(|file| Path::new(file).is_file())
+        {
+            return None;
+        }
         let port = free_port(transport);
-        let config = folder.join("rsyslog.conf");
-        fs::write(&config, configuration(folder, transport, port))
+        fs::write(folder.join("rsyslog.conf"), configuration(folder, transport, port))
             .expect("a scratch folder can be written");
-        let said =
-            File::create(folder.join("rsyslogd.out")).expect("a scratch folder can be written");
-        let server = Command::new(program)
-            .args(["-n", "-f"])
-            .arg(&config)
-            .arg("-i")
-            .arg(folder.join("rsyslogd.pid"))
-            .stdin(Stdio::null())
-            .stdout(said.try_clone().expect("a descriptor can be copied"))
-            .stderr(said)
-            .spawn()
-            .expect("rsyslogd can be executed");
-        let mut rsyslog = Rsyslog { server, folder: folder.to_owned(), transport, port };
+        let authority = Authority::new(folder);
+        authority.issue("127.0.0.1");
+        let client = authority.issue("client");
+        let mut rsyslog = Rsyslog {
+            server: spawn(program, folder),
+            program,
+            folder: folder.to_owned(),
+            transport,
+            port,
+            authority,
+            client,
+        };
         rsyslog.wait_until_it_writes();
         Some(rsyslog)
+    }
+
+    /// Ends it as the system would, waits until it has, and starts it again.
+    ///
+    /// # Panics
+    /// When it does not end, or not start.
+    pub fn restart(&mut self) {
+        let pid = i32::try_from(self.server.id()).ok().and_then(Pid::from_raw);
+        kill_process(pid.expect("a child has a process id"), Signal::TERM)
+            .expect("a child can be told");
+        until("rsyslogd to end", SOON, || match self.server.try_wait() {
+            Ok(Some(_)) => Ok(()),
+            other => Err(format!("{other:?}")),
+        });
+        self.server = spawn(self.program, &self.folder);
+    }
+
+    /// Further log options for this server.
+    pub fn options(&self) -> Vec<(&'static str, String)> {
+        if self.transport != Transport::Tls {
+            return Vec::new();
+        }
+        let text = |path: &Path| path.display().to_string();
+        vec![
+            ("syslog-tls-ca-cert", text(&self.authority.file())),
+            ("syslog-tls-cert", text(&self.client.certificate)),
+            ("syslog-tls-key", text(&self.client.key)),
+        ]
     }
 
     /// The `syslog-address` option for this server.
@@ -80,6 +127,7 @@ impl Rsyslog {
         let scheme = match self.transport {
             Transport::Tcp => "tcp",
             Transport::Udp => "udp",
+            Transport::Tls => "tcp+tls",
         };
         format!("{scheme}://127.0.0.1:{}", self.port)
     }
@@ -95,7 +143,8 @@ impl Rsyslog {
         written
     }
 
-    fn output(&self) -> PathBuf {
+    /// The file that it writes.
+    pub fn output(&self) -> PathBuf {
         self.folder.join("messages")
     }
 
@@ -122,15 +171,20 @@ impl Rsyslog {
 
     fn probe(&self, number: u32) -> std::io::Result<()> {
         let message = format!("<30>Jan  2 03:04:05 host tag: {PROBE} {number}\n");
-        match self.transport {
-            Transport::Tcp => {
-                TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?.write_all(message.as_bytes())
-            }
-            Transport::Udp => {
-                let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-                socket.send_to(message.as_bytes(), (Ipv4Addr::LOCALHOST, self.port)).map(drop)
-            }
+        if self.transport == Transport::Udp {
+            let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+            return socket.send_to(message.as_bytes(), (Ipv4Addr::LOCALHOST, self.port)).map(drop);
         }
+        let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
+        if self.transport == Transport::Tcp {
+            return socket.write_all(message.as_bytes());
+        }
+        let name = ServerName::from(IpAddr::from(Ipv4Addr::LOCALHOST));
+        let session = ClientConnection::new(self.authority.client(&self.client), name);
+        let mut session = session.map_err(std::io::Error::other)?;
+        rustls::Stream::new(&mut session, &mut socket).write_all(message.as_bytes())?;
+        session.send_close_notify();
+        session.write_tls(&mut socket).map(drop)
     }
 
     fn said(&self) -> String {
@@ -145,18 +199,50 @@ impl Drop for Rsyslog {
     }
 }
 
+fn spawn(program: &str, folder: &Path) -> Child {
+    let said = File::options()
+        .create(true)
+        .append(true)
+        .open(folder.join("rsyslogd.out"))
+        .expect("a scratch folder can be written");
+    Command::new(program)
+        .args(["-n", "-f"])
+        .arg(folder.join("rsyslog.conf"))
+        .arg("-i")
+        .arg(folder.join("rsyslogd.pid"))
+        .stdin(Stdio::null())
+        .stdout(said.try_clone().expect("a descriptor can be copied"))
+        .stderr(said)
+        .spawn()
+        .expect("rsyslogd can be executed")
+}
+
 /// No escaping of any kind: what comes in must come out.
 fn configuration(folder: &Path, transport: Transport, port: u16) -> String {
+    let folder = folder.display();
     let module = match transport {
-        Transport::Tcp => "imtcp",
+        Transport::Tcp | Transport::Tls => "imtcp",
         Transport::Udp => "imudp",
     };
-    let folder = folder.display();
+    let (global, parameters) = if transport == Transport::Tls {
+        (
+            format!(
+                r#"global(defaultNetstreamDriver="ossl" defaultNetstreamDriverCAFile="{folder}/ca.pem"
+  defaultNetstreamDriverCertFile="{folder}/127.0.0.1.pem" defaultNetstreamDriverKeyFile="{folder}/127.0.0.1.key")"#
+            ),
+            r#" streamDriver.name="ossl" streamDriver.mode="1" streamDriver.authMode="x509/certvalid""#,
+        )
+    } else {
+        (String::new(), "")
+    };
     format!(
         r#"global(workDirectory="{folder}" maxMessageSize="{MESSAGE_MAX}"
   parser.escapeControlCharactersOnReceive="off" parser.escape8BitCharactersOnReceive="off"
   parser.escapeControlCharacterTab="off" net.enableDNS="off")
-module(load="{module}")
+{global}
+# When it is told to end, it first writes what it has read.
+main_queue(queue.type="LinkedList" queue.timeoutShutdown="20000" queue.timeoutActionCompletion="20000")
+module(load="{module}"{parameters})
 # The first character of %msg% is the space after the tag, where the format has one.
 template(name="text" type="string" string="%msg:::drop-last-lf%\n")
 template(name="text-after-space" type="string" string="%msg:2:$:drop-last-lf%\n")
@@ -171,13 +257,15 @@ input(type="{module}" address="127.0.0.1" port="{port}" ruleset="write")
 
 /// A port that nobody had a moment ago, below the range from which the kernel gives ports to others. No two calls give
 /// the same one, since rsyslogd binds it only some time later.
-fn free_port(transport: Transport) -> u16 {
+pub(crate) fn free_port(transport: Transport) -> u16 {
     static TAKEN: AtomicU16 = AtomicU16::new(0);
     let first = 20_000 + u16::try_from(std::process::id() % 100 * 100).expect("below 10000");
     loop {
         let port = first + TAKEN.fetch_add(1, Ordering::Relaxed);
         let free = match transport {
-            Transport::Tcp => TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok(),
+            Transport::Tcp | Transport::Tls => {
+                TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+            }
             Transport::Udp => UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).is_ok(),
         };
         if free {

@@ -30,13 +30,13 @@ pub struct Case {
     pub name: String,
     /// `argv[1]` of the logger.
     pub driver: String,
-    /// Options by name, with `{PORT}` and `{DIR}` in them.
+    /// Options by name, with `{PORT}`, `{CERTS}` and `{DIR}` in them.
     pub config: Vec<(String, String)>,
     /// Further environment.
     pub env: Vec<(String, String)>,
     /// Writes in order.
     pub chunks: Vec<(Output, Vec<u8>)>,
-    /// `tcp`, `udp`, `fluent` or `files`.
+    /// `tcp`, `tls`, `udp`, `fluent` or `files`.
     pub sink: String,
     /// What has to happen.
     pub expect: Expect,

@@ -24,7 +24,7 @@ pub const FLUSH_INTERVAL_MS: (u64, u64) = (100, 60_000);
 
 /// The options that choose a record's tag and attributes.
 pub(super) fn attributes() -> Vec<OptionSpec> {
-    let no_effect = "Accepted as in Docker; a syslog record has no place for attributes.";
+    let no_effect = "Accepted as in Docker; only a tag, or structured data where that is asked for, has a place for them.";
     vec![
         option("tag", OptionKind::Template, "The tag of every record.")
             .default("{{.ID}}")

@@ -59,6 +59,9 @@ fn step(pattern: &str, received: &[u8], facts: &Facts) -> Option<(usize, usize)>
             return received.starts_with(value.as_bytes()).then_some((value.len(), name.len()));
         }
     }
+    if pattern.starts_with("{LENGTH}") {
+        return Some((length(received)?, "{LENGTH}".len()));
+    }
     let times: [(&str, TimeMatcher); 5] = [
         ("{TS:float}", float),
         ("{TS:rfc3339}", rfc3339),
@@ -96,6 +99,13 @@ fn step(pattern: &str, received: &[u8], facts: &Facts) -> Option<(usize, usize)>
     }
     let length = pattern.chars().next()?.len_utf8();
     received.starts_with(&pattern.as_bytes()[..length]).then_some((length, length))
+}
+
+/// The digits of a number that says how long the line behind them is.
+fn length(received: &[u8]) -> Option<usize> {
+    let space = memchr::memchr(b' ', received)?;
+    let line = memchr::memchr(b'\n', &received[space + 1..])? + 1;
+    (received[..space] == *line.to_string().as_bytes()).then_some(space)
 }
 
 /// `2026-01-02T03:04:05` and a zone.
@@ -195,6 +205,7 @@ mod tests {
             ("{TS:float},", "1772719629.12,", "1772719629.120,"),
             ("{TS:float},", "1772719629,", "1772719629.,"),
             ("{HOSTNAME} {ARGV0}/t[{PID}]", "host logger/t[42]", "host logger/t[43]"),
+            ("{LENGTH} x\n{LENGTH} yy\n", "2 x\n3 yy\n", "2 x\n2 yy\n"),
             ("a«b×3»c", "abbbc", "abbc"),
             ("{{.ID}} \\\\x", "{{.ID}} \\\\x", "{{.ID}} \\x"),
             ("{CHUNK:24}", "DY6paQAAAADvzauJZ0UjAQ==", "DY6paQAAAADvzauJZ0UjAQ="),

@@ -7,10 +7,11 @@
 use std::collections::BTreeSet;
 
 use dockerlogger_manifest::value::parse_size_decimal;
+use dockerlogger_tests::certificates::Authority;
 use dockerlogger_tests::dockerinit::{CONTAINER_ID, Container, ContainerSpec, Ending};
 use dockerlogger_tests::gelf::{messages_in, messages_of};
 use dockerlogger_tests::process::Exit;
-use dockerlogger_tests::receiver::{FluentReceiver, TcpReceiver, UdpReceiver};
+use dockerlogger_tests::receiver::{FluentReceiver, TcpReceiver, TlsReceiver, UdpReceiver};
 use dockerlogger_tests::vectors::{
     Case, Expect, Facts, check, check_files, check_gelf, check_messages, load,
 };
@@ -59,17 +60,23 @@ fn run(case: &Case) -> Result<(), String> {
     let dir = scratch.path().join("files");
     std::fs::create_dir(&dir).unwrap();
     let fluent = FluentReceiver::start();
+    let certificates = scratch.path().join("certificates");
+    std::fs::create_dir(&certificates).unwrap();
+    let issued = Authority::new(&certificates).issue("127.0.0.1");
+    let tls = TlsReceiver::start(issued.server(None));
     let port = match case.sink.as_str() {
         "udp" => udp.port(),
+        "tls" => tls.port(),
         "fluent" => fluent.port(),
         _ => tcp.port(),
     };
-    let port = port.to_string();
+    let (port, certificates) = (port.to_string(), certificates.to_str().unwrap());
     let config: Vec<(&str, String)> = case
         .config
         .iter()
         .map(|(name, value)| {
-            (name.as_str(), value.replace("{PORT}", &port).replace("{DIR}", dir.to_str().unwrap()))
+            let value = value.replace("{PORT}", &port).replace("{CERTS}", certificates);
+            (name.as_str(), value.replace("{DIR}", dir.to_str().unwrap()))
         })
         .collect();
     let config: Vec<(&str, &str)> =
@@ -95,8 +102,8 @@ fn run(case: &Case) -> Result<(), String> {
                     "the configuration should be refused with {EX_CONFIG}, not {exit}"
                 ));
             }
-            let received = (tcp.bytes(), udp.datagrams(), fluent.connections());
-            if received != (Vec::new(), Vec::new(), 0) {
+            let received = (tcp.bytes(), tls.bytes(), udp.datagrams(), fluent.connections());
+            if received != (Vec::new(), Vec::new(), Vec::new(), 0) {
                 return Err(format!("refused, and yet something was sent: {received:?}"));
             }
             if dir.read_dir().unwrap().next().is_some() {
@@ -109,7 +116,8 @@ fn run(case: &Case) -> Result<(), String> {
         }
         Expect::Stream(expected) => {
             // The last bytes may still be on their way from the kernel to the recording thread.
-            try_until(SOON, || check(expected, &tcp.bytes(), &facts))
+            let received = || if case.sink == "tls" { tls.bytes() } else { tcp.bytes() };
+            try_until(SOON, || check(expected, &received(), &facts))
         }
         Expect::Messages(expected) => {
             try_until(SOON, || check_messages(expected, &fluent.messages(), &facts))

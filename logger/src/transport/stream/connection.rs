@@ -58,6 +58,12 @@ impl Connection {
         }
     }
 
+    /// Whether the end of what the peer says is a word of the program there, and
+    /// not of its kernel.
+    pub(super) const fn is_tls(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+
     /// Takes the first bytes of `bytes`, at least one.
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {

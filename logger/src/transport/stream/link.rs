@@ -179,9 +179,11 @@ impl Link {
         for _ in 0..LISTEN_MAX {
             match self.connection.read(&mut bytes) {
                 Ok(0) => {
-                    // It closed in order; what it acknowledged, it has.
                     self.look(window, now_ns);
-                    return Err(End::CLOSED);
+                    // Where its kernel says so, the program had read everything;
+                    // where the program does, it may have left some of it.
+                    let lost = if self.connection.is_tls() { Lost::Broken } else { Lost::Closed };
+                    return Err(End { lost, ..End::CLOSED });
                 }
                 Ok(n) => {
                     let said = bytes.get(..n).unwrap_or(&bytes);
