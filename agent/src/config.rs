@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 pub use crate::config::file::LoadError;
 pub use crate::config::file::load;
 use crate::config::reader::Reader;
-use crate::engine::{EngineConfig, Source};
+use crate::engine::{EngineConfig, Proxy, Source};
 use crate::log::LogLevel;
 
 /// Where the configuration is looked for when no `--config` is given; where config-agent writes it.
@@ -56,11 +56,19 @@ pub const TRIAL_MAX: Duration = Duration::from_secs(3600);
 /// Upper bound of `retain`; the lower one is [`EngineConfig::RETAIN`].
 pub const RETAIN_MAX: usize = 16;
 
+/// More mirrors than this are refused.
+pub const MIRRORS_MAX: usize = 8;
+
 /// Every key with what it accepts. The order is that of the documentation and of `--check-config`.
-pub const KEYS: [(&str, &str); 11] = [
+pub const KEYS: [(&str, &str); 13] = [
     ("root", "an absolute path: the folder releases are installed in"),
     ("trust_anchor", "an absolute path: the root metadata that came with the agent"),
-    ("source", "http(s)://HOST/…, an absolute folder, an absolute path of a .tar bundle, or null"),
+    (
+        "source",
+        "http(s)://HOST/…, imgapi://HOST, an absolute folder, an absolute path of a .tar bundle, or null",
+    ),
+    ("mirrors", "a list of up to 8 more sources of the same repository; needs a source"),
+    ("proxy", "http://[USER:PASSWORD@]HOST[:PORT], or null"),
     ("channel", "a channel name: 1-32 characters of a-z, 0-9 and -"),
     ("target", "a target triple such as x86_64-unknown-illumos"),
     ("listen", "ADDRESS:PORT, the address numeric: 10.0.0.5:5320 or [fd00::5]:5320"),
@@ -87,6 +95,10 @@ pub struct Config {
     pub trust_anchor: PathBuf,
     /// Where releases come from. Default: nowhere, and only bundles are installed.
     pub source: Option<Source>,
+    /// Where else they come from, tried in this order when the source fails. Default: nowhere.
+    pub mirrors: Vec<Source>,
+    /// What http(s) sources are reached through. Default: nothing, whatever the environment says.
+    pub proxy: Option<Proxy>,
     /// The channel followed. Default [`DEFAULT_CHANNEL`].
     pub channel: ChannelName,
     /// The platform to install for. Default: the one this program was built for.
@@ -143,6 +155,11 @@ impl Config {
         let root = reader.absolute_path("root", DEFAULT_ROOT);
         let trust_anchor = reader.absolute_path("trust_anchor", DEFAULT_TRUST_ANCHOR);
         let source = reader.optional_text("source", str::parse::<Source>);
+        let mirrors = reader.list("mirrors", MIRRORS_MAX, str::parse::<Source>);
+        if source.is_none() && !mirrors.is_empty() {
+            reader.refuse("mirrors", "there is no source that they are mirrors of");
+        }
+        let proxy = reader.optional_text("proxy", str::parse::<Proxy>);
         let channel = reader.parsed_or("channel", DEFAULT_CHANNEL);
         let target = reader.text("target", str::parse).unwrap_or_else(Target::of_this_build);
         let listen = reader.text("listen", str::parse).unwrap_or(DEFAULT_LISTEN);
@@ -161,6 +178,8 @@ impl Config {
                 root,
                 trust_anchor,
                 source,
+                mirrors,
+                proxy,
                 channel,
                 target,
                 listen,
@@ -174,12 +193,28 @@ impl Config {
         }
     }
 
+    /// The source and its mirrors as one.
+    pub fn sources(&self) -> Option<Source> {
+        let source = self.source.clone()?;
+        if self.mirrors.is_empty() {
+            return Some(source);
+        }
+        Some(Source::Mirrors([vec![source], self.mirrors.clone()].concat()))
+    }
+
+    /// The mirrors, without what gives access.
+    pub fn shown_mirrors(&self) -> Vec<String> {
+        self.mirrors.iter().map(Source::shown).collect()
+    }
+
     /// What is in effect, as the file would say it; credentials in the source are hidden.
     pub fn to_json(&self) -> Value {
         json!({
             "root": self.root.display().to_string(),
             "trust_anchor": self.trust_anchor.display().to_string(),
-            "source": self.source.as_ref().map(|source| redacted(&source.to_string())),
+            "source": self.source.as_ref().map(Source::shown),
+            "mirrors": self.shown_mirrors(),
+            "proxy": self.proxy.as_ref().map(ToString::to_string),
             "channel": self.channel.as_str(),
             "target": self.target.as_str(),
             "listen": self.listen.to_string(),

@@ -46,6 +46,7 @@ pub mod error;
 mod execute;
 pub mod history;
 mod layout;
+mod partial;
 pub mod plan;
 pub mod policy;
 mod probe;
@@ -68,9 +69,11 @@ pub use error::{FailureKind, FileError, OpenError, RollbackError, UpdateError};
 pub use history::{Actor, Record};
 pub use plan::{Plan, Step};
 pub use policy::{Decision, Reason};
-pub use source::Source;
+pub use source::{ParseProxyError, Proxy, Source};
 pub use trial::{Tally, Trial};
-pub use view::{Barred, Blocked, Held, Installed, LastCheck, NodeView, Pinned, TrustVersions};
+pub use view::{
+    Barred, Blocked, Held, Installed, LastCheck, NodeView, PassedOver, Pinned, TrustVersions,
+};
 
 /// What an engine needs to know.
 #[derive(Debug, Clone)]
@@ -92,6 +95,8 @@ pub struct EngineConfig {
     /// How long the loggers of a new release are watched. Default 60 s; zero:
     /// they are not.
     pub trial: Duration,
+    /// What http(s) sources are reached through. Default: nothing.
+    pub proxy: Option<Proxy>,
     /// Bounds on what a source may send.
     pub limits: Limits,
 }
@@ -110,7 +115,8 @@ impl EngineConfig {
     pub fn new(root: PathBuf, trust_anchor: PathBuf, channel: ChannelName, target: Target) -> Self {
         let (reserve_bytes, retain) = (Self::RESERVE_BYTES, Self::RETAIN);
         let (trial, limits) = (Self::TRIAL, Limits::default());
-        Self { root, trust_anchor, channel, target, reserve_bytes, retain, trial, limits }
+        let proxy = None;
+        Self { root, trust_anchor, channel, target, reserve_bytes, retain, trial, proxy, limits }
     }
 }
 
@@ -129,8 +135,18 @@ pub struct Limits {
     pub document_bytes: u64,
     /// Bytes of an artifact, packed and unpacked alike. Default 256 MiB.
     pub artifact_bytes: u64,
+    /// Bytes of the file of an image. Default 512 MiB.
+    pub image_bytes: u64,
+    /// Artifacts from this size on are resumed after an update that failed: what
+    /// came of them is kept in `tmp/`. Default 1 MiB.
+    pub resume_bytes_min: u64,
+    /// Whether that holds for directories and bundles as well. Default false: they
+    /// are as near as `tmp/` is.
+    pub resume_local: bool,
     /// Root versions followed in one check. Default 64.
     pub root_rotations: u32,
+    /// Delegated roles asked for one target. Default 32.
+    pub delegated_roles: u32,
     /// Base-2 logarithm of the zstd window. Default 27 (128 MiB).
     pub zstd_window_log: u32,
     /// Time to connect. Default 10 s.
@@ -141,6 +157,11 @@ pub struct Limits {
     pub speed_window: Duration,
     /// See `speed_window`. Default 1024 bytes a second.
     pub bytes_per_sec_min: u64,
+    /// How often a request that broke or was turned away is sent again before the
+    /// next mirror, or the next poll, has its turn. Default 3.
+    pub retries: u32,
+    /// The first pause before that, ± 25 %; it doubles each time, to 5 s. Default 250 ms.
+    pub retry_pause: Duration,
     /// Time for each run of the staged logger. Default 10 s.
     pub probe_timeout: Duration,
 }
@@ -154,12 +175,18 @@ impl Default for Limits {
             targets_bytes: 8 << 20,
             document_bytes: 1 << 20,
             artifact_bytes: 256 << 20,
+            image_bytes: 512 << 20,
+            resume_bytes_min: 1 << 20,
+            resume_local: false,
             root_rotations: 64,
+            delegated_roles: 32,
             zstd_window_log: 27,
             connect_timeout: Duration::from_secs(10),
             answer_timeout: Duration::from_secs(30),
             speed_window: Duration::from_secs(30),
             bytes_per_sec_min: 1024,
+            retries: 3,
+            retry_pause: Duration::from_millis(250),
             probe_timeout: Duration::from_secs(10),
         }
     }
@@ -192,6 +219,15 @@ pub enum Progress {
     Decided(Box<Plan>),
     /// A step begins.
     Step(Step),
+    /// A source failed, and the next one is asked.
+    PassedOver(PassedOver),
+    /// The artifact goes on from what came of it before.
+    Resuming {
+        /// Bytes that are here already.
+        bytes: u64,
+        /// The signed length.
+        total: u64,
+    },
     /// Bytes of the artifact taken so far.
     Downloading {
         /// Bytes so far; never falls.
@@ -210,6 +246,7 @@ pub struct Engine {
     core: Arc<Mutex<Core>>,
     view: watch::Receiver<NodeView>,
     actor: Actor,
+    processes: Arc<Proc>,
 }
 
 impl Engine {
@@ -226,7 +263,8 @@ impl Engine {
     ) -> Result<Self, OpenError> {
         let core = Core::open(config, files, now)?;
         let view = core.subscribe();
-        Ok(Self { core: Arc::new(Mutex::new(core)), view, actor: Actor::Agent })
+        let (core, processes) = (Arc::new(Mutex::new(core)), Arc::default());
+        Ok(Self { core, view, actor: Actor::Agent, processes })
     }
 
     /// Whoever asks for what is done from now on; goes into the history.
@@ -300,7 +338,9 @@ impl Engine {
     /// before if they fail. To be called several times a second while the view
     /// has a trial.
     pub async fn watch_trial(&mut self, now: Timestamp) -> Result<TrialEnd, RollbackError> {
-        let work = move |core: &mut Core, _: &Handle| core.watch_trial(&Proc, Instant::now(), now);
+        let processes = Arc::clone(&self.processes);
+        let work =
+            move |core: &mut Core, _: &Handle| core.watch_trial(&*processes, Instant::now(), now);
         self.blocking(work).await.unwrap_or(Err(RollbackError::Abandoned))
     }
 

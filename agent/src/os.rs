@@ -7,8 +7,10 @@
 //! The engine changes the disk only through [`Files`], so that a test can
 //! stop it after any single effect and a model can take the disk's place.
 
+pub(crate) mod confine;
 pub(crate) mod files;
 pub(crate) mod lock;
+pub(crate) mod pages;
 mod place;
 pub(crate) mod process;
 pub(crate) mod processes;

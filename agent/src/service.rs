@@ -47,8 +47,11 @@ pub const EVENTS_MAX: usize = 64;
 /// repaired at the next start.
 const STOP_GRACE: Duration = Duration::from_secs(5);
 
-/// Between two looks at the loggers of a release on trial.
-const TRIAL_LOOK: Duration = Duration::from_millis(100);
+/// Between two looks at the loggers of a release on trial: one that dies at once is not there for long.
+const TRIAL_LOOK: Duration = Duration::from_millis(25);
+
+/// After a look that failed.
+const TRIAL_PAUSE: Duration = Duration::from_secs(1);
 
 /// How long answers in progress may go on after that.
 const CLOSE_GRACE: Duration = Duration::from_secs(4);
@@ -135,7 +138,7 @@ pub async fn serve(engine: Engine, config: Config) -> Result<(), ServeError> {
     announce(&config, &engine.view());
 
     let polls = Polls::new(config.poll_interval);
-    let (source, last_failure, trial_failure) = (config.source, None, None);
+    let (source, last_failure, trial_failure) = (config.sources(), None, None);
     let mut owner = Owner { engine, source, activity, polls, last_failure, trial_failure };
     let signal = owner.run(queue, &mut signals).await;
 
@@ -148,7 +151,7 @@ pub async fn serve(engine: Engine, config: Config) -> Result<(), ServeError> {
 }
 
 fn announce(config: &Config, node: &NodeView) {
-    let source = config.source.as_ref().map(|s| crate::config::redacted(&s.to_string()));
+    let source = config.source.as_ref().map(Source::shown);
     tracing::info!(
         version = crate::VERSION,
         root = %config.root.display(),
@@ -278,7 +281,7 @@ impl Owner {
                 }
                 self.trial_failure = Some(text);
                 // Nothing here is worth a busy loop.
-                tokio::time::sleep(TRIAL_LOOK * 10).await;
+                tokio::time::sleep(TRIAL_PAUSE).await;
             }
         }
     }

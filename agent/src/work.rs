@@ -123,6 +123,10 @@ fn progress_text(progress: &Progress) -> String {
         Progress::Checking => "asking the source".to_owned(),
         Progress::Decided(plan) => decision_text(&plan.decision),
         Progress::Step(step) => step.to_string(),
+        Progress::PassedOver(passed) => passed.to_string(),
+        Progress::Resuming { bytes, total } => {
+            format!("{bytes} of {total} bytes are here already")
+        }
         Progress::Downloading { bytes, total } => format!("fetched {bytes} of {total} bytes"),
     }
 }

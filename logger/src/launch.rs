@@ -277,6 +277,7 @@ mod tests {
         }
     }
 
+    /// 1 MiB, which Linux hands to no program: `execve(2)` takes 128 KiB a string.
     #[test]
     fn large_variables() {
         let env = format!(r#"["A={}"]"#, "v".repeat(1 << 20));

@@ -10,6 +10,7 @@
 #![expect(unsafe_code, reason = "system calls; each has its argument beside it")]
 
 mod guard;
+mod priority;
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -17,6 +18,8 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
 pub(crate) use guard::guard;
+pub(crate) use priority::Ordinary;
+pub(crate) use priority::raise as raise_priority;
 
 /// A child process of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -267,25 +270,6 @@ pub(crate) fn notices(pipe: &OwnedFd) -> impl Iterator<Item = Notice> {
     })
 }
 
-/// Puts this process before all that are scheduled by share, at the lowest of the
-/// real-time priorities; its children start out as ordinary processes. False
-/// where it is refused.
-#[cfg(target_os = "linux")]
-pub(crate) fn set_real_time() -> bool {
-    let lowest = libc::sched_param { sched_priority: 1 };
-    // SAFETY: reads a structure that is ours; 0 is the calling process.
-    unsafe {
-        libc::sched_setscheduler(0, libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK, &raw const lowest)
-            == 0
-    }
-}
-
-/// A zone has its share of the processors; real time would reach beyond it.
-#[cfg(not(target_os = "linux"))]
-pub(crate) const fn set_real_time() -> bool {
-    false
-}
-
 /// Blocks of 64 KiB and more are the system's again when they are freed, and not
 /// holes in the heap. For the sender, which lives long and has few pages.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
@@ -299,12 +283,6 @@ pub(crate) fn return_freed_memory() {
 /// Other allocators have no such option.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 pub(crate) const fn return_freed_memory() {}
-
-/// Sets this process' nice value: lower runs sooner. False where it is refused.
-pub(crate) fn set_nice(nice: i32) -> bool {
-    // SAFETY: takes numbers only; 0 is the calling process.
-    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) == 0 }
-}
 
 /// Asks a zfd log stream to stop the container's writes instead of dropping them
 /// when it is full. A descriptor that is no such stream refuses, which is no

@@ -142,7 +142,7 @@ impl Pump {
         batch: &mut Batch,
     ) -> bool {
         let mut rest = bytes.get(self.done..).unwrap_or_default();
-        let splitter = &mut self.splitters[usize::from(entry.stream == Stream::Stderr)];
+        let splitter = &mut self.splitters[entry.stream.index()];
         while !rest.is_empty() {
             let offset = bytes.len() - rest.len();
             let spot = Spot { position: self.position, offset: offset as u64 };
@@ -244,7 +244,7 @@ impl Pump {
     /// The line that the gap tears is sent as far as it is known; what comes
     /// behind the gap starts another.
     fn encode_gap(&mut self, stream: Stream, gap: &Gap, batch: &mut Batch) {
-        let splitter = &mut self.splitters[usize::from(stream == Stream::Stderr)];
+        let splitter = &mut self.splitters[stream.index()];
         if let Some(record) = splitter.flush(gap.first_ns, Flush::Ends) {
             self.writer.write(&record, batch);
         }

@@ -15,6 +15,19 @@ pub enum Stream {
     Stderr,
 }
 
+impl Stream {
+    /// Both, each at its [`Self::index`].
+    pub(crate) const BOTH: [Self; 2] = [Self::Stdout, Self::Stderr];
+
+    /// Its place among the two.
+    pub(crate) const fn index(self) -> usize {
+        match self {
+            Self::Stdout => 0,
+            Self::Stderr => 1,
+        }
+    }
+}
+
 /// A line, or a piece of a line that is longer than a driver's limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Record<'a> {

@@ -17,9 +17,15 @@
 //! Nothing is ever flushed to the disk: a power cut may cost what the kernel had
 //! not written, and the seals of the entries tell.
 //!
+//! Reading does not wait for the file. What is read until it is open, which is
+//! within [`LOCK_WAIT_NS`] and the time that the disk space takes, is in memory,
+//! 1 MiB at most, and is appended to the file when it opens: a reader that is
+//! killed before has lost that much.
+//!
 //! Whatever is wrong with the directory or the file, the caller carries on with
 //! memory.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -218,7 +224,7 @@ impl Spool {
     ) -> io::Result<(File, Mapping)> {
         let _ = if suffix.is_empty() { Ok(()) } else { self.unlink(suffix) };
         let flags = FLAGS | OFlags::CREATE | OFlags::EXCL;
-        let file = rustix::fs::openat(&self.dir, self.at(suffix), flags, MODE)?;
+        let file = rustix::fs::openat(&self.dir, &*self.at(suffix), flags, MODE)?;
         let file = File::from(file);
         let ring = file.try_lock().map_err(io::Error::from).and_then(|()| {
             allocate(&file, Mapping::file_len(capacity) as u64, meanwhile)?;
@@ -263,16 +269,20 @@ impl Spool {
         is_named(&self.dir, &self.name, &self.file)
     }
 
-    fn at(&self, suffix: &str) -> String {
-        format!("{}{suffix}", self.name)
+    fn at(&self, suffix: &str) -> Cow<'_, str> {
+        // At the end of a run the reader must not allocate.
+        if suffix.is_empty() {
+            return Cow::Borrowed(&self.name);
+        }
+        Cow::Owned(format!("{}{suffix}", self.name))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        Ok(rustix::fs::renameat(&self.dir, self.at(from), &self.dir, self.at(to))?)
+        Ok(rustix::fs::renameat(&self.dir, &*self.at(from), &self.dir, &*self.at(to))?)
     }
 
     fn unlink(&self, suffix: &str) -> io::Result<()> {
-        Ok(rustix::fs::unlinkat(&self.dir, self.at(suffix), AtFlags::empty())?)
+        Ok(rustix::fs::unlinkat(&self.dir, &*self.at(suffix), AtFlags::empty())?)
     }
 }
 

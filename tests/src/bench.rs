@@ -16,7 +16,7 @@
 //! | [`cases`] | the list of everything that is measured |
 //! | [`runner`] | runs the cases interleaved, the warm-up thrown away |
 //! | [`report`] | tables and JSON |
-//! | [`aids`] | the programs inside the bench: the simplest copy loop, and the exec with a time stamp |
+//! | [`aids`] | the programs inside the bench: the simplest loops, and the exec with a time stamp |
 //!
 //! A figure is a number with a unit. No figure passes or fails: machines differ, and a bar on time would only say how
 //! busy the machine was. What must hold everywhere (nothing lost without being counted) is for the tests.
@@ -32,4 +32,5 @@ pub mod runner;
 pub mod sink;
 pub mod subject;
 pub mod target;
+pub mod update;
 pub mod wire;

@@ -16,7 +16,21 @@ const MARK: &[u8] = b"frail-logger:0.0.0:healthy.";
 /// Bytes that the flaw may take.
 const FLAW_BYTES_MAX: usize = 21;
 
-/// Makes the logger of `version` (five characters) that has `flaw`: `healthy`, `crashes`, `deaf`, or `dies-after-ms-N`.
+/// Makes the logger of `version` (five characters) that has `flaw`: `healthy`, or
+///
+/// | what a probe can see | |
+/// |---|---|
+/// | `crashes` | aborts at once |
+/// | `deaf` | delivers nothing |
+/// | `wrong-drivers` | names other drivers than it told the publisher |
+///
+/// | what it cannot | |
+/// |---|---|
+/// | `crashes-later` | aborts at once, unless it is a probe |
+/// | `dies-after-ms-N` | aborts after so long |
+/// | `dies-with-tls` | aborts when it is to send to `tcp+tls://` |
+/// | `sender-dies-tls` | the same, in a child that it starts anew |
+/// | `loses` | reads, delivers nothing, and says so on its status page; needs root |
 ///
 /// # Panics
 /// When the program is not what it should be, or version or flaw do not fit.

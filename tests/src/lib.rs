@@ -15,7 +15,9 @@
 //! | [`rsyslog`] | a real syslog server: rsyslogd, where it is installed |
 //! | [`syslog_ng`] | another one: syslog-ng |
 //! | [`release_server`] | an HTTP server with release files, healthy or not |
+//! | [`imgapi`] | the image API of a data centre |
 //! | [`node`] | a node with an agent on it |
+//! | [`clock`] | its clock, when that is wrong |
 //! | [`repository`] | the release engineer with the real `release` tool |
 //! | [`gelf`] | what a server reads as GELF |
 //! | [`graygelf`] | a real GELF server, where it is installed |
@@ -36,6 +38,7 @@ pub mod os;
 
 pub mod bench;
 pub mod certificates;
+pub mod clock;
 pub mod demo;
 pub mod dockerinit;
 pub mod fluentd;
@@ -43,6 +46,7 @@ pub mod frail;
 pub mod gelf;
 pub mod graygelf;
 pub mod http;
+pub mod imgapi;
 pub mod metadata;
 pub mod node;
 pub mod oracle;

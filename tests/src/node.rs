@@ -5,6 +5,7 @@
 //! A node: a scratch install root, a configuration file, and an agent that runs or does not.
 
 use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
@@ -19,6 +20,7 @@ use crate::{SOON, programs};
 pub struct Node {
     folder: PathBuf,
     config: Map<String, Value>,
+    environment: Vec<(String, String)>,
     agent: Option<Child>,
     address: Option<String>,
     starts: usize,
@@ -28,6 +30,7 @@ impl Node {
     /// A node that trusts `trust_anchor` and follows `source` (`None`: only bundles). The agent is not started.
     pub fn new(folder: &Path, trust_anchor: &Path, source: Option<&str>) -> Node {
         fs::create_dir_all(folder).expect("a scratch folder can be made");
+        let_others_pass(folder);
         let config = json!({
             "root": folder.join("root"),
             "trust_anchor": trust_anchor,
@@ -37,8 +40,14 @@ impl Node {
             "log_level": "debug",
         });
         let Value::Object(config) = config else { unreachable!("written as an object above") };
-        let mut node =
-            Node { folder: folder.to_owned(), config, agent: None, address: None, starts: 0 };
+        let mut node = Node {
+            folder: folder.to_owned(),
+            config,
+            environment: Vec::new(),
+            agent: None,
+            address: None,
+            starts: 0,
+        };
         node.write_config();
         node
     }
@@ -47,9 +56,11 @@ impl Node {
     pub fn copied(from: &Node, folder: &Path) -> Node {
         let copied = Command::new("cp").args(["-a", "--"]).arg(&from.folder).arg(folder).status();
         assert!(copied.is_ok_and(|status| status.success()), "a node's folder can be copied");
+        let_others_pass(folder);
         let mut node = Node {
             folder: folder.to_owned(),
             config: from.config.clone(),
+            environment: from.environment.clone(),
             agent: None,
             address: None,
             starts: 0,
@@ -61,6 +72,7 @@ impl Node {
     /// Starts a verb of the agent's command line and does not wait for it.
     pub fn spawn(&self, arguments: &[&str]) -> Child {
         Command::new(programs::agent())
+            .envs(self.environment.iter().cloned())
             .args(arguments)
             .arg("--config")
             .arg(self.config_file())
@@ -75,6 +87,11 @@ impl Node {
     pub fn set(&mut self, key: &str, value: Value) {
         self.config.insert(key.to_owned(), value);
         self.write_config();
+    }
+
+    /// Adds to the environment of whatever of the agent is started from now on, in place of what was set so before.
+    pub fn set_environment(&mut self, environment: Vec<(String, String)>) {
+        self.environment = environment;
     }
 
     /// Starts the agent and waits until it answers `/ping`.
@@ -102,6 +119,7 @@ impl Node {
         self.starts += 1;
         let log = File::create(self.log_file()).expect("a log file can be made");
         let agent = Command::new(programs::agent())
+            .envs(self.environment.iter().cloned())
             .args(["run", "--config"])
             .arg(self.config_file())
             .stdin(Stdio::null())
@@ -151,6 +169,7 @@ impl Node {
     /// Runs a verb of the agent's command line with this node's configuration.
     pub fn command(&self, arguments: &[&str]) -> Output {
         Command::new(programs::agent())
+            .envs(self.environment.iter().cloned())
             .args(arguments)
             .arg("--config")
             .arg(self.config_file())
@@ -321,4 +340,17 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
     let mut entries: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     entries.sort();
     entries
+}
+
+/// Where tests run as root, the agent probes loggers as nobody, who has to get to them.
+fn let_others_pass(folder: &Path) {
+    let scratch = std::env::temp_dir();
+    for folder in folder.ancestors().take_while(|folder| folder.starts_with(&scratch)) {
+        let Ok(metadata) = fs::metadata(folder) else { continue };
+        let mode = metadata.permissions().mode();
+        if mode & 0o001 == 0 {
+            let opened = fs::Permissions::from_mode(mode | 0o011);
+            fs::set_permissions(folder, opened).expect("a scratch folder's mode can be changed");
+        }
+    }
 }

@@ -158,6 +158,21 @@ fn close_from_at_exec(first: RawFd) {
     }
 }
 
+/// Puts this process before every other, and its memory out of the reach of the pager; where that is refused, nothing
+/// changes.
+pub fn run_first() {
+    // SAFETY: takes numbers only.
+    unsafe { libc::mlockall(libc::MCL_CURRENT | libc::MCL_FUTURE) };
+    #[cfg(target_os = "linux")]
+    {
+        // SAFETY: takes numbers only.
+        let sched_priority = unsafe { libc::sched_get_priority_max(libc::SCHED_FIFO) };
+        let highest = libc::sched_param { sched_priority };
+        // SAFETY: reads a structure that is ours; 0 is the calling process.
+        unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const highest) };
+    }
+}
+
 /// SIGINT and SIGTERM, held back from every thread started later.
 #[derive(Debug)]
 pub struct Interrupts(());

@@ -69,7 +69,9 @@ impl Repository {
             "--out",
         ];
         arguments.push(path_text(&out));
-        arguments.extend(["--level", QUICK_LEVEL]);
+        if !flags.contains(&"--level") {
+            arguments.extend(["--level", QUICK_LEVEL]);
+        }
         arguments.extend_from_slice(flags);
         release(&arguments);
         out

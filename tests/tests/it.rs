@@ -16,10 +16,12 @@ mod it {
     mod edges;
     mod fluentd;
     mod fluentd_server;
+    mod gelf;
     mod json_file;
     mod metadata;
     mod no_allocation;
     mod on_failure;
+    mod resolving;
     mod rsyslog;
     mod sender_killed;
     mod sink_down;

@@ -11,7 +11,7 @@ use axum::extract::State;
 use serde_json::{Value, json};
 
 use crate::api::{ApiState, Identity, stamp};
-use crate::engine::{NodeView, Record};
+use crate::engine::{LastCheck, NodeView, Record};
 use crate::service::Activity;
 
 /// What a node waits for: a word for programs, and the rest of a sentence.
@@ -95,8 +95,9 @@ fn wait(source: bool, node: &NodeView, activity: Option<&Activity>) -> Wait {
     let failed = node.last_check.as_ref().and_then(|check| Some((check, check.error.as_ref()?)));
     if let Some((check, error)) = failed {
         let detail = format!(
-            "it waits for the next check to succeed, since that at {} failed: {error}",
-            stamp(check.at)
+            "it waits for the next check to succeed, since that at {} failed: {error}{}",
+            stamp(check.at),
+            passed_over(check)
         );
         return wait("source", detail);
     }
@@ -120,10 +121,11 @@ fn wait(source: bool, node: &NodeView, activity: Option<&Activity>) -> Wait {
     match (&node.last_check, source) {
         (Some(check), true) => {
             let detail = format!(
-                "it waits for channel {} to offer another release: at {} the answer was that {}",
+                "it waits for channel {} to offer another release: at {} the answer was that {}{}",
                 node.channel,
                 stamp(check.at),
-                check.outcome
+                check.outcome,
+                passed_over(check)
             );
             wait("channel", detail)
         }
@@ -135,13 +137,18 @@ fn wait(source: bool, node: &NodeView, activity: Option<&Activity>) -> Wait {
     }
 }
 
+/// The sources that failed before another one was asked, as the end of a sentence.
+fn passed_over(check: &LastCheck) -> String {
+    check.passed_over.iter().map(|passed| format!("; {passed}")).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use dockerlogger_manifest::Target;
+    use dockerlogger_manifest::{Extra, Target};
     use jiff::Timestamp;
 
     use super::*;
-    use crate::engine::{Held, LastCheck, Pinned};
+    use crate::engine::{FailureKind, Held, PassedOver, Pinned};
 
     fn node() -> NodeView {
         NodeView::empty("stable".parse().unwrap(), Target::of_this_build())
@@ -149,7 +156,8 @@ mod tests {
 
     fn check(outcome: &str, error: Option<&str>) -> Option<LastCheck> {
         let (outcome, error) = (outcome.to_owned(), error.map(str::to_owned));
-        Some(LastCheck { at: Timestamp::UNIX_EPOCH, outcome, error, kind: None })
+        let (at, passed_over) = (Timestamp::UNIX_EPOCH, Vec::new());
+        Some(LastCheck { at, outcome, error, kind: None, passed_over })
     }
 
     #[test]
@@ -162,16 +170,36 @@ mod tests {
         let told = wait(true, &node, None);
         assert_eq!(told.what, "channel");
         assert!(told.detail.ends_with("the answer was that release 1.0.0 is installed"));
-        node.pinned = Some(Pinned { version: "1.0.0".parse().unwrap(), by: by.clone(), since });
+        node.pinned = Some(Pinned {
+            version: "1.0.0".parse().unwrap(),
+            by: by.clone(),
+            since,
+            extra: Extra::new(),
+        });
         assert_eq!(wait(true, &node, None).what, "check");
         node.last_check = check("", Some("no route"));
         assert_eq!(wait(true, &node, None).what, "source");
-        node.held = Some(Held { reason: "freeze".to_owned(), by, since });
+        node.held = Some(Held { reason: "freeze".to_owned(), by, since, extra: Extra::new() });
         let told = wait(true, &node, None);
         assert_eq!(told.what, "operator");
         assert!(told.detail.ends_with("of socket uid 0 since 1970-01-01T00:00:00.000Z: freeze"));
         node.hold = Some("the state is lost".to_owned());
         assert_eq!(wait(true, &node, None).what, "repair");
+    }
+
+    #[test]
+    fn sources_that_were_passed_over_are_named_with_their_reason() {
+        let mut node = node();
+        let passed = PassedOver {
+            source: "http://liar/".to_owned(),
+            why: "refused timestamp metadata".to_owned(),
+            kind: FailureKind::Refused,
+        };
+        node.last_check = check("release 1.0.0 is installed", None);
+        node.last_check.as_mut().unwrap().passed_over.push(passed);
+        let told = wait(true, &node, None);
+        let end = "is installed; http://liar/ was passed over: refused timestamp metadata";
+        assert!(told.detail.ends_with(end), "{}", told.detail);
     }
 
     #[test]

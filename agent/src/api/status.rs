@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::api::{ApiState, Identity, stamp};
-use crate::engine::{Installed, LastCheck, NodeView};
+use crate::engine::{FailureKind, Installed, LastCheck, NodeView, Source};
 use crate::service::Activity;
 
 /// Whether an operator has to look.
@@ -45,6 +45,10 @@ impl Health {
         if let Some(error) = node.last_check.as_ref().and_then(|check| check.error.as_ref()) {
             reasons.push(format!("the last check failed: {error}"));
         }
+        let passed_over = node.last_check.iter().flat_map(|check| &check.passed_over);
+        // One that cannot be reached now is what mirrors are for; one that lies is not.
+        let lying = passed_over.filter(|passed| passed.kind == FailureKind::Refused);
+        reasons.extend(lying.map(|passed| format!("the source {passed}")));
         let state = if reasons.is_empty() { HealthState::Ok } else { HealthState::Degraded };
         Health { state, reasons }
     }
@@ -59,7 +63,9 @@ pub fn status(identity: &Identity, node: &NodeView, activity: Option<&Activity>)
     put("server", json!({ "hostname": identity.hostname }));
     put("root", config.root.display().to_string().into());
     let source = config.source.as_ref();
-    put("source", json!(source.map(|source| crate::config::redacted(&source.to_string()))));
+    put("source", json!(source.map(Source::shown)));
+    put("mirrors", json!(config.shown_mirrors()));
+    put("proxy", json!(config.proxy.as_ref().map(ToString::to_string)));
     put("channel", json!(node.channel));
     put("target", json!(node.target));
     put("current", json!(node.current.as_ref().map(installed)));
@@ -121,6 +127,7 @@ fn last_check(check: &LastCheck) -> Value {
         "outcome": check.outcome,
         "error": check.error,
         "kind": check.kind,
+        "passed_over": check.passed_over,
     })
 }
 

@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
-use dockerlogger_manifest::{Artifact, ChannelName, Digest, Release, Target, Version, catalog};
+use dockerlogger_manifest::{
+    Artifact, ChannelName, Digest, Extra, Release, Target, Version, catalog,
+};
 use serde_json::{Map, Value, json};
 use tower::ServiceExt;
 
@@ -338,6 +340,7 @@ async fn status_tells_everything_and_hides_credentials() {
         digest: Digest::from_bytes([1; 32]),
         version: "1.2.4".parse().unwrap(),
         reason: "rolled back".to_owned(),
+        extra: Extra::new(),
     }];
     let source = r#"{"source":"https://bob:s3cret@updates.example.com/repo","root":"/r"}"#;
     let api = Api::with_config(view, source);
@@ -369,6 +372,7 @@ async fn health_says_why_it_is_degraded() {
         outcome: String::new(),
         error: Some("cannot fetch timestamp.json".to_owned()),
         kind: Some(FailureKind::Temporary),
+        passed_over: Vec::new(),
     });
     let health = Api::new(view).get("/status").await.json()["health"].clone();
     assert_eq!(health["state"], "degraded");

@@ -52,13 +52,13 @@ pub(super) async fn update(
                 let message = "no source is configured, and none is given";
                 problems.push(problem("source", ProblemCode::Missing, message));
             }
-            state.identity.config.source.clone()
+            state.identity.config.sources()
         }
         Some(value) => {
             let source = value.as_str().and_then(|text| text.parse::<Source>().ok());
             if source.is_none() {
-                let message = "source is http(s)://HOST/…, an absolute folder, or an absolute path \
-                               of a .tar bundle";
+                let message = "source is http(s)://HOST/…, imgapi://HOST, an absolute folder, or an \
+                               absolute path of a .tar bundle";
                 problems.push(problem("source", ProblemCode::Invalid, message));
             }
             source

@@ -114,6 +114,9 @@ fn status_text(status: &Value) -> String {
     );
     line("root", word(&status["root"]));
     line("source", format!("{}, channel {}", word(&status["source"]), word(&status["channel"])));
+    for mirror in status["mirrors"].as_array().into_iter().flatten() {
+        line("mirror", word(mirror));
+    }
     line("logger", release_text(&status["current"]));
     line("previous", release_text(&status["previous"]));
     if !status["pending"].is_null() {
@@ -151,6 +154,9 @@ fn status_text(status: &Value) -> String {
             (false, None) => format!("{}: {}", word(&check["at"]), word(&check["outcome"])),
         },
     );
+    for passed in check["passed_over"].as_array().into_iter().flatten() {
+        line("", format!("{} was passed over: {}", word(&passed["source"]), word(&passed["why"])));
+    }
     let progress = status["activity"]["doing"]["work"].as_str();
     if let Some(work) = progress {
         line("doing", work.to_owned());

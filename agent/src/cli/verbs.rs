@@ -165,7 +165,7 @@ impl Asked {
             Asked::Update { dry_run, source, allow_expired } => {
                 let mut body = json!({ "dry_run": dry_run, "allow_expired": allow_expired });
                 if let Some(source) = source {
-                    body["source"] = spelled(source).into();
+                    body["source"] = source.spelled().into();
                 }
                 ("/updates", body)
             }
@@ -179,7 +179,7 @@ impl Asked {
     fn work(&self, config: &Config) -> Result<Work, CliError> {
         match self {
             Asked::Update { dry_run, source, allow_expired } => {
-                let source = source.clone().or_else(|| config.source.clone());
+                let source = source.clone().or_else(|| config.sources());
                 let source = source.ok_or(CliError::NoSource)?;
                 Ok(match (dry_run, allow_expired) {
                     (true, _) => Work::Plan(source),
@@ -191,14 +191,6 @@ impl Asked {
             Asked::Change(change) => Ok(Work::Change(change.clone())),
             Asked::Install { bundle } => Ok(Work::Update(Source::Bundle(bundle.clone()))),
         }
-    }
-}
-
-/// The source in full; its `Display` hides the password.
-fn spelled(source: &Source) -> String {
-    match source {
-        Source::Http(url) => url.as_str().to_owned(),
-        Source::Directory(path) | Source::Bundle(path) => path.display().to_string(),
     }
 }
 

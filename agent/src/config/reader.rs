@@ -65,6 +65,43 @@ impl Reader {
         self.text(key, parse)
     }
 
+    /// The texts under `key` through `parse`; nothing when it is absent or wrong.
+    pub(super) fn list<T, E>(
+        &mut self,
+        key: &'static str,
+        max: usize,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Vec<T> {
+        let Some(value) = self.keys.remove(key).filter(|value| !value.is_null()) else {
+            return Vec::new();
+        };
+        let Value::Array(items) = &value else {
+            self.wrong_type(key, &value);
+            return Vec::new();
+        };
+        let mut parsed = Vec::new();
+        for item in items {
+            match item.as_str().map(&parse) {
+                Some(Ok(item)) => parsed.push(item),
+                _ => {
+                    let problem = format!("{} is not accepted; {}", quoted(item), accepts(key));
+                    self.problem(key, problem);
+                    return Vec::new();
+                }
+            }
+        }
+        if parsed.len() > max {
+            self.problem(key, format!("{} are too many; {}", parsed.len(), accepts(key)));
+            return Vec::new();
+        }
+        parsed
+    }
+
+    /// Notes what is wrong with a key beyond its own value.
+    pub(super) fn refuse(&mut self, key: &'static str, why: &str) {
+        self.problem(key, format!("{why}; {}", accepts(key)));
+    }
+
     /// The value under `key`, else that of `default`; `None` only where a problem was noted.
     pub(super) fn parsed_or<T>(&mut self, key: &'static str, default: &str) -> Option<T>
     where

@@ -30,6 +30,8 @@ fn an_empty_object_means_the_documented_defaults() {
             "root": "/opt/smartdc/docker",
             "trust_anchor": "/opt/smartdc/agents/etc/dockerlogger-agent.root.json",
             "source": null,
+            "mirrors": [],
+            "proxy": null,
             "channel": "stable",
             "target": Target::of_this_build().as_str(),
             "listen": "127.0.0.1:5320",
@@ -61,6 +63,9 @@ fn every_accepted_form_is_read() {
         (r#"{"source":"http://h:8080/repo"}"#, "source", "\"http://h:8080/repo\""),
         (r#"{"source":"/srv/repo"}"#, "source", "\"/srv/repo\""),
         (r#"{"source":"/srv/b.tar"}"#, "source", "\"/srv/b.tar\""),
+        (r#"{"source":"imgapi://10.0.0.9"}"#, "source", "\"imgapi://10.0.0.9\""),
+        (r#"{"source":"/a","mirrors":["/b.tar"]}"#, "mirrors", "[\"/b.tar\"]"),
+        (r#"{"proxy":"http://u:p@h:3128"}"#, "proxy", "\"http://…@h:3128/\""),
         (r#"{"channel":"edge-2"}"#, "channel", "\"edge-2\""),
         (r#"{"target":"x86_64-unknown-illumos"}"#, "target", "\"x86_64-unknown-illumos\""),
         (r#"{"listen":"[::1]:0"}"#, "listen", "\"[::1]:0\""),
@@ -88,6 +93,10 @@ fn each_wrong_value_names_its_key_and_what_is_accepted() {
         (r#"{"trust_anchor":""}"#, "trust_anchor"),
         (r#"{"source":"ftp://h/x"}"#, "source"),
         (r#"{"source":["http://h"]}"#, "source"),
+        (r#"{"mirrors":["http://h/"]}"#, "mirrors"),
+        (r#"{"source":"http://h/","mirrors":"http://h/"}"#, "mirrors"),
+        (r#"{"source":"http://h/","mirrors":["http://h/",1]}"#, "mirrors"),
+        (r#"{"proxy":"10.0.0.1:3128"}"#, "proxy"),
         (r#"{"channel":"Stable"}"#, "channel"),
         (r#"{"target":"../../x"}"#, "target"),
         (r#"{"listen":"localhost:5320"}"#, "listen"),
@@ -123,7 +132,7 @@ fn all_problems_come_at_once_and_unknown_keys_last() {
     assert!(found[1].starts_with("poll_interval: \"soon\" is not accepted"), "{found:?}");
     assert_eq!(
         found[2],
-        "lisen: unknown key; known keys: root, trust_anchor, source, channel, target, listen, \
+        "lisen: unknown key; known keys: root, trust_anchor, source, mirrors, proxy, channel, target, listen, \
          poll_interval, reserve_bytes, retain, trial, log_level"
     );
     assert!(found[3].starts_with("extra: unknown key"), "{found:?}");

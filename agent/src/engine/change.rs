@@ -11,7 +11,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use dockerlogger_manifest::{Digest, Version};
+use dockerlogger_manifest::{Digest, Extra, Version};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -209,7 +209,7 @@ fn apply(
                 return Ok(None);
             }
             let entry = entry(Action::Hold, &reason, None, None);
-            state.held = Some(Held { reason, by, since: now });
+            state.held = Some(Held { reason, by, since: now, extra: Extra::new() });
             (entry, "this node keeps the release it has".to_owned())
         }
         Change::ReleaseHold => match state.held.take() {
@@ -226,7 +226,8 @@ fn apply(
             let from = state.pinned.as_ref().map(|pinned| pinned.version.to_string());
             let why = "the operator chose this release";
             let entry = entry(Action::Pin, why, from, Some(version.to_string()));
-            state.pinned = Some(Pinned { version: version.clone(), by, since: now });
+            let pinned = Pinned { version: version.clone(), by, since: now, extra: Extra::new() };
+            state.pinned = Some(pinned);
             let next = match &running {
                 Some(running) if running == version => "which it runs",
                 _ => "which the next update installs",
@@ -264,7 +265,8 @@ fn apply(
                 return Ok(None);
             }
             let (what_barred, reason) = (what.clone(), reason.clone());
-            state.barred.push(Barred { what: what_barred, reason, by, since: now });
+            let barred = Barred { what: what_barred, reason, by, since: now, extra: Extra::new() };
+            state.barred.push(barred);
             let entry = entry(Action::Block, &why, None, Some(what.to_string()));
             (entry, format!("{what} is blocked on this node"))
         }
@@ -336,7 +338,8 @@ mod tests {
         let version: Version = "1.0.0".parse().unwrap();
         let reason = "rolled back".to_owned();
         let mut state = State::default();
-        state.blocked.push(Blocked { digest, version: version.clone(), reason });
+        let blocked = Blocked { digest, version: version.clone(), reason, extra: Extra::new() };
+        state.blocked.push(blocked);
         assert!(changed(&mut state, &Change::Unblock { what: Which::Version(version) }).unwrap());
         assert_eq!(state.blocked, []);
     }

@@ -7,30 +7,30 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dockerlogger_manifest::{Digest, Release};
+use dockerlogger_manifest::{Digest, Extra, Release};
 use jiff::Timestamp;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::engine::error::{FailureKind, OpenError, RollbackError, UpdateError};
-use crate::engine::execute::{self, Execution};
+use crate::engine::execute;
 use crate::engine::history::{Action, Actor, Entry, History};
 use crate::engine::layout::Layout;
 use crate::engine::plan::Plan;
-use crate::engine::policy::{Decision, Facts};
+use crate::engine::policy::Decision;
 use crate::engine::probe::{Prober, RealProber};
 use crate::engine::recover::{self, Found, Repair};
-use crate::engine::source::Source;
-use crate::engine::state::{FORMAT, Loaded, Slot, State, StateStore};
-use crate::engine::trust::Verifier;
+use crate::engine::source::{Memory, Source};
+use crate::engine::state::{Slot, State, StateStore};
 use crate::engine::trust_store::TrustStore;
-use crate::engine::view::{Blocked, Installed, LastCheck, NodeView, TrustVersions};
+use crate::engine::view::{Blocked, Installed, LastCheck, NodeView, PassedOver, TrustVersions};
 use crate::engine::{EngineConfig, Outcome, Progress};
 use crate::os::lock::{Held, LockError};
 use crate::os::{FileError, Files};
 
 mod observe;
 pub(crate) mod trial;
+mod update;
 
 /// Everything an engine knows and holds.
 #[derive(Debug)]
@@ -47,10 +47,14 @@ pub(crate) struct Core {
     pub(crate) unsettled: bool,
     /// Puts a staged logger to the proof.
     pub(crate) prober: Arc<dyn Prober>,
-    trust: TrustStore,
+    pub(crate) trust: TrustStore,
     hold: Option<String>,
     notes: Vec<String>,
     versions: Option<TrustVersions>,
+    /// What sources said before.
+    memory: Memory,
+    /// The sources that failed in the check that is under way.
+    passed_over: Vec<PassedOver>,
     last_check: Option<LastCheck>,
     pub(crate) history: History,
     /// The watch of the trial, if this process has begun one.
@@ -97,6 +101,8 @@ impl Core {
             hold: None,
             notes: Vec::new(),
             versions: None,
+            memory: Memory::default(),
+            passed_over: Vec::new(),
             last_check: history.last_check(),
             history,
             session: None,
@@ -121,8 +127,13 @@ impl Core {
         now: Timestamp,
         runtime: &Handle,
     ) -> Result<Plan, UpdateError> {
-        let planned = self.settle(now).and_then(|()| self.observe(source, now, false, runtime));
-        let planned = planned.and_then(|mut observed| self.plan_observed(&mut observed));
+        self.passed_over.clear();
+        let planned = self.settle(now).and_then(|()| {
+            self.try_each(source, &mut |_| {}, &mut |core, source, _| {
+                let mut observed = core.observe(source, now, false, runtime)?;
+                core.plan_observed(&mut observed)
+            })
+        });
         self.distrust(planned.as_ref().err());
         let outcome = planned.as_ref().map(|plan| match &plan.decision {
             Decision::Stay(reason) => reason.to_string(),
@@ -152,6 +163,7 @@ impl Core {
         runtime: &Handle,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Outcome, UpdateError> {
+        self.passed_over.clear();
         let updated = self.update_unrecorded(source, allow_expired, now, runtime, progress);
         self.distrust(updated.as_ref().err());
         let outcome = updated.as_ref().map(|outcome| match outcome {
@@ -189,6 +201,7 @@ impl Core {
             digest: left.digest,
             version: left.version.clone(),
             reason: format!("rolled back to release {version} by the operator"),
+            extra: Extra::new(),
         });
         let entry = Entry {
             what: Action::Rollback,
@@ -252,9 +265,6 @@ impl Core {
     /// Looks at the disk and repairs what an interruption left.
     fn recover(&mut self, now: Timestamp) -> Result<(), OpenError> {
         let found = self.look().map_err(OpenError::Layout)?;
-        if let Loaded::TooNew { path, found } = found.state {
-            return Err(OpenError::StateTooNew { path, found, known: FORMAT });
-        }
         let recovery = recover::recover(&found, now);
         self.state = recovery.state;
         self.damaged = recovery.damaged;
@@ -334,59 +344,9 @@ impl Core {
         Ok(())
     }
 
-    fn update_unrecorded(
-        &mut self,
-        source: &Source,
-        allow_expired: bool,
-        now: Timestamp,
-        runtime: &Handle,
-        progress: &mut dyn FnMut(Progress),
-    ) -> Result<Outcome, UpdateError> {
-        progress(Progress::Checking);
-        self.settle(now)?;
-        if allow_expired {
-            let from = crate::config::redacted(&source.to_string());
-            let why = format!("the operator takes metadata of {from} although it may have expired");
-            let (what, from) = (Action::AllowExpired, None);
-            self.record(Entry { what, why, from, to: None, digest: None }, now)?;
-        }
-        let mut observed = self.observe(source, now, allow_expired, runtime)?;
-        let plan = self.plan_observed(&mut observed)?;
-        let target = match &plan.decision {
-            Decision::Stay(reason) if reason.is_refusal() => {
-                return Err(UpdateError::Declined(reason.clone()));
-            }
-            Decision::Stay(reason) => return Ok(Outcome::Stayed(reason.clone())),
-            Decision::Move(target) => target,
-        };
-        progress(Progress::Decided(Box::new(plan.clone())));
-        let mut execution = Execution {
-            core: self,
-            repository: &mut *observed.repository,
-            target,
-            release: &observed.facts.release,
-            release_json: &observed.release_json,
-            why: why(&observed.facts, source),
-            now,
-            runtime,
-        };
-        let mut warnings = plan.warnings.clone();
-        match execution.run(&plan, progress) {
-            Ok(()) => {}
-            // Past the commit point a failure is a matter of tidying up.
-            Err(UpdateError::File(e)) => {
-                let warning = format!("{e}: {}", e.source);
-                self.recover_after(now, e, &target.digest)?;
-                warnings.push(warning);
-            }
-            Err(e) => return Err(e),
-        }
-        Ok(Outcome::Moved { from: target.from.clone(), to: target.to.clone(), warnings })
-    }
-
     /// After a failed file operation: Ok if the disk says that the switch to
     /// `digest` was done nevertheless.
-    fn recover_after(
+    pub(super) fn recover_after(
         &mut self,
         now: Timestamp,
         error: FileError,
@@ -412,11 +372,12 @@ impl Core {
     }
 
     fn checked(&mut self, at: Timestamp, outcome: Result<String, &UpdateError>) {
+        let passed_over = self.passed_over.clone();
         let last = match outcome {
-            Ok(outcome) => LastCheck { at, outcome, error: None, kind: None },
+            Ok(outcome) => LastCheck { at, outcome, error: None, kind: None, passed_over },
             Err(e) => {
                 let (error, kind) = (Some(chain(e)), Some(e.kind()));
-                LastCheck { at, outcome: String::new(), error, kind }
+                LastCheck { at, outcome: String::new(), error, kind, passed_over }
             }
         };
         // Worth keeping, and not worth failing for.
@@ -428,18 +389,8 @@ impl Core {
     }
 }
 
-/// The reason of a move, for the history.
-fn why(facts: &Facts, source: &Source) -> String {
-    let source = crate::config::redacted(&source.to_string());
-    let version = &facts.release.version;
-    match &facts.pinned {
-        Some(pinned) => format!("pinned to release {version} by {}, from {source}", pinned.by),
-        None => format!("channel {} of {source} names release {version}", facts.channel.name),
-    }
-}
-
 /// An error and its causes in one line, for the view.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -49,19 +49,6 @@ pub enum OpenError {
     /// The layout could not be created, read or repaired.
     #[error("cannot set up the install root")]
     Layout(#[source] FileError),
-    /// The state was written by a newer agent.
-    #[error(
-        "{} has format {found}, this agent knows up to {known}: run the newer agent again",
-        path.display()
-    )]
-    StateTooNew {
-        /// The state file.
-        path: PathBuf,
-        /// The format it has.
-        found: u64,
-        /// The newest format this agent reads.
-        known: u64,
-    },
 }
 
 /// An update that did not happen. What was installed before still is.
@@ -84,8 +71,8 @@ pub enum UpdateError {
     /// Metadata did not verify.
     #[error("refused {role} metadata from {from}")]
     Metadata {
-        /// `root`, `timestamp`, `snapshot` or `targets`.
-        role: &'static str,
+        /// `root`, `timestamp`, `snapshot`, `targets` or a delegated role.
+        role: String,
         /// The source, as configured.
         from: String,
         /// Why.
@@ -95,8 +82,8 @@ pub enum UpdateError {
     /// Metadata verified but is too old to be believed.
     #[error("{role} metadata from {from} expired at {expires}; {now}")]
     Expired {
-        /// `root`, `timestamp`, `snapshot` or `targets`.
-        role: &'static str,
+        /// `root`, `timestamp`, `snapshot`, `targets` or a delegated role.
+        role: String,
         /// The source, as configured.
         from: String,
         /// When it expired.
@@ -180,6 +167,18 @@ pub enum UpdateError {
 }
 
 impl UpdateError {
+    /// Whether another source of the same repository may do better.
+    pub(crate) fn is_of_source(&self) -> bool {
+        match self {
+            Self::Fetch { .. }
+            | Self::Metadata { .. }
+            | Self::Expired { .. }
+            | Self::Document { .. } => true,
+            Self::Artifact { source, .. } => !matches!(source, ArtifactError::File(_)),
+            _ => false,
+        }
+    }
+
     /// What a caller does about it.
     pub fn kind(&self) -> FailureKind {
         match self {

@@ -13,14 +13,15 @@ use tokio::runtime::Handle;
 
 use crate::engine::Progress;
 use crate::engine::core::Core;
-use crate::engine::error::{ArtifactError, UpdateError};
+use crate::engine::error::{ArtifactError, FailureKind, UpdateError};
 use crate::engine::history::{Action, Entry};
+use crate::engine::partial::Partial;
 use crate::engine::plan::{Plan, Step};
 use crate::engine::policy::Move;
 use crate::engine::refresh::target_path;
 use crate::engine::source::{self, Expect, Repository};
 use crate::engine::space;
-use crate::engine::stage::Staging;
+use crate::engine::stage::{Kept, Staging};
 use crate::engine::state::Slot;
 use crate::engine::trust::TargetPin;
 use crate::engine::view::Blocked;
@@ -98,22 +99,66 @@ impl Execution<'_> {
         let refused = |source| UpdateError::Artifact { name: artifact.name.clone(), source };
         let pin = TargetPin { length: artifact.size, sha256: artifact.sha256 };
         let path = target_path(&artifact.name, &pin);
-        let packed = source::open_bounded(self.repository, &path, Expect::Exactly(artifact.size))
-            .map_err(|e| refused(ArtifactError::Read(e)))?;
+        let limits = &self.core.config.limits;
+        let far = self.repository.is_network() || limits.resume_local;
+        let mut partial = match artifact.size {
+            size if far && size >= limits.resume_bytes_min => {
+                Some(Partial::find(&self.core.layout, &artifact.sha256, size)?)
+            }
+            _ => None,
+        };
+        loop {
+            let here = partial.as_ref().map_or(0, |partial| partial.length);
+            let staged = self.transfer(&path, partial.as_ref(), progress).map_err(refused);
+            let Some(kept) = partial.take() else { return staged };
+            match staged {
+                Err(error) if error.kind() == FailureKind::Temporary => return Err(error),
+                // What was kept may be what is wrong: once more, from the first byte.
+                Err(error) if error.kind() == FailureKind::Refused && here > 0 => {
+                    tracing::debug!(error = %error, "fetching an artifact anew");
+                    partial = Some(kept.restarted()?);
+                }
+                done => {
+                    let removed = kept.remove();
+                    return done.and_then(|()| Ok(removed?));
+                }
+            }
+        }
+    }
+
+    /// Brings the artifact into the store, from where `partial` ends.
+    fn transfer(
+        &mut self,
+        path: &str,
+        partial: Option<&Partial>,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<(), ArtifactError> {
+        let artifact = &self.target.artifact;
+        let total = artifact.size;
+        let here = partial.map_or(0, |partial| partial.length);
+        if here > 0 {
+            progress(Progress::Resuming { bytes: here, total });
+        }
+        let packed = source::open_bounded(self.repository, path, Expect::Exactly(total), here);
+        let packed = packed.map_err(ArtifactError::Read)?;
+        let kept = match partial {
+            Some(partial) => Kept { before: partial.read()?, now: Some(partial.write()?) },
+            None => Kept::default(),
+        };
         let staging = Staging {
             layout: &self.core.layout,
             artifact,
             release_json: self.release_json,
             window_log_max: self.core.config.limits.zstd_window_log,
         };
-        let (mut told, total) = (0, artifact.size);
+        let mut told = 0;
         let mut tell = |bytes: u64| {
             if bytes >= told + PROGRESS_BYTES || (bytes == total && told != total) {
                 told = bytes;
                 progress(Progress::Downloading { bytes, total });
             }
         };
-        staging.run(packed, &mut tell).map_err(refused)
+        staging.run(packed, kept, &mut tell)
     }
 
     fn probe(&mut self) -> Result<(), UpdateError> {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use dockerlogger_manifest::{Digest, Release};
 
-use crate::engine::digest;
+use crate::engine::{digest, partial};
 use crate::os::files::{self, FileError, FileKind, Files};
 
 /// The paths of one install root.
@@ -159,9 +159,13 @@ impl Layout {
         self.files.sync_dir(&self.bin())
     }
 
-    /// Empties `tmp/` and removes half-made links and files.
+    /// Empties `tmp/` but for what an artifact can be resumed from, and removes
+    /// half-made links and files.
     pub(crate) fn remove_litter(&self) -> Result<(), FileError> {
         for name in self.files.list(&self.tmp())? {
+            if partial::may_stay(self, &name.to_string_lossy())? {
+                continue;
+            }
             files::remove_tree(&*self.files, &self.tmp().join(name))?;
         }
         self.files.unlink(&self.logger_link_temporary())?;

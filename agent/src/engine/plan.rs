@@ -101,7 +101,8 @@ fn steps(target: &Move, reserve_bytes: u64, staged: bool) -> Vec<Step> {
     let mut steps = Vec::new();
     if !staged {
         let unpacked = artifact.unpacked_size().unwrap_or(u64::MAX);
-        let needed = unpacked.saturating_add(OVERHEAD_BYTES);
+        // Packed, it may be kept beside what is unpacked, until it is whole.
+        let needed = unpacked.saturating_add(artifact.size).saturating_add(OVERHEAD_BYTES);
         steps.push(Step::CheckSpace { needed, reserve: reserve_bytes });
         steps.push(Step::Stage { name: artifact.name.clone(), digest, size: artifact.size });
     }

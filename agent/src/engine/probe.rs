@@ -4,10 +4,12 @@
 
 //! The proof before the switch: run the staged logger, compare what it says of
 //! itself with the signed release, and have it deliver a record by every driver.
+//! It is bounded in every respect and runs as nobody ([`crate::os::confine`]).
 
 mod deliver;
 
 use std::fmt;
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,6 +17,7 @@ use dockerlogger_manifest::{DriverSpec, Release};
 use tokio::runtime::Handle;
 
 use crate::engine::error::ProbeError;
+use crate::os::confine;
 use crate::os::process::{self, Finished, Invocation, RunError};
 
 /// Bytes of output, at most.
@@ -95,6 +98,9 @@ async fn run(logger: &Path, arguments: &[&str], timeout: Duration) -> Result<Sai
 fn run_error(error: RunError, command: &str, timeout: Duration) -> ProbeError {
     let command = command.to_owned();
     match error {
+        RunError::Start(e) if e.kind() == io::ErrorKind::PermissionDenied && confine::demotes() => {
+            ProbeError::Unreachable { command }
+        }
         RunError::Start(source) => ProbeError::Start { command, source },
         RunError::TimedOut => ProbeError::TimedOut { command, secs: timeout.as_secs() },
         RunError::Output => ProbeError::Output { command, limit: OUTPUT_BYTES_MAX },
@@ -143,3 +149,6 @@ fn first_line(bytes: &[u8]) -> String {
     let line = text.lines().next().unwrap_or_default();
     line.chars().filter(|c| !c.is_control()).take(QUOTE_CHARS_MAX).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,9 @@
 //! | any | — the current release is damaged | switch to the previous one if that is whole |
 //! | any | — nothing is whole | keep what there is, say so; an update repairs it |
 //!
+//! A state that is lost, or of a newer format than this agent knows, is not
+//! guessed: what `bin/logger` names is shown, and nothing is changed.
+//!
 //! Doing it twice is doing it once, and it may be interrupted anywhere.
 
 use std::collections::BTreeMap;
@@ -22,7 +25,7 @@ use dockerlogger_manifest::{Digest, Extra, Release};
 use jiff::Timestamp;
 
 use crate::engine::layout::Link;
-use crate::engine::state::{Loaded, Slot, State};
+use crate::engine::state::{FORMAT, Loaded, Slot, State};
 
 /// What is on disk.
 #[derive(Debug, Clone)]
@@ -65,7 +68,7 @@ pub(crate) struct Recovery {
     pub(crate) notes: Vec<String>,
 }
 
-/// Decides what to repair. `Loaded::TooNew` is for the caller to refuse.
+/// Decides what to repair.
 pub(crate) fn recover(found: &Found, now: Timestamp) -> Recovery {
     match &found.state {
         Loaded::Valid(state) => recover_state(found, (**state).clone(), now),
@@ -83,10 +86,23 @@ pub(crate) fn recover(found: &Found, now: Timestamp) -> Recovery {
             recovery.notes.splice(0..0, notes);
             recovery
         }
-        Loaded::Lost { problem } => hold(found, now, problem),
-        Loaded::TooNew { path, .. } => {
-            hold(found, now, &format!("{} is from a newer agent", path.display()))
-        }
+        Loaded::Lost { problem } => hold(
+            found,
+            now,
+            format!(
+                "the state is lost ({problem}); remove state/a and state/b to accept what \
+                 bin/logger names"
+            ),
+        ),
+        Loaded::TooNew { path, found: format } => hold(
+            found,
+            now,
+            format!(
+                "{} has format {format}, this agent knows up to {FORMAT}: what is installed is \
+                 served and not changed until the newer agent runs again",
+                path.display()
+            ),
+        ),
     }
 }
 
@@ -189,12 +205,9 @@ fn start_empty(found: &Found, mut notes: Vec<String>) -> Recovery {
     Recovery { repairs, state: State::default(), damaged: false, hold: None, notes }
 }
 
-/// The state is unreadable: guess nothing, change nothing.
-fn hold(found: &Found, now: Timestamp, problem: &str) -> Recovery {
+/// The state cannot be read: guess nothing, change nothing.
+fn hold(found: &Found, now: Timestamp, hold: String) -> Recovery {
     let (state, notes) = adopt(found, now);
-    let hold = format!(
-        "the state is lost ({problem}); remove state/a and state/b to accept what bin/logger names"
-    );
     Recovery { repairs: Vec::new(), state, damaged: false, hold: Some(hold), notes }
 }
 

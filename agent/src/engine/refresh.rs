@@ -12,8 +12,8 @@ use jiff::Timestamp;
 
 use crate::engine::Limits;
 use crate::engine::error::{FetchError, TrustError, UpdateError};
-use crate::engine::source::{self, Expect, Repository};
-use crate::engine::trust::{Freshness, Role, TargetPin, Verifier, VerifyError};
+use crate::engine::source::{Expect, Memory, Remembered, Repository};
+use crate::engine::trust::{self, Freshness, Role, SearchError, TARGETS, TargetPin, VerifyError};
 use crate::engine::trust_store::{Accepted, TrustStore, Trusted};
 
 /// What happens to metadata past its expiry.
@@ -63,6 +63,7 @@ pub(crate) struct Refresh<'a> {
     pub(crate) now: Present,
     pub(crate) expiry: Expiry,
     pub(crate) limits: &'a Limits,
+    pub(crate) memory: &'a Memory,
 }
 
 impl Refresh<'_> {
@@ -71,23 +72,17 @@ impl Refresh<'_> {
         let mut trusted = store.load()?;
         self.follow_roots(store, &mut trusted)?;
         if self.expiry == Expiry::Refuse {
-            self.verified(Role::Root, trusted.verifier.check_expiry(Role::Root, self.now.time()))?;
+            let expiry = trusted.verifier.check_expiry(Role::Root.name(), self.now.time());
+            self.verified(Role::Root, expiry)?;
         }
         let fetched = self.lower_roles(&mut trusted)?;
         if trusted.accepted.as_ref() != Some(&fetched) {
-            store.store(&trusted.verifier, &fetched)?;
+            store.store(&*trusted.verifier, &fetched)?;
         }
         let warned = trusted.warnings.len();
         for role in [Role::Root, Role::Timestamp, Role::Snapshot, Role::Targets] {
-            if let Err(VerifyError::Expired { expires }) =
-                trusted.verifier.check_expiry(role, self.now.time())
-            {
-                trusted.warnings.push(format!(
-                    "{} metadata expired at {expires}; {}",
-                    role.name(),
-                    self.now
-                ));
-            }
+            let expiry = trusted.verifier.check_expiry(role.name(), self.now.time());
+            trusted.warnings.extend(self.warning(role.name(), expiry));
         }
         if trusted.warnings.len() == warned {
             store.raise_clock(self.now.time())?;
@@ -96,21 +91,49 @@ impl Refresh<'_> {
         Ok(trusted)
     }
 
+    /// What the lists of targets, delegated ones included, say of a file.
+    pub(crate) fn find(
+        &mut self,
+        trusted: &mut Trusted,
+        name: &str,
+    ) -> Result<Option<TargetPin>, UpdateError> {
+        let (now, roles_max) = (self.believed_at(), self.limits.delegated_roles);
+        let mut visited = Vec::new();
+        let found = trust::search(&mut *trusted.verifier, name, now, roles_max, |role, pin| {
+            visited.push(role.to_owned());
+            let path = format!("metadata/{}.{}.json", pin.version, file_name(role));
+            self.fetch(&path, expected(pin.length, self.limits.targets_bytes))
+        });
+        for role in visited {
+            let expiry = trusted.verifier.check_expiry(&role, self.now.time());
+            trusted.warnings.extend(self.warning(&role, expiry));
+        }
+        found.map_err(|error| match error {
+            SearchError::Fetch(error) => error,
+            SearchError::Role { role, source } => self.untrusted(role, source),
+        })
+    }
+
     /// A document that the targets list, whole and verified.
     pub(crate) fn document(
         &mut self,
-        verifier: &dyn Verifier,
+        trusted: &mut Trusted,
         name: &str,
     ) -> Result<Vec<u8>, UpdateError> {
         let document = |problem: String| UpdateError::Document { name: name.to_owned(), problem };
-        let pin = verifier
-            .target(name)
+        let pin = self
+            .find(trusted, name)?
             .ok_or_else(|| document("the repository does not list it".to_owned()))?;
         if pin.length > self.limits.document_bytes {
             return Err(document(format!(
                 "it has {} bytes, {} are allowed",
                 pin.length, self.limits.document_bytes
             )));
+        }
+        // A document is what its digest says, wherever it came from.
+        let key = format!("sha256:{}", pin.sha256);
+        if let Some(content) = self.memory.get(&key).and_then(|known| known.content) {
+            return Ok(content);
         }
         let bytes = self.fetch(&target_path(name, &pin), Expect::Exactly(pin.length))?;
         let got = crate::engine::digest::of(&bytes);
@@ -120,6 +143,7 @@ impl Refresh<'_> {
                 pin.sha256
             )));
         }
+        self.memory.put(&key, Remembered { etag: None, content: Some(bytes.clone()) });
         Ok(bytes)
     }
 
@@ -133,7 +157,7 @@ impl Refresh<'_> {
             let version = trusted.verifier.versions().root.saturating_add(1);
             let path = format!("metadata/{version}.root.json");
             let expect = Expect::AtMost(self.limits.root_bytes);
-            let bytes = match source::fetch(self.repository, &path, expect) {
+            let bytes = match self.repository.fetch(&path, expect) {
                 Ok(bytes) => bytes,
                 Err(FetchError::NotFound) => break,
                 Err(source) => return Err(self.fetch_failed(path, source)),
@@ -151,10 +175,7 @@ impl Refresh<'_> {
     }
 
     fn lower_roles(&mut self, trusted: &mut Trusted) -> Result<Accepted, UpdateError> {
-        let believed_at = match self.expiry {
-            Expiry::Refuse => self.now.time(),
-            Expiry::Warn => Timestamp::MIN,
-        };
+        let believed_at = self.believed_at();
         let before = trusted.verifier.versions();
         let stored = trusted.accepted.as_ref();
         let verifier = &mut trusted.verifier;
@@ -179,7 +200,9 @@ impl Refresh<'_> {
         let updated = verifier.update_snapshot(&snapshot, believed_at);
         self.verified(Role::Snapshot, updated)?;
 
-        let pin = verifier.targets_pin().ok_or_else(|| self.unpinned(Role::Snapshot, "targets"))?;
+        let pin = verifier
+            .targets_pin(TARGETS)
+            .ok_or_else(|| self.unpinned(Role::Snapshot, "targets"))?;
         let targets = match stored.filter(|_| before.targets == pin.version) {
             Some(stored) => stored.targets.clone(),
             None => {
@@ -193,7 +216,8 @@ impl Refresh<'_> {
     }
 
     fn fetch(&mut self, path: &str, expect: Expect) -> Result<Vec<u8>, UpdateError> {
-        source::fetch(self.repository, path, expect)
+        self.repository
+            .fetch(path, expect)
             .map_err(|source| self.fetch_failed(path.to_owned(), source))
     }
 
@@ -203,18 +227,44 @@ impl Refresh<'_> {
 
     fn unpinned(&self, role: Role, missing: &str) -> UpdateError {
         let source = TrustError::Malformed(format!("it names no {missing}"));
-        UpdateError::Metadata { role: role.name(), from: self.from.clone(), source }
+        self.untrusted(role.name().to_owned(), VerifyError::Refused(source))
     }
 
     fn verified<T>(&self, role: Role, result: Result<T, VerifyError>) -> Result<T, UpdateError> {
-        let (role, from) = (role.name(), self.from.clone());
-        result.map_err(|error| match error {
+        result.map_err(|error| self.untrusted(role.name().to_owned(), error))
+    }
+
+    fn untrusted(&self, role: String, error: VerifyError) -> UpdateError {
+        let from = self.from.clone();
+        match error {
             VerifyError::Expired { expires } => {
                 UpdateError::Expired { role, from, expires, now: self.now }
             }
             VerifyError::Refused(source) => UpdateError::Metadata { role, from, source },
-        })
+        }
     }
+
+    fn warning(&self, role: &str, expiry: Result<(), VerifyError>) -> Option<String> {
+        let Err(VerifyError::Expired { expires }) = expiry else { return None };
+        Some(format!("{role} metadata expired at {expires}; {}", self.now))
+    }
+
+    /// The time that metadata must not have expired at.
+    fn believed_at(&self) -> Timestamp {
+        match self.expiry {
+            Expiry::Refuse => self.now.time(),
+            Expiry::Warn => Timestamp::MIN,
+        }
+    }
+}
+
+/// A delegated role as part of a file name: whatever it is called, it names one
+/// file in one folder.
+fn file_name(role: &str) -> String {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(byte);
+    let encoded =
+        |byte: u8| if plain(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    role.bytes().map(encoded).collect()
 }
 
 /// Where a target lies: the hash goes before the file name, not the folder.

@@ -10,30 +10,53 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use reqwest::Url;
+use tokio::runtime::Handle;
 
-use crate::engine::Limits;
+use crate::engine::EngineConfig;
 use crate::engine::error::FetchError;
+use crate::engine::layout::Layout;
 
 mod bundle;
 mod directory;
 mod http;
+mod imgapi;
+mod memory;
+mod proxy;
+mod retries;
+
+pub(crate) use memory::{Memory, Remembered};
+pub use proxy::{ParseProxyError, Proxy};
 
 /// A place that holds a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     /// A static HTTP tree, `http://…` or `https://…`.
     Http(Url),
+    /// The newest image of that name in an image API, `imgapi://HOST`: its file is a bundle.
+    Imgapi(Imgapi),
     /// A directory on this node, with `metadata/` and `targets/` in it.
     Directory(PathBuf),
     /// A tar file of such a directory; the name ends in `.tar`.
     Bundle(PathBuf),
+    /// Several places of one repository, tried in this order: the next one when
+    /// one fails or lies. Never empty, never nested.
+    Mirrors(Vec<Source>),
+}
+
+/// The image API of a data centre.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Imgapi {
+    /// Where it is, as an `http://` URL without a path.
+    base: Url,
+    /// Set: only images of this channel; a data centre's own API has none.
+    channel: Option<String>,
 }
 
 /// Text that names no source.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "\"{text}\" is not a source: expected http://HOST/…, https://HOST/…, an absolute path of a \
-     directory, or an absolute path of a bundle ending in .tar"
+    "\"{text}\" is not a source: expected http://HOST/…, https://HOST/…, imgapi://HOST, an \
+     absolute path of a directory, or an absolute path of a bundle ending in .tar"
 )]
 pub struct ParseSourceError {
     text: String,
@@ -51,6 +74,9 @@ impl FromStr for Source {
             }
             return Ok(Self::Http(url));
         }
+        if let Some(rest) = text.strip_prefix("imgapi://") {
+            return Imgapi::parse(rest).map(Self::Imgapi).ok_or_else(malformed);
+        }
         let path = PathBuf::from(text);
         if !path.is_absolute() || text.contains('\0') {
             return Err(malformed());
@@ -60,28 +86,105 @@ impl FromStr for Source {
 }
 
 impl fmt::Display for Source {
+    /// Without what gives access: that is no business of logs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Http(url) => {
-                // A password in the configuration is no business of logs.
                 let mut shown = url.clone();
                 if shown.password().is_some() && shown.set_password(None).is_err() {
                     return f.write_str("http source");
                 }
                 shown.fmt(f)
             }
+            Self::Imgapi(imgapi) => imgapi.fmt(f),
             Self::Directory(path) | Self::Bundle(path) => path.display().fmt(f),
+            Self::Mirrors(sources) => {
+                for (idx, source) in sources.iter().enumerate() {
+                    write!(f, "{}{source}", if idx == 0 { "" } else { ", else " })?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Source {
+    /// This source, or the sources that it stands for, in the order in which they are tried.
+    pub(crate) fn each(&self) -> &[Source] {
+        match self {
+            Self::Mirrors(sources) => sources,
+            one => std::slice::from_ref(one),
+        }
+    }
+
+    /// For logs, histories and status pages: without user, password and query.
+    pub fn shown(&self) -> String {
+        let shown: Vec<String> =
+            self.each().iter().map(|one| crate::config::redacted(&one.to_string())).collect();
+        shown.join(", else ")
+    }
+
+    /// As [`FromStr`] takes it, passwords included.
+    pub fn spelled(&self) -> String {
+        match self {
+            Self::Http(url) => url.as_str().to_owned(),
+            other => other.to_string(),
+        }
+    }
+}
+
+impl Imgapi {
+    fn parse(rest: &str) -> Option<Self> {
+        let mut base = Url::parse(&format!("http://{rest}")).ok()?;
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '*');
+        let channel = match base.query() {
+            Some(query) => {
+                Some(query.strip_prefix("channel=").filter(|name| name.chars().all(plain))?)
+            }
+            None => None,
+        };
+        let channel = channel.map(str::to_owned).filter(|name| !name.is_empty());
+        let named = base.query().is_none() || channel.is_some();
+        base.set_query(None);
+        let bare = base.path() == "/" && base.username().is_empty() && base.password().is_none();
+        (named && bare && base.has_host() && base.fragment().is_none())
+            .then_some(Self { base, channel })
+    }
+}
+
+impl fmt::Display for Imgapi {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let address = self.base.as_str().trim_start_matches("http://").trim_end_matches('/');
+        write!(f, "imgapi://{address}")?;
+        match &self.channel {
+            Some(channel) => write!(f, "/?channel={channel}"),
+            None => Ok(()),
         }
     }
 }
 
 /// An open source: paths in, bytes out. Blocks; lives on a worker thread.
 pub(crate) trait Repository: Send {
-    /// Starts to read a file of the repository. The reader gives the bytes as
-    /// they come; how many may come is [`Bounded`]'s business.
-    fn open(&mut self, path: &str, expect: Expect) -> Result<Box<dyn Read + Send>, FetchError>;
+    /// Starts to read a file of the repository at its byte `from`. The reader
+    /// gives the bytes as they come; how many may come is [`Bounded`]'s business.
+    fn open(
+        &mut self,
+        path: &str,
+        expect: Expect,
+        from: u64,
+    ) -> Result<Box<dyn Read + Send>, FetchError>;
 
-    /// Whether an early end may be the network's fault.
+    /// A whole file in memory.
+    fn fetch(&mut self, path: &str, expect: Expect) -> Result<Vec<u8>, FetchError> {
+        let reader = self.open(path, expect, 0)?;
+        let mut bytes = Vec::new();
+        let mut bounded = Bounded::new(reader, expect, 0, self.is_network());
+        bounded.read_to_end(&mut bytes).map_err(fetch_error)?;
+        Ok(bytes)
+    }
+
+    /// Whether an early end may be the network's fault, so that it is worth
+    /// keeping what came until then.
     fn is_network(&self) -> bool;
 }
 
@@ -102,41 +205,49 @@ impl Expect {
     }
 }
 
-/// Opens a source. Must run where the runtime of `runtime` is alive.
-pub(crate) fn open(
-    source: &Source,
-    limits: &Limits,
-    runtime: &tokio::runtime::Handle,
-) -> Result<Box<dyn Repository>, FetchError> {
+/// What sources work with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Access<'a> {
+    pub(crate) config: &'a EngineConfig,
+    pub(crate) layout: &'a Layout,
+    pub(crate) memory: &'a Memory,
+    /// Must be alive wherever sources are used.
+    pub(crate) runtime: &'a Handle,
+}
+
+/// Opens one source; of mirrors, the first.
+pub(crate) fn open(source: &Source, access: Access<'_>) -> Result<Box<dyn Repository>, FetchError> {
+    let Access { config, memory, runtime, .. } = access;
     Ok(match source {
-        Source::Http(url) => Box::new(http::HttpRepository::new(url, limits, runtime)?),
+        Source::Http(url) => {
+            let proxy = config.proxy.as_ref();
+            Box::new(http::HttpRepository::new(url, proxy, &config.limits, memory, runtime)?)
+        }
+        Source::Imgapi(imgapi) => Box::new(imgapi::ImgapiRepository::open(imgapi, access)?),
         Source::Directory(path) => Box::new(directory::DirectoryRepository::new(path)),
         Source::Bundle(path) => Box::new(bundle::BundleRepository::open(path)?),
+        Source::Mirrors(sources) => match sources.first() {
+            Some(first) => open(first, access)?,
+            None => return Err(FetchError::NotFound),
+        },
     })
 }
 
-/// A file of the repository, refused while reading when its length is wrong.
+/// A file of the repository from its byte `from` on, refused while reading when
+/// its length is wrong.
 pub(crate) fn open_bounded(
     repository: &mut dyn Repository,
     path: &str,
     expect: Expect,
+    from: u64,
 ) -> Result<Bounded, FetchError> {
-    let reader = repository.open(path, expect)?;
-    Ok(Bounded { reader, expect, bytes: 0, network: repository.is_network() })
-}
-
-/// A whole file of the repository in memory.
-pub(crate) fn fetch(
-    repository: &mut dyn Repository,
-    path: &str,
-    expect: Expect,
-) -> Result<Vec<u8>, FetchError> {
-    let mut bytes = Vec::new();
-    let read = open_bounded(repository, path, expect)?.read_to_end(&mut bytes);
-    match read {
-        Ok(_) => Ok(bytes),
-        Err(e) => Err(fetch_error(e)),
-    }
+    let network = repository.is_network();
+    let reader = match expect {
+        // It was there to its end: nobody needs to be asked.
+        Expect::Exactly(length) if from == length && from > 0 => Box::new(io::empty()),
+        _ => repository.open(path, expect, from)?,
+    };
+    Ok(Bounded::new(reader, expect, from, network))
 }
 
 /// Gives at most what is expected; an error in place of one byte more, or of
@@ -146,6 +257,13 @@ pub(crate) struct Bounded {
     expect: Expect,
     bytes: u64,
     network: bool,
+}
+
+impl Bounded {
+    /// `bytes` were there before.
+    fn new(reader: Box<dyn Read + Send>, expect: Expect, bytes: u64, network: bool) -> Self {
+        Self { reader, expect, bytes, network }
+    }
 }
 
 impl Read for Bounded {
@@ -204,7 +322,7 @@ mod tests {
     fn lengths_are_kept_while_reading() {
         let bounded = |content: &[u8], expect| {
             let reader: Box<dyn Read + Send> = Box::new(io::Cursor::new(content.to_vec()));
-            let mut bounded = Bounded { reader, expect, bytes: 0, network: false };
+            let mut bounded = Bounded::new(reader, expect, 0, false);
             let mut bytes = Vec::new();
             bounded.read_to_end(&mut bytes).map(|_| bytes).map_err(fetch_error)
         };

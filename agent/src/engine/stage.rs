@@ -5,26 +5,34 @@
 //! Staging: one pass from the source to a complete, verified, durable tree.
 //!
 //! ```text
-//! source → bounded → SHA-256 → zstd → bounded → tar → files in tmp/, each hashed → store/<sha256>/
+//! source → bounded → SHA-256 → zstd → bounded ─ queue ─▶ tar → files in tmp/, each hashed → store/<sha256>/
+//!              └→ tmp/partial-<sha256>            (a thread of its own)
 //! ```
 //!
 //! Every limit comes from the signed release and holds while reading. Nothing
 //! is visible in `store/` before everything was compared, so a hostile archive
-//! can hurt nothing but `tmp/`. Memory: the zstd window and two buffers.
+//! can hurt nothing but `tmp/`. Memory: the zstd window, two buffers, the queue.
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::thread;
 
-use dockerlogger_manifest::{Artifact, ArtifactFile};
+use dockerlogger_manifest::{Artifact, ArtifactFile, Digest};
 
 use crate::engine::digest::Hasher;
 use crate::engine::error::ArtifactError;
 use crate::engine::layout::{Layout, Link, RELEASE};
-use crate::engine::source::{Bounded, fetch_error};
+use crate::engine::source::Bounded;
+use crate::engine::stage::inflow::{Inflow, Packed};
+use crate::engine::stage::queue::{Drain, queue};
 use crate::os::files::{self, FileError, FileKind, Stat};
+
+mod inflow;
+mod queue;
+
+pub(crate) use inflow::Kept;
 
 /// Bytes moved at once.
 const BUFFER_BYTES: usize = 128 << 10;
@@ -50,12 +58,14 @@ impl Staging<'_> {
     pub(crate) fn run(
         &self,
         packed: Bounded,
+        kept: Kept,
         progress: &mut dyn FnMut(u64),
     ) -> Result<(), ArtifactError> {
         let files = &*self.layout.files;
         let staged = self.layout.tmp().join(self.artifact.sha256.to_string());
         files::remove_tree(files, &staged)?;
-        let done = self.unpack(packed, &staged, progress).and_then(|()| self.publish(&staged));
+        let packed = Packed::new(packed, kept, progress);
+        let done = self.unpack(packed, &staged).and_then(|()| self.publish(&staged));
         if done.is_err() {
             // What cannot be removed now is removed when the root is opened again.
             let _ = files::remove_tree(files, &staged);
@@ -63,27 +73,59 @@ impl Staging<'_> {
         done
     }
 
-    fn unpack(
-        &self,
-        packed: Bounded,
-        staged: &Path,
-        progress: &mut dyn FnMut(u64),
-    ) -> Result<(), ArtifactError> {
+    fn unpack(&self, packed: Packed<'_>, staged: &Path) -> Result<(), ArtifactError> {
         let files = &*self.layout.files;
         files.make_dir(staged, 0o755)?;
-        let tally = Rc::new(RefCell::new(Tally { hasher: Hasher::new(), failure: None }));
-        let hashed = Hashed { packed, tally: Rc::clone(&tally), bytes: 0, progress };
-        // The reader's own words, where there are any, say more than the decoder's.
-        let explain = |error: io::Error| match tally.borrow_mut().failure.take() {
-            Some(failure) => failure,
-            None => ArtifactError::Decode(error),
-        };
-        let mut decoder = zstd::stream::read::Decoder::new(hashed).map_err(explain)?;
-        decoder.window_log_max(self.window_log_max).map_err(explain)?;
         let limit = unpacked_limit(self.artifact);
-        let unpacked = Unpacked { decoder, rest: limit, limit, tally: Rc::clone(&tally) };
+        let (feed, drain) = queue();
+        let (flowed, written) = thread::scope(|scope| {
+            let writer = scope.spawn(|| self.write_all(drain, staged));
+            let flowed = Inflow { limit, window_log_max: self.window_log_max, feed }.run(packed);
+            (flowed, writer.join())
+        });
+        let written = written.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let (mut directories, missing) = match written {
+            Ok(written) => written,
+            // The writer's own words, unless it only saw what broke before it.
+            Err(Stopped::Upstream) => {
+                flowed?;
+                return Err(ArtifactError::Decode(io::ErrorKind::UnexpectedEof.into()));
+            }
+            Err(Stopped::Refused(error)) => return Err(error),
+        };
+        let got = flowed?;
+        if got != Some(self.artifact.sha256) {
+            let got = got.unwrap_or(crate::engine::digest::of(&[]));
+            return Err(ArtifactError::Digest { got, expected: self.artifact.sha256 });
+        }
+        if let Some(path) = missing {
+            return Err(ArtifactError::Missing { path });
+        }
+        let mut manifest = files.create(&staged.join(RELEASE))?;
+        manifest.write(self.release_json)?;
+        manifest.set_mode(0o444)?;
+        manifest.sync()?;
+        directories.insert(staged.to_owned());
+        // Deepest first: a directory is complete before its name is durable.
+        for directory in directories.iter().rev() {
+            files.sync_dir(directory)?;
+        }
+        Ok(())
+    }
 
-        let mut archive = tar::Archive::new(unpacked);
+    /// Writes the files of the archive. Gives the directories that were made for
+    /// them, and the first signed file that is not in the archive.
+    fn write_all(
+        &self,
+        drain: Drain,
+        staged: &Path,
+    ) -> Result<(BTreeSet<PathBuf>, Option<String>), Stopped> {
+        let broken = drain.broken();
+        let explain = |error: io::Error| match broken.load(Ordering::Relaxed) {
+            true => Stopped::Upstream,
+            false => Stopped::Refused(ArtifactError::Decode(error)),
+        };
+        let mut archive = tar::Archive::new(drain);
         let mut missing: BTreeMap<&str, &ArtifactFile> =
             self.artifact.files.iter().map(|file| (file.path.as_str(), file)).collect();
         let mut directories = BTreeSet::new();
@@ -98,39 +140,22 @@ impl Staging<'_> {
                     "{length} bytes with digest {digest}, the release says {} with {}",
                     file.size, file.sha256
                 );
-                return Err(ArtifactError::Entry { entry: file.path.clone(), problem });
+                return Err(ArtifactError::Entry { entry: file.path.clone(), problem }.into());
             }
         }
         // To the very end: only the whole has the signed digest.
-        let mut unpacked = archive.into_inner();
+        let mut rest = archive.into_inner();
         let mut buffer = vec![0; BUFFER_BYTES];
         loop {
-            let count = unpacked.read(&mut buffer).map_err(explain)?;
+            let count = rest.read(&mut buffer).map_err(explain)?;
             if count == 0 {
-                break;
+                return Ok((directories, missing.keys().next().map(|path| (*path).to_owned())));
             }
             if buffer[..count].iter().any(|byte| *byte != 0) {
                 let problem = "there is data after the end of the archive".to_owned();
-                return Err(ArtifactError::Entry { entry: String::new(), problem });
+                return Err(ArtifactError::Entry { entry: String::new(), problem }.into());
             }
         }
-        drop(unpacked);
-        let got = tally.borrow().hasher.clone().finish();
-        if got != self.artifact.sha256 {
-            return Err(ArtifactError::Digest { got, expected: self.artifact.sha256 });
-        }
-        if let Some(path) = missing.keys().next() {
-            return Err(ArtifactError::Missing { path: (*path).to_owned() });
-        }
-        let mut manifest = files.create(&staged.join(RELEASE))?;
-        manifest.write(self.release_json)?;
-        manifest.set_mode(0o444)?;
-        manifest.sync()?;
-        // Deepest first: a directory is complete before its name is durable.
-        for directory in directories.iter().rev() {
-            files.sync_dir(directory)?;
-        }
-        Ok(files.sync_dir(staged)?)
     }
 
     /// Creates the directories above a file.
@@ -156,8 +181,8 @@ impl Staging<'_> {
         from: &mut impl Read,
         path: &Path,
         mode: u32,
-        explain: &dyn Fn(io::Error) -> ArtifactError,
-    ) -> Result<(dockerlogger_manifest::Digest, u64), ArtifactError> {
+        explain: &dyn Fn(io::Error) -> Stopped,
+    ) -> Result<(Digest, u64), Stopped> {
         let mut file = self.layout.files.create(path)?;
         let mut hasher = Hasher::new();
         let mut length = 0_u64;
@@ -239,57 +264,22 @@ fn unpacked_limit(artifact: &Artifact) -> u64 {
     artifact.files.iter().map(padded).fold(TAR_END_BYTES, u64::saturating_add)
 }
 
-/// What the ends of the pipe share.
-struct Tally {
-    hasher: Hasher,
-    failure: Option<ArtifactError>,
+/// Why the writer stopped.
+enum Stopped {
+    /// What comes before it failed.
+    Upstream,
+    /// The archive, or the disk.
+    Refused(ArtifactError),
 }
 
-/// Packed bytes, hashed as they pass.
-struct Hashed<'a> {
-    packed: Bounded,
-    tally: Rc<RefCell<Tally>>,
-    bytes: u64,
-    progress: &'a mut dyn FnMut(u64),
-}
-
-impl Read for Hashed<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = match self.packed.read(buffer) {
-            Ok(count) => count,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => return Err(e),
-            Err(e) => {
-                let failure = ArtifactError::Read(fetch_error(e));
-                self.tally.borrow_mut().failure = Some(failure);
-                return Err(io::Error::other("the source failed"));
-            }
-        };
-        self.tally.borrow_mut().hasher.update(&buffer[..count]);
-        self.bytes = self.bytes.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
-        (self.progress)(self.bytes);
-        Ok(count)
+impl From<ArtifactError> for Stopped {
+    fn from(error: ArtifactError) -> Self {
+        Self::Refused(error)
     }
 }
 
-/// Unpacked bytes, as many as the signed files can make.
-struct Unpacked<R> {
-    decoder: R,
-    rest: u64,
-    limit: u64,
-    tally: Rc<RefCell<Tally>>,
-}
-
-impl<R: Read> Read for Unpacked<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.decoder.read(buffer)?;
-        match self.rest.checked_sub(u64::try_from(count).unwrap_or(u64::MAX)) {
-            Some(rest) => self.rest = rest,
-            None => {
-                let failure = ArtifactError::Unpacked { limit: self.limit };
-                self.tally.borrow_mut().failure = Some(failure);
-                return Err(io::Error::other("over the limit"));
-            }
-        }
-        Ok(count)
+impl From<FileError> for Stopped {
+    fn from(error: FileError) -> Self {
+        Self::Refused(ArtifactError::File(error))
     }
 }

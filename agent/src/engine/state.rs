@@ -7,7 +7,14 @@
 //! `state/a` and `state/b` hold the newest and the one before; a write goes
 //! to the older one, atomically. The last line is the SHA-256 of everything
 //! before it. Two copies are not against tearing, which the rename rules out,
-//! but against a medium that loses a block. Fields of newer agents are kept.
+//! but against a medium that loses a block.
+//!
+//! The format rises when an agent that does not know what is new would do harm:
+//! when a field changes its meaning, gets another kind of value or goes away, or
+//! when what is installed has a manifest of a newer format. Such a state is left
+//! alone, and the node keeps what it runs. New fields do not raise the format:
+//! this agent keeps those it does not know, wherever they are but in the counts
+//! of a trial, and those that an older agent did not write have defaults.
 
 use std::path::PathBuf;
 use std::sync::Arc;

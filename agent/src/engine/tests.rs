@@ -4,12 +4,16 @@
 
 //! The engine as a whole, against repositories that are signed here.
 
-mod archives;
 mod audit;
 mod clock;
+mod conformance;
 mod crash;
 mod differential;
+mod disturbed;
 mod faults;
+mod fetch;
+mod formats;
+mod hostile;
 mod interruptions;
 mod node;
 mod publisher;

@@ -18,6 +18,9 @@ use crate::engine::error::TrustError;
 use crate::engine::view::TrustVersions;
 
 mod ring_provider;
+mod search;
+
+pub(crate) use search::{SearchError, search};
 
 /// The four roles of a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +54,23 @@ pub(crate) struct MetaPin {
 pub(crate) struct TargetPin {
     pub(crate) length: u64,
     pub(crate) sha256: Digest,
+}
+
+/// One role trusts another with some of its targets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Edge {
+    /// Whose keys vouch for the other's keys.
+    pub(crate) delegator: String,
+    /// The role that is trusted.
+    pub(crate) role: String,
+}
+
+/// A role that may list a target, as its delegator says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Delegation {
+    pub(crate) role: String,
+    /// Whatever it does not list is not looked for elsewhere.
+    pub(crate) terminating: bool,
 }
 
 /// Whether a timestamp brought anything.
@@ -87,20 +107,46 @@ pub(crate) trait Verifier: Send + fmt::Debug {
     fn update_snapshot(&mut self, bytes: &[u8], now: Timestamp) -> Result<(), VerifyError>;
     /// Takes the targets that the snapshot pins.
     fn update_targets(&mut self, bytes: &[u8], now: Timestamp) -> Result<(), VerifyError>;
-    /// Says whether a trusted role has expired.
-    fn check_expiry(&self, role: Role, now: Timestamp) -> Result<(), VerifyError>;
+    /// Takes a delegated role that the snapshot pins, on the delegator's word.
+    fn update_delegated(
+        &mut self,
+        edge: &Edge,
+        bytes: &[u8],
+        now: Timestamp,
+    ) -> Result<(), VerifyError>;
+    /// Says whether a delegated role was taken before. If so, this delegator
+    /// has to vouch for it too, and it must not have expired.
+    fn check_delegated(&self, edge: &Edge, now: Timestamp) -> Result<bool, VerifyError>;
+    /// Forgets the lower roles, and with them their floors.
+    fn forget(&mut self);
+    /// Says whether a trusted role, by its name, has expired.
+    fn check_expiry(&self, role: &str, now: Timestamp) -> Result<(), VerifyError>;
     /// The trusted versions; 0 where there is nothing yet.
     fn versions(&self) -> TrustVersions;
     /// The snapshot that the trusted timestamp pins.
     fn snapshot_pin(&self) -> Option<MetaPin>;
-    /// The targets that the trusted snapshot pins.
-    fn targets_pin(&self) -> Option<MetaPin>;
-    /// A file that the trusted targets list, if they pin it by SHA-256.
-    fn target(&self, name: &str) -> Option<TargetPin>;
+    /// The list of targets by that name that the trusted snapshot pins:
+    /// [`TARGETS`] or a delegated role.
+    fn targets_pin(&self, role: &str) -> Option<MetaPin>;
+    /// The roles to which a trusted list of targets delegates a target, in its order.
+    fn delegations(&self, role: &str, target: &str) -> Result<Vec<Delegation>, TrustError>;
+    /// A file that a trusted list of targets has, if it pins it by SHA-256.
+    fn target(&self, role: &str, name: &str) -> Option<TargetPin>;
 }
 
+/// Makes a verifier from a root that is trusted as it is.
+pub(crate) type Begin = fn(&[u8]) -> Result<Box<dyn Verifier>, TrustError>;
+
 /// The verifier in use.
-#[derive(Debug)]
+pub(crate) fn begin(root: &[u8]) -> Result<Box<dyn Verifier>, TrustError> {
+    Ok(Box::new(TufVerifier::from_anchor(root)?))
+}
+
+/// The name of the list of targets that the root vouches for.
+pub(crate) const TARGETS: &str = "targets";
+
+/// A verifier on `sigstore_tuf`.
+#[derive(Debug, Clone)]
 pub(crate) struct TufVerifier {
     set: TrustedMetadataSet,
 }
@@ -127,10 +173,10 @@ impl Verifier for TufVerifier {
 
     fn update_timestamp(&mut self, bytes: &[u8], now: Timestamp) -> Result<Freshness, VerifyError> {
         numbered(bytes)?;
-        match self.set.update_timestamp(bytes, now) {
+        match self.set.update_timestamp(bytes, just_after(now)) {
             Ok(()) => Ok(Freshness::New),
             Err(sigstore_tuf::Error::EqualVersion { .. }) => {
-                self.check_expiry(Role::Timestamp, now)?;
+                self.check_expiry(Role::Timestamp.name(), now)?;
                 Ok(Freshness::Same)
             }
             Err(e) => Err(verify_error(e)),
@@ -139,23 +185,51 @@ impl Verifier for TufVerifier {
 
     fn update_snapshot(&mut self, bytes: &[u8], now: Timestamp) -> Result<(), VerifyError> {
         numbered(bytes)?;
-        self.set.update_snapshot(bytes, now).map_err(verify_error)
+        self.set.update_snapshot(bytes, just_after(now)).map_err(verify_error)
     }
 
     fn update_targets(&mut self, bytes: &[u8], now: Timestamp) -> Result<(), VerifyError> {
         numbered(bytes)?;
-        self.set.update_targets(bytes, now).map(|_| ()).map_err(verify_error)
+        self.set.update_targets(bytes, just_after(now)).map(|_| ()).map_err(verify_error)
     }
 
-    fn check_expiry(&self, role: Role, now: Timestamp) -> Result<(), VerifyError> {
+    fn update_delegated(
+        &mut self,
+        edge: &Edge,
+        bytes: &[u8],
+        now: Timestamp,
+    ) -> Result<(), VerifyError> {
+        numbered(bytes)?;
+        let (role, delegator) = (&edge.role, &edge.delegator);
+        let taken = self.set.update_delegated_targets(bytes, role, delegator, just_after(now));
+        taken.map(|_| ()).map_err(verify_error)
+    }
+
+    fn check_delegated(&self, edge: &Edge, now: Timestamp) -> Result<bool, VerifyError> {
+        if self.set.targets_role(&edge.role).is_none() {
+            return Ok(false);
+        }
+        let (role, delegator) = (&edge.role, &edge.delegator);
+        let checked = self.set.verify_delegated_targets(role, delegator, just_after(now));
+        checked.map(|_| true).map_err(verify_error)
+    }
+
+    fn forget(&mut self) {
+        // These very bytes were a root before.
+        if let Ok(set) = TrustedMetadataSet::from_root(self.set.root_bytes()) {
+            self.set = set;
+        }
+    }
+
+    fn check_expiry(&self, role: &str, now: Timestamp) -> Result<(), VerifyError> {
         let expires = match role {
-            Role::Root => Some(self.set.root().expires),
-            Role::Timestamp => self.set.timestamp().map(|role| role.expires),
-            Role::Snapshot => self.set.snapshot().map(|role| role.expires),
-            Role::Targets => self.set.targets_role("targets").map(|role| role.expires),
+            "root" => Some(self.set.root().expires),
+            "timestamp" => self.set.timestamp().map(|role| role.expires),
+            "snapshot" => self.set.snapshot().map(|role| role.expires),
+            list => self.set.targets_role(list).map(|role| role.expires),
         };
         match expires {
-            Some(expires) if expires < now => Err(VerifyError::Expired { expires }),
+            Some(expires) if expires <= now => Err(VerifyError::Expired { expires }),
             _ => Ok(()),
         }
     }
@@ -165,7 +239,7 @@ impl Verifier for TufVerifier {
             root: self.set.root().version,
             timestamp: self.set.timestamp().map_or(0, |role| role.version),
             snapshot: self.set.snapshot().map_or(0, |role| role.version),
-            targets: self.set.targets_role("targets").map_or(0, |role| role.version),
+            targets: self.set.targets_role(TARGETS).map_or(0, |role| role.version),
         }
     }
 
@@ -174,16 +248,34 @@ impl Verifier for TufVerifier {
         Some(MetaPin { version: pin.version, length: pin.length })
     }
 
-    fn targets_pin(&self) -> Option<MetaPin> {
-        let pin = self.set.snapshot()?.meta.get("targets.json")?;
+    fn targets_pin(&self, role: &str) -> Option<MetaPin> {
+        let pin = self.set.snapshot()?.meta.get(&format!("{role}.json"))?;
         Some(MetaPin { version: pin.version, length: pin.length })
     }
 
-    fn target(&self, name: &str) -> Option<TargetPin> {
-        let file = self.set.targets_role("targets")?.target(name)?;
+    fn delegations(&self, role: &str, target: &str) -> Result<Vec<Delegation>, TrustError> {
+        let list = self.set.targets_role(role).and_then(|list| list.delegations.as_ref());
+        let mut covering = Vec::new();
+        for delegated in list.iter().flat_map(|delegations| &delegations.roles) {
+            if delegated.matches_path(target).map_err(trust_error)? {
+                let (role, terminating) = (delegated.name.clone(), delegated.terminating);
+                covering.push(Delegation { role, terminating });
+            }
+        }
+        Ok(covering)
+    }
+
+    fn target(&self, role: &str, name: &str) -> Option<TargetPin> {
+        let file = self.set.targets_role(role)?.target(name)?;
         let sha256 = file.hashes.get("sha256")?.to_ascii_lowercase().parse().ok()?;
         Some(TargetPin { length: file.length, sha256 })
     }
+}
+
+/// The library believes metadata in the very instant it expires at, the
+/// specification (5.3.10) does not.
+fn just_after(now: Timestamp) -> Timestamp {
+    now.checked_add(jiff::SignedDuration::from_nanos(1)).unwrap_or(now)
 }
 
 /// Files are asked for by names that carry their version or hash. A

@@ -25,7 +25,7 @@ use jiff::Timestamp;
 
 use crate::engine::Limits;
 use crate::engine::error::{TrustError, UpdateError};
-use crate::engine::trust::{TufVerifier, Verifier, VerifyError};
+use crate::engine::trust::{self, Begin, TARGETS, Verifier, VerifyError};
 use crate::os::files::{self, FileError, Files};
 
 /// The directory of durable trust.
@@ -35,6 +35,7 @@ pub(crate) struct TrustStore {
     directory: PathBuf,
     anchor: PathBuf,
     limits: Limits,
+    begin: Begin,
 }
 
 /// The bytes of the three lower roles that were accepted together.
@@ -48,7 +49,7 @@ pub(crate) struct Accepted {
 /// What was accepted before: a verifier with its floors in place.
 #[derive(Debug)]
 pub(crate) struct Trusted {
-    pub(crate) verifier: TufVerifier,
+    pub(crate) verifier: Box<dyn Verifier>,
     pub(crate) accepted: Option<Accepted>,
     /// Floors that a key rotation has lifted, in words.
     pub(crate) warnings: Vec<String>,
@@ -61,7 +62,13 @@ impl TrustStore {
         anchor: PathBuf,
         limits: Limits,
     ) -> Self {
-        Self { files, directory, anchor, limits }
+        Self { files, directory, anchor, limits, begin: trust::begin }
+    }
+
+    /// With another implementation of the same rules.
+    #[cfg(test)]
+    pub(crate) fn verify_with(&mut self, begin: Begin) {
+        self.begin = begin;
     }
 
     /// The anchor, then every stored root, then the stored roles as floors.
@@ -107,9 +114,12 @@ impl TrustStore {
         let pin = verifier.snapshot_pin().map(|pin| pin.version);
         let (path, snapshot) = self.read_pinned(pin, "snapshot", self.limits.snapshot_bytes)?;
         if !take(&path, verifier.update_snapshot(&snapshot, Timestamp::MIN))? {
+            // What pins it is no floor either (TUF specification, 5.3.11): whoever had the
+            // snapshot's key may have brought its number up as far as numbers go.
+            verifier.forget();
             return Ok(());
         }
-        let pin = verifier.targets_pin().map(|pin| pin.version);
+        let pin = verifier.targets_pin(TARGETS).map(|pin| pin.version);
         let (path, targets) = self.read_pinned(pin, "targets", self.limits.targets_bytes)?;
         if take(&path, verifier.update_targets(&targets, Timestamp::MIN))? {
             trusted.accepted = Some(Accepted { timestamp, snapshot, targets });
@@ -168,10 +178,10 @@ impl TrustStore {
         Ok(())
     }
 
-    fn load_anchor(&self) -> Result<TufVerifier, TrustError> {
+    fn load_anchor(&self) -> Result<Box<dyn Verifier>, TrustError> {
         let bytes = files::read(&*self.files, &self.anchor, self.limits.root_bytes)?
             .ok_or_else(|| TrustError::Malformed("there is no such file".to_owned()))?;
-        TufVerifier::from_anchor(&bytes)
+        (self.begin)(&bytes)
     }
 
     fn read_pinned(

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use dockerlogger_manifest::{ChannelName, Digest, Release, Target, Version};
+use dockerlogger_manifest::{ChannelName, Digest, Extra, Release, Target, Version};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -99,6 +99,9 @@ pub struct Blocked {
     pub version: Version,
     /// Why, in words for an operator.
     pub reason: String,
+    /// What newer agents wrote.
+    #[serde(flatten)]
+    pub extra: Extra,
 }
 
 /// What an operator forbids.
@@ -112,6 +115,9 @@ pub struct Barred {
     pub by: String,
     /// Since when.
     pub since: Timestamp,
+    /// What newer agents wrote.
+    #[serde(flatten)]
+    pub extra: Extra,
 }
 
 /// An operator's wish that a node keeps what it has.
@@ -123,6 +129,9 @@ pub struct Held {
     pub by: String,
     /// Since when.
     pub since: Timestamp,
+    /// What newer agents wrote.
+    #[serde(flatten)]
+    pub extra: Extra,
 }
 
 /// An operator's wish that a node has one release.
@@ -134,6 +143,9 @@ pub struct Pinned {
     pub by: String,
     /// Since when.
     pub since: Timestamp,
+    /// What newer agents wrote.
+    #[serde(flatten)]
+    pub extra: Extra,
 }
 
 /// Versions of metadata; none of them ever falls.
@@ -160,4 +172,24 @@ pub struct LastCheck {
     pub error: Option<String>,
     /// What kind of failure it was.
     pub kind: Option<FailureKind>,
+    /// The sources that failed before another one was asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passed_over: Vec<PassedOver>,
+}
+
+/// A source that failed or lied, so that the next one was asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
+pub struct PassedOver {
+    /// The source, without what gives access.
+    pub source: String,
+    /// Why, as a chain of causes.
+    pub why: String,
+    /// What kind of failure it was.
+    pub kind: FailureKind,
+}
+
+impl std::fmt::Display for PassedOver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} was passed over: {}", self.source, self.why)
+    }
 }

@@ -62,7 +62,7 @@ pub(crate) struct Stat {
     pub(crate) mode: u32,
 }
 
-/// A file that did not exist before and is being written.
+/// A file that is being written.
 pub(crate) trait NewFile: Send {
     /// Appends.
     fn write(&mut self, bytes: &[u8]) -> Result<(), FileError>;
@@ -79,6 +79,8 @@ pub(crate) trait Files: Send + Sync + fmt::Debug {
     fn make_dir(&self, path: &Path, mode: u32) -> Result<(), FileError>;
     /// Creates a file that must not exist, mode 0600 until it is set.
     fn create(&self, path: &Path) -> Result<Box<dyn NewFile>, FileError>;
+    /// Opens a regular file to go on at its end.
+    fn append(&self, path: &Path) -> Result<Box<dyn NewFile>, FileError>;
     /// Replaces `to` by `from`, atomically.
     fn rename(&self, from: &Path, to: &Path) -> Result<(), FileError>;
     /// Creates a link that must not exist.
@@ -128,6 +130,14 @@ impl Files for RealFiles {
         }
     }
 
+    fn append(&self, path: &Path) -> Result<Box<dyn NewFile>, FileError> {
+        let file = open_regular(path, fs::OpenOptions::new().append(true));
+        match file {
+            Ok(file) => Ok(Box::new(RealNewFile { file, path: path.to_owned() })),
+            Err(e) => Err(FileError::new("open", path, e)),
+        }
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> Result<(), FileError> {
         fs::rename(from, to).map_err(|e| FileError::new("rename a new version to", to, e))
     }
@@ -151,17 +161,7 @@ impl Files for RealFiles {
     }
 
     fn open(&self, path: &Path) -> Result<Box<dyn Read + Send>, FileError> {
-        let open = || -> io::Result<fs::File> {
-            // O_NONBLOCK so that a fifo in a file's place does not stop us.
-            let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-            let flags = i32::try_from(flags.bits()).map_err(io::Error::other)?;
-            let file = fs::OpenOptions::new().read(true).custom_flags(flags).open(path)?;
-            if !file.metadata()?.is_file() {
-                return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-            }
-            Ok(file)
-        };
-        match open() {
+        match open_regular(path, fs::OpenOptions::new().read(true)) {
             Ok(file) => Ok(Box::new(file)),
             Err(e) => Err(FileError::new("open", path, e)),
         }
@@ -208,6 +208,17 @@ impl Files for RealFiles {
             .map_err(|e| FileError::new("ask for free space at", path, e.into()))?;
         Ok(facts.f_bavail.saturating_mul(facts.f_frsize))
     }
+}
+
+fn open_regular(path: &Path, options: &mut fs::OpenOptions) -> io::Result<fs::File> {
+    // O_NONBLOCK so that a fifo in a file's place does not stop us.
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let flags = i32::try_from(flags.bits()).map_err(io::Error::other)?;
+    let file = options.custom_flags(flags).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    Ok(file)
 }
 
 struct RealNewFile {

@@ -2,7 +2,8 @@
 // License, v. 2.0. If a copy of the MPL was not distributed with this
 // file, You can obtain one at https://mozilla.org/MPL/2.0/.
 
-//! Child processes: run a program with nothing inherited and everything bounded.
+//! Child processes: run a program with nothing inherited, everything bounded,
+//! and no privilege it does not need ([`confine`]).
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -10,10 +11,11 @@ use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::Instant;
 
+use crate::os::confine::confine;
 use crate::os::place::Placed;
 
 /// A program to run: working directory `/`, no input, nothing inherited.
@@ -57,6 +59,9 @@ pub(crate) enum RunError {
     Output,
 }
 
+/// Between two looks at what tells nobody when it changes.
+const RETRY: Duration = Duration::from_millis(5);
+
 /// Runs a program to its end and kills its process group whatever happens.
 pub(crate) async fn run(invocation: &Invocation) -> Result<Finished, RunError> {
     let deadline = Instant::now() + invocation.timeout;
@@ -68,7 +73,7 @@ pub(crate) async fn run(invocation: &Invocation) -> Result<Finished, RunError> {
             Err(e)
                 if e.kind() == io::ErrorKind::ExecutableFileBusy && Instant::now() < deadline =>
             {
-                tokio::time::sleep(Duration::from_millis(5)).await;
+                tokio::time::sleep(RETRY).await;
             }
             Err(e) => return Err(RunError::Start(e)),
         }
@@ -77,22 +82,35 @@ pub(crate) async fn run(invocation: &Invocation) -> Result<Finished, RunError> {
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let limit = invocation.output_bytes_max;
     let work = async {
-        let (stdout, stderr) = tokio::try_join!(drain(stdout, limit), drain(stderr, limit))?;
-        let status = child.wait().await.map_err(RunError::Start)?;
-        Ok(Finished { status, stdout, stderr })
+        let said = tokio::try_join!(drain(stdout, limit), drain(stderr, limit))?;
+        ended(group).await?;
+        Ok(said)
     };
-    let finished = match tokio::time::timeout_at(deadline, work).await {
-        Ok(finished) => finished,
+    let said = match tokio::time::timeout_at(deadline, work).await {
+        Ok(said) => said,
         Err(_elapsed) => Err(RunError::TimedOut),
     };
-    if finished.is_err() {
-        if let Some(group) = group {
-            // Already gone is as good as killed.
-            let _ = kill_process_group(group, Signal::KILL);
-        }
-        let _ = child.wait().await;
+    // Whatever it started goes with it. Nobody has waited for it yet, so that its
+    // number is not another's; already gone is as good as killed.
+    if let Some(group) = group {
+        let _ = kill_process_group(group, Signal::KILL);
     }
-    finished
+    let status = child.wait().await;
+    let (stdout, stderr) = said?;
+    Ok(Finished { status: status.map_err(RunError::Start)?, stdout, stderr })
+}
+
+/// Comes back when the process has ended, and leaves its status to be read.
+async fn ended(process: Option<Pid>) -> Result<(), RunError> {
+    let Some(process) = process else { return Ok(()) };
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+    loop {
+        match waitid(WaitId::Pid(process), options) {
+            Ok(None) => tokio::time::sleep(RETRY).await,
+            Ok(Some(_)) => return Ok(()),
+            Err(e) => return Err(RunError::Start(e.into())),
+        }
+    }
 }
 
 fn spawn(invocation: &Invocation) -> io::Result<tokio::process::Child> {
@@ -110,6 +128,7 @@ fn spawn(invocation: &Invocation) -> io::Result<tokio::process::Child> {
         .stderr(Stdio::piped())
         .process_group(0)
         .kill_on_drop(true);
+    confine(&mut command);
     if invocation.streams.is_empty() {
         return command.spawn();
     }

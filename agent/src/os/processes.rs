@@ -9,6 +9,8 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use crate::os::pages::{PageReader, Pages};
+
 #[cfg(any(target_os = "illumos", test))]
 mod psinfo;
 
@@ -35,6 +37,10 @@ pub(crate) trait ProcessTable {
     fn numbers(&self) -> io::Result<Vec<u32>>;
     /// A process, unless it is gone, dead, or the kernel's own.
     fn look(&self, number: u32) -> Option<Seen>;
+    /// What readers say on their status pages, as far as that is known by now.
+    fn pages(&self, _readers: &[u32]) -> Pages {
+        Pages::new()
+    }
     /// The identity of a file that processes may run.
     fn file_id(&self, path: &Path) -> io::Result<FileId> {
         file_id(path)
@@ -47,9 +53,11 @@ pub(crate) fn file_id(path: &Path) -> io::Result<FileId> {
     Ok(FileId { device: metadata.dev(), inode: metadata.ino() })
 }
 
-/// `/proc`.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Proc;
+/// `/proc`, and the pages below the roots of processes.
+#[derive(Debug, Default)]
+pub(crate) struct Proc {
+    pages: PageReader,
+}
 
 impl ProcessTable for Proc {
     fn numbers(&self) -> io::Result<Vec<u32>> {
@@ -58,6 +66,10 @@ impl ProcessTable for Proc {
             numbers.extend(entry?.file_name().to_str().and_then(|name| name.parse::<u32>().ok()));
         }
         Ok(numbers)
+    }
+
+    fn pages(&self, readers: &[u32]) -> Pages {
+        self.pages.look(readers)
     }
 
     #[cfg(not(target_os = "illumos"))]
@@ -104,19 +116,19 @@ mod tests {
     #[test]
     fn a_child_is_seen_with_its_file_until_it_is_dead() {
         let mut child = Command::new("/bin/sleep").arg("600").stdin(Stdio::null()).spawn().unwrap();
-        let seen = Proc.look(child.id()).unwrap();
+        let seen = Proc::default().look(child.id()).unwrap();
         assert_eq!(seen.parent, std::process::id());
         assert_eq!(seen.file, file_id(Path::new("/bin/sleep")).unwrap());
-        assert!(Proc.numbers().unwrap().contains(&child.id()));
+        assert!(Proc::default().numbers().unwrap().contains(&child.id()));
         child.kill().unwrap();
         // Dead and not yet collected counts as gone.
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
-        while Proc.look(child.id()).is_some() {
+        while Proc::default().look(child.id()).is_some() {
             assert!(std::time::Instant::now() < deadline, "it still looks alive");
             std::thread::yield_now();
         }
         child.wait().unwrap();
-        assert_eq!(Proc.look(child.id()), None);
+        assert_eq!(Proc::default().look(child.id()), None);
     }
 
     #[test]

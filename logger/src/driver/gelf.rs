@@ -2,9 +2,15 @@
 // License, v. 2.0. If a copy of the MPL was not distributed with this
 // file, You can obtain one at https://mozilla.org/MPL/2.0/.
 
-//! The gelf driver: GELF 1.1 records as Docker and, in its own profile, Triton
-//! send them. Over UDP compressed and, where large, in chunks; over TCP each
-//! ended by a zero byte.
+//! Driver `gelf`: one record, one GELF 1.1 message, over UDP, TCP or TLS.
+//!
+//! | transport | bytes |
+//! |---|---|
+//! | `udp` | the message as gzip member, zlib stream or as it is; large ones in chunks |
+//! | `tcp`, `tcp+tls` | the message and a zero byte, which is in none |
+//!
+//! The encoder makes one frame of a record. That is divided into chunks where it
+//! is sent, because a socket may take only some of them.
 
 mod chunks;
 mod compress;

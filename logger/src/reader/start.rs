@@ -94,11 +94,9 @@ pub(crate) fn run(
         spool_problem: problem.as_deref(),
     });
     let setup = Setup { driver, launch: &launch, settings: &settings, identity: &identity };
-    let supervisor = Supervisor::new(setup, Consumer::new(readable), inherited)
-        .map_err(system("open the pipes between reader and sender"))?;
-    if !os::set_real_time() {
-        os::set_nice(NICE);
-    }
+    let supervisor =
+        Supervisor::new(setup, Consumer::new(readable), inherited, os::raise_priority())
+            .map_err(system("open the pipes between reader and sender"))?;
     if settings.generic.mode == Mode::Blocking {
         for stream in inherited.into_iter().filter(|&stream| stream >= 0) {
             os::set_flow_control(stream);
@@ -216,15 +214,13 @@ const FIRST_READ_BYTES: usize = 16 << 10;
 /// What one read that is dropped may take.
 const SCRATCH_BYTES: usize = 64 << 10;
 
-/// Runs before everything that is not itself in a hurry. Refused without
-/// privilege, which a zone's root has.
-const NICE: i32 = -15;
-
 #[cfg(test)]
 mod tests {
+    use super::super::Source;
     use super::*;
     use crate::record::Stream;
     use crate::ring::Payload;
+    use crate::scratch::Scratch;
 
     #[test]
     fn what_was_read_first_survives_a_ring_of_another_size() {
@@ -237,18 +233,52 @@ mod tests {
             }
             let mut mapping = resized(mapping, bytes);
             assert!(mapping.capacity() >= bytes);
-            let (_, readable) = mapping.split();
-            let mut consumer = Consumer::new(readable);
-            let (mut position, _) = consumer.resume();
-            let mut text = Vec::new();
-            while let Some(entry) = consumer.entry(position) {
-                assert_eq!(entry.time_ns, 7);
-                let Payload::Bytes(bytes) = entry.payload else { panic!("a gap") };
-                text.extend_from_slice(bytes);
-                position = entry.next;
-            }
             let both = [[b'o'; FIRST_READ_BYTES], [b'e'; FIRST_READ_BYTES]].concat();
-            assert!(text == both, "{} bytes came through", text.len());
+            assert!(content(&mut mapping) == both, "not all came through");
+        }
+    }
+
+    /// The bytes in a ring; `|` for what another run left before it.
+    fn content(mapping: &mut Mapping) -> Vec<u8> {
+        let (_, readable) = mapping.split();
+        let mut consumer = Consumer::new(readable);
+        let (mut position, _) = consumer.resume();
+        let mut content = Vec::new();
+        while let Some(entry) = consumer.entry(position) {
+            match entry.payload {
+                Payload::Bytes(bytes) => content.extend_from_slice(bytes),
+                Payload::Break => content.push(b'|'),
+                Payload::Gap(gap) => panic!("{gap:?}"),
+            }
+            position = entry.next;
+        }
+        content
+    }
+
+    #[test]
+    fn what_was_read_before_the_spool_was_open_is_in_it() {
+        let scratch = Scratch::new();
+        let options =
+            [("syslog-address", "tcp://127.0.0.1:1"), ("spool", scratch.dir().to_str().unwrap())];
+        let launch = Launch {
+            options: options.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+            container_id: "4f1c0e8f5a5d".to_owned(),
+            ..Launch::default()
+        };
+        let settings = Settings::parse("syslog", &launch, b"host").unwrap();
+        let source = |stream| Source { stream, fd: -1 };
+        let mut sources = Sources { streams: Stream::BOTH.map(source), last_ns: 0 };
+        for (early, in_spool) in [("one", "one"), ("two", "one|two"), ("", "one|two|")] {
+            let mut mapping = Mapping::create(FIRST_RING_BYTES).unwrap();
+            let (writable, _) = mapping.split();
+            assert!(
+                early.is_empty()
+                    || Producer::new(writable).copy_in(early.as_bytes(), Stream::Stdout, 7)
+            );
+            let mut settled = settled(mapping, &settings, &launch, &mut sources);
+            assert_eq!(settled.problem, None);
+            assert!(settled.spool.is_some());
+            assert_eq!(String::from_utf8_lossy(&content(&mut settled.mapping)), in_spool);
         }
     }
 

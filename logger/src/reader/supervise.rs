@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 use crate::backoff::{Backoff, Delays};
 use crate::driver::OnFailure;
 use crate::links::Links;
-use crate::os::{self, Child, Ended, Fork};
+use crate::os::{self, Child, Ended, Fork, Ordinary};
 use crate::ring::{Amount, Consumer};
 use crate::sender::{self, SenderEnd, Setup};
 use crate::suspects::Suspects;
@@ -28,6 +28,8 @@ pub(super) struct Supervisor<'a> {
     notices: (OwnedFd, OwnedFd),
     /// The container's streams, which a sender does not keep; -1: none.
     inherited: [i32; 2],
+    /// How a sender is scheduled.
+    ordinary: Ordinary,
     state: State,
     suspects: Suspects,
     backoff: Backoff,
@@ -55,6 +57,7 @@ impl<'a> Supervisor<'a> {
         setup: Setup<'a>,
         consumer: Consumer<'a>,
         inherited: [i32; 2],
+        ordinary: Ordinary,
     ) -> io::Result<Self> {
         let notices = os::pipe()?;
         os::notice_signals(&notices.1);
@@ -64,6 +67,7 @@ impl<'a> Supervisor<'a> {
             links: Links::new()?,
             notices,
             inherited,
+            ordinary,
             state: State::Due { at_ns: 0 },
             suspects: Suspects::default(),
             backoff: Backoff::new(RESPAWN, os::wall_ns()),
@@ -167,7 +171,7 @@ impl<'a> Supervisor<'a> {
     /// The life of a child, and its exit status.
     fn be_sender(&mut self) -> i32 {
         os::ignore_signals();
-        os::set_nice(0);
+        self.ordinary.restore();
         os::return_freed_memory();
         // The streams are the reader's: a second holder would keep them open.
         for fd in self.inherited {

@@ -35,6 +35,7 @@ use super::shared::Shared;
 use super::slots::{Carried, SLOT, SLOTS};
 use crate::os;
 pub(super) use sides::Readable;
+use sides::View;
 pub(super) use sides::Writable;
 
 /// The first page of the mapping. What stands before `shared` is the file's
@@ -80,14 +81,14 @@ impl Mapping {
     /// Maps a ring of `capacity` data bytes, rounded up to whole pages. The
     /// mapping is shared with every child forked later.
     pub(crate) fn create(capacity: usize) -> io::Result<Self> {
-        let capacity = rounded(capacity);
+        let capacity = Self::rounded(capacity);
         let base = map(DATA_AT + capacity, None)?;
         Ok(Self { base, capacity, generation: 0, page: None })
     }
 
     /// `capacity` as a ring has it: whole pages, at least one.
     pub(crate) fn rounded(capacity: usize) -> usize {
-        rounded(capacity)
+        capacity.max(PAGE).next_multiple_of(PAGE)
     }
 
     /// Counts from zero.
@@ -136,7 +137,7 @@ impl Mapping {
 
     /// Bytes of a file for a ring of `capacity` data bytes.
     pub(crate) fn file_len(capacity: usize) -> usize {
-        DATA_AT + rounded(capacity)
+        DATA_AT + Self::rounded(capacity)
     }
 
     /// Begins a ring in a file of zeros, [`Self::file_len`] bytes long, at
@@ -149,7 +150,7 @@ impl Mapping {
         position: u64,
         carried: &[Carried; 2],
     ) -> io::Result<Self> {
-        let capacity = rounded(capacity);
+        let capacity = Self::rounded(capacity);
         let generation = generation.max(1);
         let base = map(DATA_AT + capacity, Some(file))?;
         let mut mapping = Self { base, capacity, generation, page: None };
@@ -219,8 +220,8 @@ impl Mapping {
     pub(crate) fn split(&mut self) -> (Writable<'_>, Readable<'_>) {
         let Self { base, capacity, generation, .. } = *self;
         let (shared, mapping) = (self.shared(), PhantomData);
-        let writable = Writable { base, capacity, generation, shared, mapping };
-        let readable = Readable { base, capacity, generation, shared, mapping };
+        let view = View { base, capacity, generation, shared, mapping };
+        let (writable, readable) = (Writable(view), Readable(view));
         writable.shared().describe_ring(capacity as u64, generation != 0);
         writable.shared().show_head(writable.head());
         writable.shared().show_tail(writable.tail());
@@ -230,10 +231,6 @@ impl Mapping {
     fn header(&self) -> &Header {
         header(self.base)
     }
-}
-
-fn rounded(capacity: usize) -> usize {
-    capacity.max(PAGE).next_multiple_of(PAGE)
 }
 
 /// Maps `len` bytes of a file, or of memory.

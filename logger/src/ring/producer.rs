@@ -98,7 +98,7 @@ impl<'a> Producer<'a> {
         count(&shared.dropped_reads[index], 1);
         count(&shared.dropped_bytes[index], read.bytes);
         count(&shared.dropped_lines[index], read.lines);
-        let gap = self.gaps[usize::from(stream == Stream::Stderr)].get_or_insert(Gap {
+        let gap = self.gaps[stream.index()].get_or_insert(Gap {
             lines: 0,
             bytes: 0,
             first_ns: time_ns,
@@ -126,9 +126,8 @@ impl<'a> Producer<'a> {
         if self.held() > self.area.capacity() / 8 * 7 {
             return false;
         }
-        for stream in [Stream::Stdout, Stream::Stderr] {
-            let index = usize::from(stream == Stream::Stderr);
-            let Some(gap) = self.gaps[index] else { continue };
+        for stream in Stream::BOTH {
+            let Some(gap) = self.gaps[stream.index()] else { continue };
             let (head, tail) = (self.area.head(), self.area.tail());
             let Some(place) = place(head, tail, self.area.capacity(), GAP_LEN, GAP_LEN) else {
                 return false;
@@ -141,7 +140,7 @@ impl<'a> Producer<'a> {
             for (bytes, field) in payload.chunks_exact_mut(8).zip(fields) {
                 bytes.copy_from_slice(&field.to_le_bytes());
             }
-            self.gaps[index] = None;
+            self.gaps[stream.index()] = None;
             self.finish_entry(place, Kind::Gap, GAP_LEN, stream, gap.last_ns);
         }
         true
@@ -187,7 +186,7 @@ impl<'a> Producer<'a> {
 
     /// A marker for what was counted elsewhere goes out before the next entry.
     pub(crate) fn mark_gap(&mut self, stream: Stream, more: Gap) {
-        match &mut self.gaps[usize::from(stream == Stream::Stderr)] {
+        match &mut self.gaps[stream.index()] {
             Some(gap) => {
                 gap.lines += more.lines;
                 gap.bytes += more.bytes;

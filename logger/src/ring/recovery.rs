@@ -15,6 +15,7 @@ use super::Amount;
 use super::layout::{ENTRY_HEADER, EntryHeader, Kind, PAYLOAD_MAX, array, header_at};
 use super::mapping::{CAPACITY_MAX, DATA_AT, HEAD_AT, MAGIC, PAGE, TAIL_AT, VERSION};
 use super::slots;
+use crate::record::Stream;
 
 /// A ring file to go on with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,11 +118,12 @@ pub(crate) fn recover(image: &[u8]) -> Result<Found, Damage> {
     if stored > found.head && stored <= tail + capacity {
         found.lost_bytes = stored - found.head;
     }
-    for is_stderr in [false, true] {
-        match carry_slot(image, &found, is_stderr) {
-            Some(Ok(slot)) => found.held.add(Amount::of(&slots::read(slot).bytes)),
-            Some(Err(_)) => found.bad_slots += 1,
-            None => {}
+    for stream in Stream::BOTH {
+        let Some(slot) = carry_slot(image, tail, stream) else { continue };
+        if slots::verifies(slot, generation) {
+            found.held.add(Amount::of(&slots::read(slot).bytes));
+        } else {
+            found.bad_slots += 1;
         }
     }
     Ok(found)
@@ -162,19 +164,11 @@ fn entry(data: &[u8], found: &Found) -> Option<(u64, Amount)> {
     Some((next, bytes))
 }
 
-/// The slot of a stream that is for `tail`, if there is one, and whether it is
-/// as it was written.
-fn carry_slot<'a>(
-    image: &'a [u8],
-    found: &Found,
-    is_stderr: bool,
-) -> Option<Result<&'a [u8], &'a [u8]>> {
-    let slot = (0..2).find_map(|n| {
-        let at = PAGE + slots::index(is_stderr, n) * slots::SLOT;
-        image.get(at..at + slots::SLOT).filter(|slot| slots::position(slot) == found.tail)
-    });
-    let slot = slot.filter(|_| found.tail > 0)?;
-    Some(if slots::verifies(slot, found.generation) { Ok(slot) } else { Err(slot) })
+/// The slot of a stream that is for `tail`, if there is one.
+fn carry_slot(image: &[u8], tail: u64, stream: Stream) -> Option<&[u8]> {
+    let slots = (0..2).map(|n| PAGE + slots::index(stream, n) * slots::SLOT);
+    let mut slots = slots.filter_map(|at| image.get(at..at + slots::SLOT));
+    slots.find(|slot| tail > 0 && slots::position(slot) == tail)
 }
 
 /// Takes `bytes` for the positions and entries of a file with a right header,

@@ -11,6 +11,7 @@
 
 use super::account::Account;
 use super::layout::array;
+use crate::record::Stream;
 
 /// What the splitter of one stream had not finished at some position.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -41,8 +42,8 @@ const SEALED: usize = 32;
 const ACCOUNT_AT: usize = 64;
 
 /// The slot number `n` (0 or 1) of a stream among all of them.
-pub(super) const fn index(is_stderr: bool, n: usize) -> usize {
-    (if is_stderr { 2 } else { 0 }) + if n == 0 { 0 } else { 1 }
+pub(super) const fn index(stream: Stream, n: usize) -> usize {
+    2 * stream.index() + if n == 0 { 0 } else { 1 }
 }
 
 /// The position that a slot is for; 0: none.

@@ -4,6 +4,7 @@
 
 //! Transports against sockets of this machine.
 
+mod confirm;
 mod tls;
 mod unix;
 

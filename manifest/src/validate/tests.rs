@@ -172,6 +172,8 @@ fn secrets_are_used_and_not_shown() {
     let shown: Vec<_> = options.shown().filter(|(name, _)| name.contains("-s")).collect();
     assert!(shown.contains(&("fluentd-shared-key", SECRET)), "{shown:?}");
     assert!(!format!("{options:?}").contains("sesame"));
+    let problems = check("fluentd", &written[1..2]).unwrap_err();
+    assert_eq!(problems.len(), 2, "a user needs a password and the key: {problems:?}");
     assert!(catalog::is_secret("fluentd-password") && !catalog::is_secret("fluentd-username"));
 }
 

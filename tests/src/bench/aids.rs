@@ -2,7 +2,7 @@
 // License, v. 2.0. If a copy of the MPL was not distributed with this
 // file, You can obtain one at https://mozilla.org/MPL/2.0/.
 
-//! The small programs inside the bench, started by argument: the simplest copy loop, and an exec with a time stamp.
+//! The small programs inside the bench, started by argument: the simplest loops, and an exec with a time stamp.
 
 use std::fs::File;
 use std::io::{self, PipeWriter, Read, Write};
@@ -13,21 +13,25 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::generator;
 use super::target::Place;
-use crate::SOON;
+use crate::{SOON, os};
 
 /// `bench copy-loop PLACE`: descriptor 3 to a socket.
 const COPY_LOOP: &str = "copy-loop";
 
+/// `bench read-loop PLACE`: the first read of descriptor 3 to a socket, the rest to nowhere.
+const READ_LOOP: &str = "read-loop";
+
 /// `bench stamped-exec PROGRAM ARGV0 ARG...`: the time on descriptor 0, then exec.
 const STAMPED_EXEC: &str = "stamped-exec";
 
-/// The copy loop reads at most so many bytes: what a pipe holds.
+/// The loops read at most so many bytes: what a pipe holds.
 const COPY_BYTES: usize = 64 * 1024;
 
 /// Runs one of the programs when the arguments ask for it; `None`: they do not.
 pub fn run(arguments: &[String]) -> Option<io::Result<()>> {
     match arguments {
         [verb, address] if verb == COPY_LOOP => Some(copy(address)),
+        [verb, address] if verb == READ_LOOP => Some(throw_away(address)),
         [verb, program, argv0, rest @ ..] if verb == STAMPED_EXEC => {
             Some(exec(program, argv0, rest))
         }
@@ -38,6 +42,11 @@ pub fn run(arguments: &[String]) -> Option<io::Result<()>> {
 /// The arguments of a copy loop to `place`.
 pub(super) fn copy_loop(place: &Place) -> Vec<String> {
     vec!["bench".to_owned(), COPY_LOOP.to_owned(), place.to_string()]
+}
+
+/// The arguments of a loop that reads and throws away; the first line goes to `place`, to show that it is there.
+pub(super) fn read_loop(place: &Place) -> Vec<String> {
+    vec!["bench".to_owned(), READ_LOOP.to_owned(), place.to_string()]
 }
 
 /// Program and arguments that note the time and then execute `program` with `argv`.
@@ -85,6 +94,17 @@ fn copy(place: &str) -> io::Result<()> {
             output.write_all(&buffer[..count])?;
         }
     }
+}
+
+fn throw_away(place: &str) -> io::Result<()> {
+    let place = Place::parse(place).ok_or(io::ErrorKind::InvalidInput)?;
+    os::run_first();
+    let mut input = File::open("/dev/fd/3")?;
+    let mut buffer = vec![0; COPY_BYTES];
+    let count = input.read(&mut buffer)?;
+    place.connect()?.write_all(&buffer[..count])?;
+    while input.read(&mut buffer)? > 0 {}
+    Ok(())
 }
 
 fn exec(program: &str, argv0: &str, rest: &[String]) -> io::Result<()> {

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use super::report::{Figure, Unit};
 use super::runner::Setup;
+use super::subject::{HUGE_RING, LARGE_RING, Role};
 
 /// How often a case is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,8 +34,8 @@ pub struct Case {
     pub about: &'static str,
     /// How often.
     pub repeat: Repeat,
-    /// The copy loop can do it too.
-    pub has_limit: bool,
+    /// Which of the simplest loops can do it too.
+    pub beside: &'static [Role],
     /// Measures once.
     pub measure: fn(&Setup<'_>) -> Vec<Figure>,
 }
@@ -45,7 +46,7 @@ const fn limited(
     about: &'static str,
     measure: fn(&Setup<'_>) -> Vec<Figure>,
 ) -> Case {
-    Case { name, about, repeat: Repeat::Rounds, has_limit: true, measure }
+    Case { name, about, repeat: Repeat::Rounds, beside: &[Role::Limit], measure }
 }
 
 /// A case for every round that the copy loop cannot do.
@@ -54,16 +55,25 @@ const fn unlimited(
     about: &'static str,
     measure: fn(&Setup<'_>) -> Vec<Figure>,
 ) -> Case {
-    Case { name, about, repeat: Repeat::Rounds, has_limit: false, measure }
+    Case { name, about, repeat: Repeat::Rounds, beside: &[], measure }
 }
 
-/// A case that runs once and that the copy loop cannot do.
+/// A case for every round about what a reader loses, with both loops beside it.
+const fn reading(
+    name: &'static str,
+    about: &'static str,
+    measure: fn(&Setup<'_>) -> Vec<Figure>,
+) -> Case {
+    Case { name, about, repeat: Repeat::Rounds, beside: &[Role::Limit, Role::Floor], measure }
+}
+
+/// A case that runs once and that no simple loop can do.
 const fn once(
     name: &'static str,
     about: &'static str,
     measure: fn(&Setup<'_>) -> Vec<Figure>,
 ) -> Case {
-    Case { name, about, repeat: Repeat::Once, has_limit: false, measure }
+    Case { name, about, repeat: Repeat::Once, beside: &[], measure }
 }
 
 /// The list.
@@ -102,26 +112,26 @@ pub const CASES: &[Case] = &[
     limited("rate-1k", "1 000 lines/s, one per write", |setup| throughput::rate(setup, 1e3)),
     limited("rate-10k", "10 000 lines/s, one per write", |setup| throughput::rate(setup, 1e4)),
     limited("rate-50k", "50 000 lines/s, one per write", |setup| throughput::rate(setup, 5e4)),
-    limited("loss-1MB/s", "1 MB/s into the dropping queue", |setup| loss::rate(setup, 1.0, 0)),
-    limited("loss-5MB/s", "5 MB/s into the dropping queue", |setup| loss::rate(setup, 5.0, 0)),
-    limited("loss-20MB/s", "20 MB/s into the dropping queue", |setup| loss::rate(setup, 20.0, 0)),
-    limited("loss-burst", "bursts of 20 000 lines, flat out", |setup| loss::bursts(setup, 0)),
-    limited("loss-1MB/s-hogs", "the same beside 2 busy threads", |s| loss::rate(s, 1.0, 2)),
-    limited("loss-5MB/s-hogs", "the same beside 2 busy threads", |s| loss::rate(s, 5.0, 2)),
-    limited("loss-20MB/s-hogs", "the same beside 2 busy threads", |s| loss::rate(s, 20.0, 2)),
-    limited("loss-burst-hogs", "the same beside 2 busy threads", |s| loss::bursts(s, 2)),
+    reading("loss-1MB/s", "1 MB/s into the dropping queue", |setup| loss::rate(setup, 1.0, 0)),
+    reading("loss-5MB/s", "5 MB/s into the dropping queue", |setup| loss::rate(setup, 5.0, 0)),
+    reading("loss-20MB/s", "20 MB/s into the dropping queue", |setup| loss::rate(setup, 20.0, 0)),
+    reading("loss-burst", "bursts of 20 000 lines, flat out", |setup| loss::bursts(setup, 0)),
+    reading("loss-1MB/s-hogs", "the same beside 2 busy threads", |s| loss::rate(s, 1.0, 2)),
+    reading("loss-5MB/s-hogs", "the same beside 2 busy threads", |s| loss::rate(s, 5.0, 2)),
+    reading("loss-20MB/s-hogs", "the same beside 2 busy threads", |s| loss::rate(s, 20.0, 2)),
+    reading("loss-burst-hogs", "the same beside 2 busy threads", |s| loss::bursts(s, 2)),
     Case {
         name: "stall-3s",
         about: "28 000 numbered lines/s (2 MB/s) into the dropping queue, the sink reads nothing for 3 s; ring of 16 MiB",
         repeat: Repeat::Rounds,
-        has_limit: false,
-        measure: |setup| outage::stall(setup, 28e3, Duration::from_secs(setup.size.pick(3, 1))),
+        beside: &[],
+        measure: |setup| {
+            outage::stall(setup, LARGE_RING, Duration::from_secs(setup.size.pick(3, 1)))
+        },
     },
-    once(
-        "stall-60s",
-        "1 000 numbered lines/s into the dropping queue, the sink reads nothing for 60 s; ring of 16 MiB",
-        |setup| outage::stall(setup, 1e3, Duration::from_secs(setup.size.pick(60, 3))),
-    ),
+    once("stall-60s", "the same for 60 s; ring of 256 MiB", |setup| {
+        outage::stall(setup, HUGE_RING, Duration::from_secs(setup.size.pick(60, 3)))
+    }),
     once(
         "outage-1s",
         "1 000 numbered lines/s, the sink is away for 1 s; ring of 16 MiB",

@@ -183,7 +183,7 @@ fn json_of(row: &Row) -> Value {
             (role.to_string(), json!({ "values": values, "spread": spread }))
         })
         .collect();
-    let ratios: serde_json::Map<String, Value> = [Role::Peer, Role::Limit]
+    let ratios: serde_json::Map<String, Value> = [Role::Peer, Role::Limit, Role::Floor]
         .into_iter()
         .filter_map(|role| Some((role.to_string(), spread_json(row.ratio_to(role)?))))
         .collect();

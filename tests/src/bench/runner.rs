@@ -79,7 +79,9 @@ impl Plan {
         };
         for round in 0..warm_ups + runs {
             for subject in &self.subjects {
-                if subject.role == Role::Limit && !case.has_limit {
+                if matches!(subject.role, Role::Limit | Role::Floor)
+                    && !case.beside.contains(&subject.role)
+                {
                     continue;
                 }
                 let what = if round < warm_ups {

@@ -32,6 +32,8 @@ pub enum Role {
     Peer,
     /// The simplest loop from a pipe to a socket: what the machine allows.
     Limit,
+    /// The simplest loop that reads and throws away, before everything else on the machine: what it allows any reader.
+    Floor,
 }
 
 impl fmt::Display for Role {
@@ -40,6 +42,7 @@ impl fmt::Display for Role {
             Role::Logger => "logger",
             Role::Peer => "peer",
             Role::Limit => "limit",
+            Role::Floor => "floor",
         })
     }
 }
@@ -64,8 +67,11 @@ pub const UNTUNED: Tuning<'static> = &[];
 /// The application waits when the ring is full, so that nothing is dropped flat out.
 pub const BLOCKING: Tuning<'static> = &[("mode", "blocking")];
 
-/// A ring that holds every outage measured here.
+/// A ring that holds every outage measured here, and a short stall.
 pub const LARGE_RING: Tuning<'static> = &[("max-buffer-size", "16m")];
+
+/// A ring that holds a minute at 2 MB/s.
+pub const HUGE_RING: Tuning<'static> = &[("max-buffer-size", "256m")];
 
 /// A started program.
 #[derive(Debug)]
@@ -136,6 +142,7 @@ impl Subject {
         let argv = match self.role {
             Role::Logger | Role::Peer => vec!["logger".to_owned(), sink.driver().to_owned()],
             Role::Limit => aids::copy_loop(&sink.place()),
+            Role::Floor => aids::read_loop(&sink.place()),
         };
         (argv, self.program.clone())
     }

@@ -135,7 +135,9 @@ fn measure(options: &Options) {
         program: peer.clone(),
         options: options.peer_options.clone(),
     }));
-    subjects.push(Subject { role: Role::Limit, program: me, options: Vec::new() });
+    for role in [Role::Limit, Role::Floor] {
+        subjects.push(Subject { role, program: me.clone(), options: Vec::new() });
+    }
     let (size, runs) = if options.quick { (Size::Quick, 2) } else { (Size::Full, 5) };
     let runs = options.runs.unwrap_or(runs);
     let plan = Plan { runs, size, filters: options.cases.clone(), subjects, frame };

@@ -5,13 +5,18 @@
 //! A logger for tests of releases that turn out bad: it keeps the launch contract, and its flaw is written into its file,
 //! see `dockerlogger_tests::frail`.
 
+use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{TcpStream, UdpSocket};
 use std::os::fd::FromRawFd;
-use std::process::{ExitCode, abort};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio, abort};
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::Duration;
+
+use dockerlogger_manifest::status::{DIRECTORY, FORMAT, MAGIC, PAGE_BYTES, at};
 
 /// What [`dockerlogger_tests::frail::make`] looks for and overwrites: version and flaw.
 static TRAITS: [u8; 40] = *b"frail-logger:0.0.0:healthy..............";
@@ -22,16 +27,33 @@ fn main() -> ExitCode {
     let flaw = text(&traits[19..]);
     let flaw = flaw.trim_end_matches('.');
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments.as_slice() {
         ["version"] => say(&version),
-        ["drivers", "--json"] => say(
-            r#"[{"name":"syslog","summary":"frail","runs":"zone","since":"0.0.1","options":[]}]"#,
-        ),
+        // A probe gives no environment, a publisher's shell does.
+        ["drivers", "--json"] if flaw == "wrong-drivers" && std::env::var_os("PATH").is_none() => {
+            say(&DRIVERS.replace("syslog", "gelf"))
+        }
+        ["drivers", "--json"] => say(DRIVERS),
         ["drivers"] => say("syslog"),
         ["syslog"] => log(flaw),
+        [SENDER] => {
+            thread::sleep(SENDER_LIFE);
+            abort()
+        }
         _ => ExitCode::from(64),
     }
 }
+
+/// What it says of its drivers.
+const DRIVERS: &str =
+    r#"[{"name":"syslog","summary":"frail","runs":"zone","since":"0.0.1","options":[]}]"#;
+
+/// The argument of a child that stands for a sender.
+const SENDER: &str = "frail-sender";
+
+/// How long such a child lives.
+const SENDER_LIFE: Duration = Duration::from_millis(300);
 
 fn say(line: &str) -> ExitCode {
     let _ = writeln!(std::io::stdout(), "{line}");
@@ -44,8 +66,14 @@ fn text(bytes: &[u8]) -> String {
 
 /// The logger itself: copies what it reads until both streams end.
 fn log(flaw: &str) -> ExitCode {
-    if flaw == "crashes" {
-        abort();
+    let probed = variable("DOCKERLOG_CONTAINERNAME") == "/dockerlogger-probe";
+    let with_tls = variable("DOCKERLOG_CONFIG").contains("tcp+tls://");
+    match flaw {
+        "crashes" => abort(),
+        "crashes-later" if !probed => abort(),
+        "dies-with-tls" if with_tls => abort(),
+        "sender-dies-tls" if with_tls => drop(thread::spawn(sender_after_sender)),
+        _ => {}
     }
     if let Some(millis) = flaw.strip_prefix("dies-after-ms-") {
         let life = Duration::from_millis(millis.parse().unwrap_or(0));
@@ -54,19 +82,67 @@ fn log(flaw: &str) -> ExitCode {
             abort();
         });
     }
+    let loses = flaw == "loses" && !probed;
+    let mut page = if loses { Page::create() } else { None };
     let (sender, chunks) = channel();
     for descriptor in [3, 4] {
         let sender = sender.clone();
         thread::spawn(move || copy(descriptor, &sender));
     }
     drop(sender);
-    let mut sink = if flaw == "deaf" { None } else { open() };
+    let mut sink = if flaw == "deaf" || loses { None } else { open() };
     for chunk in chunks {
+        if let Some(page) = &mut page {
+            page.read(chunk.len());
+        }
         if let Some(send) = &mut sink {
             send(&chunk);
         }
     }
     ExitCode::SUCCESS
+}
+
+fn variable(name: &str) -> String {
+    std::env::var(name).unwrap_or_default()
+}
+
+/// Starts a child that dies, again and again, like a reader whose senders do.
+fn sender_after_sender() {
+    let Ok(program) = std::env::current_exe() else { return };
+    while let Ok(mut child) = Command::new(&program).arg(SENDER).stdin(Stdio::null()).spawn() {
+        let _ = child.wait();
+    }
+}
+
+/// A status page in a root of its own, as a zone is.
+struct Page {
+    file: File,
+    bytes_read: u64,
+}
+
+impl Page {
+    /// None where roots cannot be changed.
+    fn create() -> Option<Self> {
+        let status = PathBuf::from(variable("DOCKERLOG_STATUS"));
+        let zone = status.parent()?.join(format!("zone-{}", std::process::id()));
+        let directory = Path::new("run").join(DIRECTORY);
+        fs::create_dir_all(zone.join(&directory)).ok()?;
+        std::os::unix::fs::chroot(&zone).ok()?;
+        std::env::set_current_dir("/").ok()?;
+        let file = File::create(Path::new("/").join(directory).join("0123456789ab.status")).ok()?;
+        let mut page = vec![0; PAGE_BYTES];
+        page[at::MAGIC..][..8].copy_from_slice(&MAGIC.to_le_bytes());
+        page[at::FORMAT..][..4].copy_from_slice(&FORMAT.to_le_bytes());
+        page[at::SINK..][..4].copy_from_slice(&1_u32.to_le_bytes());
+        page[at::READER_PID..][..4].copy_from_slice(&std::process::id().to_le_bytes());
+        file.write_all_at(&page, 0).ok()?;
+        Some(Self { file, bytes_read: 0 })
+    }
+
+    fn read(&mut self, bytes: usize) {
+        self.bytes_read += u64::try_from(bytes).unwrap_or(0);
+        let _ = self.file.write_all_at(&self.bytes_read.to_le_bytes(), at::COUNTERS as u64);
+    }
 }
 
 #[expect(unsafe_code, reason = "the contract gives descriptors by their numbers")]

@@ -193,11 +193,9 @@ fn serve(shared: &Shared, mut connection: TcpStream, idx: usize, conduct: &Condu
             });
             match (conduct, chunk) {
                 (Conduct::Confirm, Some(chunk)) => answer.extend(confirmation(&chunk)),
-                (Conduct::ConfirmThenLeave(count), Some(chunk)) => {
-                    if chunks.len() < *count {
-                        answer.extend(confirmation(&chunk));
-                        chunks.push(chunk);
-                    }
+                (Conduct::ConfirmThenLeave(count), Some(chunk)) if chunks.len() < *count => {
+                    answer.extend(confirmation(&chunk));
+                    chunks.push(chunk);
                 }
                 (Conduct::Backwards(count), Some(chunk)) => {
                     chunks.push(chunk);

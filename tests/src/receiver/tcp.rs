@@ -77,8 +77,18 @@ impl TcpReceiver {
 
     /// A receiver that does not listen yet; its port is fixed.
     pub fn start_refusing() -> TcpReceiver {
-        let (reserved, address) =
-            reserve(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).expect("a loopback port is free");
+        TcpReceiver::refusing_at(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0))
+    }
+
+    /// Another receiver that takes what comes, at another address of this machine and the same port.
+    pub fn start_beside(&self, address: Ipv4Addr) -> TcpReceiver {
+        let receiver = TcpReceiver::refusing_at(SocketAddrV4::new(address, self.port()));
+        receiver.set_manners(Manners::Take);
+        receiver
+    }
+
+    fn refusing_at(address: SocketAddrV4) -> TcpReceiver {
+        let (reserved, address) = reserve(address).expect("a loopback port is free");
         let state = State {
             manners: Manners::Refuse,
             received: Vec::new(),
@@ -93,7 +103,7 @@ impl TcpReceiver {
         TcpReceiver { address, shared }
     }
 
-    /// The port on 127.0.0.1.
+    /// The port it has.
     pub fn port(&self) -> u16 {
         self.address.port()
     }

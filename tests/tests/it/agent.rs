@@ -5,8 +5,12 @@
 //! The agent on a node: installs, answers, refuses, and survives.
 
 mod api;
+mod clocks;
 mod crash;
 mod fixture;
+mod formats;
 mod hostile;
+mod imgapi;
 mod install;
+mod keys;
 mod refusals;

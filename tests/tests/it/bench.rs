@@ -13,7 +13,8 @@ use serde_json::Value;
 fn figures_come_for_every_program() {
     let logger = programs::logger();
     let output = Command::new(logger.with_file_name("bench"))
-        .args(["--quick", "--runs", "1", "--json", "--case", "rate-10k", "--case", "start"])
+        .args(["--quick", "--runs", "1", "--json"])
+        .args(["--case", "rate-10k", "--case", "start", "--case", "loss-burst-hogs"])
         .arg("--peer")
         .arg(&logger)
         .output()
@@ -31,6 +32,10 @@ fn figures_come_for_every_program() {
         }
         assert!(figure["logger_over"]["peer"]["median"].is_f64(), "{figure}");
     }
+    // Only what is about reading has a floor.
+    let floored = figures.iter().filter(|figure| figure["programs"]["floor"].is_object());
+    let floored: Vec<&Value> = floored.map(|figure| &figure["figure"]).collect();
+    assert_eq!(floored, ["dropped before the read"]);
     // Nothing is lost on a plain pipe at a rate far below what any machine can do.
     let lost = figures.iter().find(|figure| figure["figure"] == "lost").unwrap();
     assert_eq!(lost["programs"]["logger"]["spread"]["max"], 0.0, "{lost}");

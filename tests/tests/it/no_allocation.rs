@@ -6,6 +6,9 @@
 
 #![cfg(target_os = "linux")]
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
 use dockerlogger_tests::dockerinit::{Container, ContainerSpec, Ending, Output};
 use dockerlogger_tests::oracle;
 use dockerlogger_tests::process::Exit;
@@ -37,10 +40,16 @@ fn wait_for(receiver: &TcpReceiver, container: &Container, text: &str) -> usize 
 
 #[test]
 fn a_whole_life_without_an_allocation() {
-    for mode in ["non-blocking", "blocking"] {
+    for (mode, has_spool) in [("non-blocking", false), ("non-blocking", true), ("blocking", false)]
+    {
         let scratch = tempfile::tempdir().unwrap();
         let receiver = TcpReceiver::start();
-        let options = [("mode", mode), ("max-buffer-size", "64k"), ("flush-interval", "100ms")];
+        let spool = scratch.path().join("spool");
+        fs::create_dir(&spool).unwrap();
+        fs::set_permissions(&spool, fs::Permissions::from_mode(0o700)).unwrap();
+        let mut options =
+            vec![("mode", mode), ("max-buffer-size", "64k"), ("flush-interval", "100ms")];
+        options.extend(has_spool.then_some(("spool", spool.to_str().unwrap())));
         let container = Container::start(&frozen(&receiver, &options), scratch.path());
         container.write(Output::Stdout, oracle::lines(0, 10).as_bytes());
         container.write(Output::Stderr, b"to errors\n");
@@ -73,10 +82,12 @@ fn a_whole_life_without_an_allocation() {
             if log.contains("delivered") { Ok(()) } else { Err((log, container.logger_exit())) }
         });
         assert_eq!(container.logger_exit(), None);
+        assert_eq!(container.status().unwrap().ring.is_file, has_spool);
         container.write(Output::Stderr, b"the last tail");
         container.end(Ending::Close);
         assert_eq!(container.wait(SOON).logger.unwrap(), Exit::Code(0), "{mode}");
         wait_for(&receiver, &container, "the last tail");
+        assert_eq!(fs::read_dir(&spool).unwrap().count(), 0, "what is empty is removed");
     }
 }
 

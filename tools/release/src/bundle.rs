@@ -159,11 +159,14 @@ fn metadata(repository: &Repository) -> Result<Vec<(String, Vec<u8>)>, BundleErr
         "metadata/timestamp.json".to_owned(),
         files::read(&layout.timestamp(), MAX_METADATA_BYTES)?,
     ));
-    for (role, version) in [
-        ("snapshot", loaded.snapshot().signed.version.get()),
-        ("targets", loaded.targets().signed.version.get()),
-    ] {
-        let bytes = files::read(&layout.role(role, version), MAX_METADATA_BYTES)?;
+    let top = [
+        ("snapshot", loaded.snapshot().signed.version),
+        ("targets", loaded.targets().signed.version),
+    ];
+    let delegated = repository.roles().iter().map(|role| role.name.as_str());
+    let delegated = delegated.filter_map(|role| Some((role, repository.list(role)?.version)));
+    for (role, version) in top.into_iter().chain(delegated) {
+        let bytes = files::read(&layout.role(role, version.get()), MAX_METADATA_BYTES)?;
         files.push((format!("metadata/{version}.{role}.json"), bytes));
     }
     Ok(files)

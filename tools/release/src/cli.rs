@@ -13,6 +13,8 @@ use dockerlogger_manifest::ChannelName;
 use dockerlogger_manifest::Target;
 use dockerlogger_manifest::Version;
 
+use crate::delegate::PathPattern;
+use crate::delegate::RoleName;
 use crate::lifetime::Lifetime;
 
 const EXAMPLES: &str = "\
@@ -93,6 +95,18 @@ Examples:
     release sign --root 1.root.json --file 2.root.json --key root-1.pem
     release adopt --repo repo --keys keys --root 2.root.json";
 
+const DELEGATE_EXAMPLES: &str = "\
+Examples:
+  The holder of the new role makes a key; its public half goes to the targets' machine:
+    release key --out beta.pem
+    release delegate --repo repo --keys keys --role beta --key beta.pem.pub \\
+        --paths channels/beta.json 'releases/2.*.json' 'logger-2.*'
+  Then, with snapshot.pem and timestamp.pem alone in keys:
+    release publish --repo repo --keys keys --release out/2.0.0 --channel beta \\
+        --role beta --role-key beta.pem
+  To end it:
+    release delegate --repo repo --keys keys --role beta --remove";
+
 const BUNDLE_EXAMPLES: &str = "\
 Examples:
   release bundle --repo repo --out dockerlogger-1.2.0.tar
@@ -121,6 +135,7 @@ pub(crate) enum Verb {
     Halt(ChannelOptions),
     Resume(ChannelOptions),
     Revoke(RevokeOptions),
+    Delegate(DelegateOptions),
     Key(KeyOptions),
     Rotate(RotateOptions),
     Sign(SignOptions),
@@ -182,17 +197,14 @@ pub(crate) struct BuildOptions {
 
 /// Sign a release, add it to a repository and make it current on a channel.
 ///
+/// The repository is made when it does not exist.
 /// What the repository already holds stays in it. A repository that does not
 /// verify is not extended; a version is not published twice with other bytes.
 #[derive(Debug, Args)]
 #[command(after_help = PUBLISH_EXAMPLES)]
 pub(crate) struct PublishOptions {
-    /// The repository; made when it does not exist.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) repo: PathBuf,
-    /// Directory with the online keys and 1.root.json.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) keys: PathBuf,
+    #[command(flatten)]
+    pub(crate) at: At,
     /// Directory that `release build` wrote.
     #[arg(long, value_name = "DIR")]
     pub(crate) release: PathBuf,
@@ -200,58 +212,46 @@ pub(crate) struct PublishOptions {
     #[arg(long, value_name = "NAME")]
     pub(crate) channel: ChannelName,
     #[command(flatten)]
-    pub(crate) lifetimes: Lifetimes,
+    pub(crate) under: Under,
 }
 
 /// Sign the timestamp and the snapshot anew, before they expire.
 #[derive(Debug, Args)]
 #[command(after_help = RENEW_EXAMPLES)]
 pub(crate) struct RenewOptions {
-    /// The repository.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) repo: PathBuf,
-    /// Directory with snapshot.pem, timestamp.pem and 1.root.json.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) keys: PathBuf,
+    #[command(flatten)]
+    pub(crate) at: At,
     /// The targets as well; needs targets.pem.
     #[arg(long = "targets")]
     pub(crate) with_targets: bool,
     #[command(flatten)]
-    pub(crate) lifetimes: Lifetimes,
+    pub(crate) under: Under,
 }
 
 /// Stop a channel (halt) or let it go on (resume).
 #[derive(Debug, Args)]
 #[command(after_help = CHANNEL_EXAMPLES)]
 pub(crate) struct ChannelOptions {
-    /// The repository.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) repo: PathBuf,
-    /// Directory with the online keys and 1.root.json.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) keys: PathBuf,
+    #[command(flatten)]
+    pub(crate) at: At,
     /// The channel.
     #[arg(long, value_name = "NAME")]
     pub(crate) channel: ChannelName,
     #[command(flatten)]
-    pub(crate) lifetimes: Lifetimes,
+    pub(crate) under: Under,
 }
 
 /// Take a release out of the repository.
 #[derive(Debug, Args)]
 #[command(after_help = REVOKE_EXAMPLES)]
 pub(crate) struct RevokeOptions {
-    /// The repository.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) repo: PathBuf,
-    /// Directory with the online keys and 1.root.json.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) keys: PathBuf,
+    #[command(flatten)]
+    pub(crate) at: At,
     /// The release.
     #[arg(long, value_name = "VERSION")]
     pub(crate) version: Version,
     #[command(flatten)]
-    pub(crate) lifetimes: Lifetimes,
+    pub(crate) under: Under,
 }
 
 /// Make one key, with its public half beside it.
@@ -317,17 +317,67 @@ pub(crate) struct SignOptions {
 #[derive(Debug, Args)]
 #[command(after_help = ROTATE_EXAMPLES)]
 pub(crate) struct AdoptOptions {
-    /// The repository.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) repo: PathBuf,
-    /// Directory with the online keys that the next root names, and 1.root.json.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) keys: PathBuf,
+    #[command(flatten)]
+    pub(crate) at: At,
     /// The next root, signed by enough keys.
     #[arg(long, value_name = "FILE")]
     pub(crate) root: PathBuf,
+}
+
+/// Which repository is changed, with which keys.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct At {
+    /// The repository.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) repo: PathBuf,
+    /// Directory with 1.root.json and the online keys that are needed.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) keys: PathBuf,
     #[command(flatten)]
     pub(crate) lifetimes: Lifetimes,
+}
+
+/// Under which role: the targets, or one that they delegate to.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Under {
+    /// A delegated role, in place of the targets; targets.pem is not needed then.
+    #[arg(long, value_name = "ROLE", requires = "role_key")]
+    pub(crate) role: Option<RoleName>,
+    /// A key of that role; as many as have to sign.
+    #[arg(long, value_name = "FILE", requires = "role")]
+    pub(crate) role_key: Vec<PathBuf>,
+}
+
+/// Trust another role with some of the targets, or no longer.
+///
+/// For a role that there is, keys and paths are replaced. What it has published
+/// has to be signed by the new keys then: name enough of them with --role-key.
+#[derive(Debug, Args)]
+#[command(after_help = DELEGATE_EXAMPLES)]
+pub(crate) struct DelegateOptions {
+    #[command(flatten)]
+    pub(crate) at: At,
+    /// The role: 1-32 of a-z, 0-9 and -.
+    #[arg(long, value_name = "ROLE")]
+    pub(crate) role: RoleName,
+    /// Names that it may list: * and ? stand for characters other than /.
+    #[arg(long, value_name = "PATTERN", num_args = 1.., required_unless_present = "remove")]
+    pub(crate) paths: Vec<PathPattern>,
+    /// A key of the role, public (.pem.pub) or private (.pem); all that shall count.
+    #[arg(long, value_name = "KEY", required_unless_present = "remove")]
+    pub(crate) key: Vec<PathBuf>,
+    /// How many of them have to sign.
+    #[arg(long, value_name = "M", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16))]
+    pub(crate) threshold: u32,
+    /// What it may list and does not is looked for nowhere else.
+    #[arg(long)]
+    pub(crate) terminating: bool,
+    /// A private key of the role, to sign its list in the same step.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) role_key: Vec<PathBuf>,
+    /// Trust it no longer.
+    #[arg(long, conflicts_with_all = ["paths", "key", "terminating", "role_key"])]
+    pub(crate) remove: bool,
 }
 
 /// How long each signed role stays valid.

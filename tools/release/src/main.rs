@@ -24,6 +24,7 @@
 
 mod bundle;
 mod cli;
+mod delegate;
 mod files;
 mod keys;
 mod lifetime;
@@ -70,6 +71,9 @@ fn run(verb: Verb) -> anyhow::Result<()> {
                 output::maintain(&maintain::set_halted(&options, false, now).await?);
             }
             Verb::Revoke(options) => output::maintain(&maintain::revoke(&options, now).await?),
+            Verb::Delegate(options) => {
+                output::maintain(&maintain::delegate(&options, now).await?);
+            }
             Verb::Key(options) => output::key(&options.out, &rotate::key(&options)?),
             Verb::Rotate(options) => output::signing(&rotate::rotate(&options, now)?),
             Verb::Sign(options) => output::signing(&rotate::sign(&options)?),

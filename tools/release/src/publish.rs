@@ -12,6 +12,7 @@
 //! which is the only file that is ever replaced. Whoever stops in between leaves
 //! files nobody refers to, and the next publish takes the next version numbers.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::fs::TryLockError;
 use std::num::NonZeroU64;
@@ -26,6 +27,7 @@ use dockerlogger_manifest::Version;
 use jiff::Timestamp;
 use tough::schema::Role;
 
+use crate::cli::At;
 use crate::cli::PublishOptions;
 use crate::files;
 use crate::files::FileError;
@@ -62,7 +64,7 @@ pub(crate) struct Published {
     /// The release the channel named before, if another.
     pub(crate) before: Option<Version>,
     /// Version and expiry of targets, snapshot and timestamp, in this order.
-    pub(crate) roles: [(&'static str, NonZeroU64, Timestamp); 3],
+    pub(crate) roles: Vec<(String, NonZeroU64, Timestamp)>,
     /// Targets in the repository, the new ones included.
     pub(crate) targets: usize,
     /// Set when nodes will refuse all this: the root has expired.
@@ -141,14 +143,16 @@ pub(crate) async fn publish(
     options: &PublishOptions,
     now: Timestamp,
 ) -> Result<Published, PublishError> {
-    let layout = Layout::new(&options.repo);
+    let At { repo, keys, lifetimes } = &options.at;
+    let layout = Layout::new(repo);
     let built = BuiltRelease::read(&options.release)?;
-    let keys = OnlineKeys::load(&options.keys)?;
-    let anchor = options.keys.join(ANCHOR);
+    let anchor = keys.join(ANCHOR);
+    let keys = OnlineKeys::load_under(keys, &options.under)?;
     files::create_dir(layout.directory())?;
     let _lock = lock(&layout)?;
     let existing = existing(&layout, &anchor).await?;
-    let request = Request::new(layout, anchor, keys, options.lifetimes, now);
+    let mut request = Request::new(layout, anchor, keys, *lifetimes, now);
+    request.role = options.under.role.as_ref().map(ToString::to_string);
     let (writes, published) = plan(&request, existing, built, &options.channel).await?;
     make_directories(&request.layout)?;
     writes.iter().try_for_each(PlannedWrite::execute)?;
@@ -253,8 +257,10 @@ async fn plan(
     };
     let version = built.release.version.clone();
     let mut before = None;
+    let mut known = BTreeSet::new();
     if let Some(repository) = &existing {
         let entries = repository.entries().map_err(repository_error)?;
+        known.extend(entries.keys().cloned());
         for target in &built.targets {
             if let Some(entry) =
                 entries.get(&target.name).filter(|entry| entry.digest != target.digest())
@@ -280,19 +286,23 @@ async fn plan(
         version,
         channel: channel.clone(),
         before,
-        roles: [
-            described("targets", &signed.targets.signed().signed),
-            described("snapshot", &signed.snapshot.signed().signed),
-            described("timestamp", &signed.timestamp.signed().signed),
-        ],
-        targets: signed.targets.signed().signed.targets.len(),
+        roles: described(&signed),
+        targets: known.union(&targets.iter().map(|target| target.name.clone()).collect()).count(),
         root_expired: Some(signed.root.expires).filter(|expires| *expires <= request.now),
     };
     Ok((writes(layout, targets, &signed), published))
 }
 
-fn described<R: Role>(name: &'static str, role: &R) -> (&'static str, NonZeroU64, Timestamp) {
-    (name, role.version(), role.expires())
+/// Version and expiry of everything that was signed.
+fn described(signed: &SignedRoles) -> Vec<(String, NonZeroU64, Timestamp)> {
+    let lists = signed.lists.iter().map(|list| (list.role.clone(), list.version, list.expires));
+    let (snapshot, timestamp) = (signed.snapshot.signed(), signed.timestamp.signed());
+    let upper = [role("snapshot", &snapshot.signed), role("timestamp", &timestamp.signed)];
+    lists.chain(upper).collect()
+}
+
+fn role<R: Role>(name: &str, role: &R) -> (String, NonZeroU64, Timestamp) {
+    (name.to_owned(), role.version(), role.expires())
 }
 
 fn channel_target(name: &ChannelName, release: &Version) -> NewTarget {
@@ -316,10 +326,10 @@ fn writes(layout: &Layout, targets: Vec<NewTarget>, signed: &SignedRoles) -> Vec
         .iter()
         .map(|target| new(layout.target(&target.name, &target.digest()), &target.bytes))
         .collect();
-    let targets = &signed.targets;
+    let lists = signed.lists.iter();
+    writes.extend(lists.map(|list| new(layout.role(&list.role, list.version.get()), &list.bytes)));
     let snapshot = &signed.snapshot;
     writes.extend([
-        new(layout.role("targets", targets.signed().signed.version.get()), targets.buffer()),
         new(layout.role("snapshot", snapshot.signed().signed.version.get()), snapshot.buffer()),
         // Late, so that nodes meet a new root together with what its keys signed.
         new(layout.role("root", signed.root.version.get()), &signed.root_bytes),

@@ -22,8 +22,12 @@ use dockerlogger_manifest::Digest;
 use tough::ExpirationEnforcement;
 use tough::FilesystemTransport;
 use tough::RepositoryLoader;
+use tough::schema::DelegatedRole;
+use tough::schema::Signed;
+use tough::schema::Targets;
 use url::Url;
 
+use crate::delegate::covers;
 use crate::files;
 use crate::files::FileError;
 use crate::root::ANCHOR;
@@ -48,6 +52,8 @@ pub(crate) struct Layout {
 pub(crate) struct Repository {
     layout: Layout,
     loaded: tough::Repository,
+    /// The lists of the roles that the targets delegate to, as far as they are published.
+    delegated: BTreeMap<String, Targets>,
 }
 
 /// What the signed metadata says of one target.
@@ -86,6 +92,14 @@ pub(crate) enum RepositoryError {
         anchor: PathBuf,
         /// What did not fit.
         source: Box<tough::error::Error>,
+    },
+    /// The list of a delegated role is not what the targets and the snapshot say.
+    #[error("the list of role {role} is not to be trusted: {}", path.display())]
+    List {
+        /// The role.
+        role: String,
+        /// Its file.
+        path: PathBuf,
     },
     /// A digest in the metadata is not one.
     #[error("target {name} has a SHA-256 digest of {length} bytes instead of 32")]
@@ -205,7 +219,8 @@ impl Repository {
                 anchor: anchor.to_owned(),
                 source: Box::new(source),
             })?;
-        Ok(Self { layout, loaded })
+        let delegated = delegated(&layout, &loaded)?;
+        Ok(Self { layout, loaded, delegated })
     }
 
     /// Opens with the given trust anchor, else with the repository's own first
@@ -229,21 +244,54 @@ impl Repository {
         &self.loaded
     }
 
-    /// Every signed target by name.
-    pub(crate) fn entries(&self) -> Result<BTreeMap<String, TargetEntry>, RepositoryError> {
-        let targets = &self.loaded.targets().signed.targets;
-        let entry = |(name, target): (&tough::TargetName, &tough::schema::Target)| {
-            let name = name.resolved().to_owned();
-            let hash: &[u8] = &target.hashes.sha256;
-            match <[u8; 32]>::try_from(hash) {
-                Ok(hash) => {
-                    let digest = Digest::from_bytes(hash);
-                    Ok((name, TargetEntry { size: target.length, digest }))
-                }
-                Err(_) => Err(RepositoryError::DigestLength { name, length: hash.len() }),
+    /// The roles that the targets delegate to, in the order in which they are asked.
+    pub(crate) fn roles(&self) -> &[DelegatedRole] {
+        let delegations = self.loaded.targets().signed.delegations.as_ref();
+        delegations.map_or(&[], |delegations| &delegations.roles)
+    }
+
+    /// The list of a delegated role, if it has published one.
+    pub(crate) fn list(&self, role: &str) -> Option<&Targets> {
+        self.delegated.get(role)
+    }
+
+    /// The role that speaks for a target: `None` for the targets themselves.
+    pub(crate) fn speaker(&self, name: &str) -> Option<Option<&str>> {
+        let lists = |list: &Targets| list.targets.keys().any(|known| known.resolved() == name);
+        if lists(&self.loaded.targets().signed) {
+            return Some(None);
+        }
+        for role in self.roles().iter().filter(|role| covers(role, name)) {
+            if self.list(&role.name).is_some_and(lists) {
+                return Some(Some(&role.name));
             }
-        };
-        targets.iter().map(entry).collect()
+            if role.terminating {
+                break;
+            }
+        }
+        None
+    }
+
+    /// Every signed target by name, as whoever speaks for it says.
+    pub(crate) fn entries(&self) -> Result<BTreeMap<String, TargetEntry>, RepositoryError> {
+        let mut entries = BTreeMap::new();
+        let top = std::iter::once((None, &self.loaded.targets().signed));
+        let delegated = self.delegated.iter().map(|(role, list)| (Some(role.as_str()), list));
+        for (role, list) in top.chain(delegated) {
+            for (name, target) in &list.targets {
+                let name = name.resolved().to_owned();
+                if self.speaker(&name) != Some(role) {
+                    continue;
+                }
+                let hash: &[u8] = &target.hashes.sha256;
+                let Ok(hash) = <[u8; 32]>::try_from(hash) else {
+                    return Err(RepositoryError::DigestLength { name, length: hash.len() });
+                };
+                let digest = Digest::from_bytes(hash);
+                entries.insert(name, TargetEntry { size: target.length, digest });
+            }
+        }
+        Ok(entries)
     }
 
     /// The bytes of a target, compared with what was signed.
@@ -260,6 +308,32 @@ impl Repository {
         }
         Err(RepositoryError::Damaged { name: name.to_owned(), path, got, signed: signed.digest })
     }
+}
+
+/// What the roles that the targets delegate to have published. The library loads
+/// them too, but none after the first that is not there yet.
+fn delegated(
+    layout: &Layout,
+    loaded: &tough::Repository,
+) -> Result<BTreeMap<String, Targets>, RepositoryError> {
+    let mut lists = BTreeMap::new();
+    let Some(delegations) = &loaded.targets().signed.delegations else { return Ok(lists) };
+    for role in &delegations.roles {
+        let pin = loaded.snapshot().signed.meta.get(&format!("{}.json", role.name));
+        let Some(pin) = pin else { continue };
+        let path = layout.role(&role.name, pin.version.get());
+        let bytes = files::read(&path, MAX_METADATA_BYTES)?;
+        let untrusted = || RepositoryError::List { role: role.name.clone(), path: path.clone() };
+        let list: Signed<Targets> = serde_json::from_slice(&bytes).map_err(|_| untrusted())?;
+        let hash: Option<&[u8]> = pin.hashes.as_ref().map(|hashes| hashes.sha256.as_ref());
+        let pinned = hash.is_none_or(|hash| hash == files::digest(&bytes).as_bytes());
+        let vouched = delegations.verify_role(&list, &role.name).is_ok();
+        if !pinned || !vouched || list.signed.version != pin.version {
+            return Err(untrusted());
+        }
+        lists.insert(role.name.clone(), list.signed);
+    }
+    Ok(lists)
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use tough::schema::RoleType;
 use tough::schema::Root;
 
 use crate::cli::KeygenOptions;
+use crate::cli::Under;
 use crate::files;
 use crate::files::FileError;
 use crate::keys::KeyError;
@@ -106,6 +107,7 @@ pub(crate) async fn keygen(
         targets: Some(SigningKey::generate(targets)?),
         snapshot: SigningKey::generate(snapshot)?,
         timestamp: SigningKey::generate(timestamp)?,
+        delegated: Vec::new(),
     };
     let root = first_root(&root_keys, &online, threshold, expires)?;
     let sources: Vec<_> = root_keys.iter().map(SigningKey::source).collect();
@@ -126,33 +128,51 @@ pub(crate) async fn keygen(
 /// The keys that sign what changes with every release.
 #[derive(Debug)]
 pub(crate) struct OnlineKeys {
-    /// None on a machine that only renews.
+    /// None on a machine that only renews, or publishes under a delegated role.
     targets: Option<SigningKey>,
     snapshot: SigningKey,
     timestamp: SigningKey,
+    /// The keys of a delegated role.
+    delegated: Vec<SigningKey>,
 }
 
 impl OnlineKeys {
     /// Reads them from the key directory.
     pub(crate) fn load(directory: &Path) -> Result<Self, KeyError> {
-        let [targets, snapshot, timestamp] = Self::paths(directory);
-        Ok(Self {
-            targets: Some(SigningKey::load(&targets)?),
-            snapshot: SigningKey::load(&snapshot)?,
-            timestamp: SigningKey::load(&timestamp)?,
-        })
+        let [targets, _, _] = Self::paths(directory);
+        Ok(Self { targets: Some(SigningKey::load(&targets)?), ..Self::load_frequent(directory)? })
     }
 
     /// Reads those of snapshot and timestamp alone.
     pub(crate) fn load_frequent(directory: &Path) -> Result<Self, KeyError> {
         let [_, snapshot, timestamp] = Self::paths(directory);
         let (snapshot, timestamp) = (SigningKey::load(&snapshot)?, SigningKey::load(&timestamp)?);
-        Ok(Self { targets: None, snapshot, timestamp })
+        Ok(Self { targets: None, snapshot, timestamp, delegated: Vec::new() })
+    }
+
+    /// Reads what is needed to publish under the targets or under another role.
+    pub(crate) fn load_under(directory: &Path, under: &Under) -> Result<Self, KeyError> {
+        match under.role {
+            None => Self::load(directory),
+            Some(_) => Self::load_frequent(directory)?.with_role(&under.role_key),
+        }
+    }
+
+    /// Those of a delegated role as well.
+    pub(crate) fn with_role(self, paths: &[PathBuf]) -> Result<Self, KeyError> {
+        let delegated =
+            paths.iter().map(|path| SigningKey::load(path)).collect::<Result<_, _>>()?;
+        Ok(Self { delegated, ..self })
+    }
+
+    /// Whether the list of the targets themselves can be signed.
+    pub(crate) fn sign_targets(&self) -> bool {
+        self.targets.is_some()
     }
 
     /// As the editor takes them.
     pub(crate) fn sources(&self) -> Vec<Box<dyn KeySource>> {
-        let rest = [&self.snapshot, &self.timestamp];
+        let rest = [&self.snapshot, &self.timestamp].into_iter().chain(&self.delegated);
         self.targets.iter().chain(rest).map(SigningKey::source).collect()
     }
 

@@ -221,7 +221,7 @@ fn keyids(root: &Root) -> &[Decoded<Hex>] {
 }
 
 /// The public half, from a file with it or from a private key.
-fn public_key(path: &Path) -> Result<Key, RotateError> {
+pub(crate) fn public_key(path: &Path) -> Result<Key, RotateError> {
     if path.extension().is_some_and(|extension| extension == "pem") {
         return Ok(SigningKey::load(path)?.public());
     }

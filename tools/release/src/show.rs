@@ -16,6 +16,7 @@ use dockerlogger_manifest::Version;
 use jiff::Timestamp;
 use serde::Serialize;
 use tough::schema::RoleType;
+use tough::schema::decoded::{Decoded, Hex};
 
 use crate::bundle;
 use crate::bundle::UnpackError;
@@ -40,7 +41,7 @@ pub(crate) struct Shown {
 
 #[derive(Debug, Serialize)]
 pub(crate) struct ShownRole {
-    pub(crate) role: &'static str,
+    pub(crate) role: String,
     pub(crate) version: u64,
     pub(crate) expires: Timestamp,
     pub(crate) expired: bool,
@@ -134,25 +135,30 @@ fn roles(repository: &Repository, now: Timestamp) -> Vec<ShownRole> {
     let root = &loaded.root().signed;
     let (targets, snapshot) = (&loaded.targets().signed, &loaded.snapshot().signed);
     let timestamp = &loaded.timestamp().signed;
-    [
+    let top = [
         ("root", RoleType::Root, root.version, root.expires),
         ("targets", RoleType::Targets, targets.version, targets.expires),
         ("snapshot", RoleType::Snapshot, snapshot.version, snapshot.expires),
         ("timestamp", RoleType::Timestamp, timestamp.version, timestamp.expires),
-    ]
-    .into_iter()
-    .map(|(role, kind, version, expires)| {
-        let keys = root.roles.get(&kind);
-        ShownRole {
-            role,
-            version: version.get(),
-            expires,
-            expired: expires <= now,
-            threshold: keys.map_or(0, |keys| keys.threshold.get()),
-            keys: keys.map_or_else(Vec::new, |keys| keys.keyids.iter().map(|id| hex(id)).collect()),
+    ];
+    let mut roles: Vec<ShownRole> = Vec::new();
+    let mut show = |role: &str, version: u64, expires, keys: Option<(u64, &[Decoded<Hex>])>| {
+        let (threshold, keys) = keys.unwrap_or_default();
+        let (role, expired) = (role.to_owned(), expires <= now);
+        let keys = keys.iter().map(|id| hex(id)).collect();
+        roles.push(ShownRole { role, version, expires, expired, threshold, keys });
+    };
+    for (role, kind, version, expires) in top {
+        let keys = root.roles.get(&kind).map(|keys| (keys.threshold.get(), &keys.keyids[..]));
+        show(role, version.get(), expires, keys);
+    }
+    for role in repository.roles() {
+        if let Some(list) = repository.list(&role.name) {
+            let keys = Some((role.threshold.get(), &role.keyids[..]));
+            show(&role.name, list.version.get(), list.expires, keys);
         }
-    })
-    .collect()
+    }
+    roles
 }
 
 /// Parses a signed document; `None` when its file is absent or damaged.

@@ -170,3 +170,97 @@ fn nonsense_is_refused_before_anything_is_written() {
     scratch.ok("key --out k.pem");
     assert!(scratch.refused("key --out k.pem").contains("exists and is never overwritten"));
 }
+
+const BETA: &str = "--paths channels/beta.json releases/2.*.json logger-2.*";
+
+/// A repository with release 1.0.0, a role `beta` and its release 2.0.0.
+fn delegated() -> Scratch {
+    let scratch = Scratch::published(&["1.0.0"]);
+    scratch.ok("key --out beta.pem");
+    let said = scratch
+        .ok(&format!("delegate --repo repo --keys keys --role beta --key beta.pem.pub {BETA}"));
+    assert!(said.starts_with("role beta is trusted\ntargets    version 2, "), "{said}");
+    scratch.build("2.0.0");
+    // Whoever has the role does not have the key of the targets.
+    fs::rename(scratch.path("keys/targets.pem"), scratch.path("targets.pem")).unwrap();
+    let said = scratch.ok(&under("publish", "--release out/2.0.0 --channel beta"));
+    assert!(said.contains("\nbeta       version 1, "), "{said}");
+    scratch
+}
+
+fn under(verb: &str, rest: &str) -> String {
+    format!("{verb} --repo repo --keys keys --role beta --role-key beta.pem {rest}")
+}
+
+#[test]
+fn a_delegated_role_publishes_with_keys_of_its_own() {
+    let scratch = delegated();
+    let view = seen(&scratch);
+    assert_eq!(view.versions, [3, 3, 2]);
+    for name in ["releases/1.0.0.json", "releases/2.0.0.json", "channels/beta.json"] {
+        assert!(view.targets.contains_key(name), "{name}");
+    }
+    let shown: Value = serde_json::from_str(&scratch.ok("show repo --json")).unwrap();
+    assert_eq!(shown["roles"][4]["role"], "beta");
+    assert_eq!(shown["channels"][0]["name"], "beta");
+    // It is in a bundle, too.
+    scratch.ok("bundle --repo repo --out b.tar");
+    let shown: Value = serde_json::from_str(&scratch.ok("show b.tar --json")).unwrap();
+    assert_eq!(shown["releases"].as_array().unwrap().len(), 2);
+
+    // It can do with its channel and its release what the targets can with theirs.
+    let halted = |scratch: &Scratch| {
+        let channel = seen(scratch).targets["channels/beta.json"].clone();
+        serde_json::from_slice::<Value>(&channel).unwrap()["halted"].clone()
+    };
+    scratch.ok(&under("halt", "--channel beta"));
+    assert_eq!(halted(&scratch), true);
+    scratch.ok(&under("resume", "--channel beta"));
+    assert_eq!(halted(&scratch), false);
+    scratch.ok(&under("renew", ""));
+    scratch.build("2.1.0");
+    scratch.ok(&under("publish", "--release out/2.1.0 --channel beta"));
+    scratch.ok(&under("revoke", "--version 2.0.0"));
+    let view = seen(&scratch);
+    assert!(!view.targets.contains_key("releases/2.0.0.json"));
+    assert!(view.targets.contains_key("releases/2.1.0.json"));
+}
+
+#[test]
+fn a_delegated_role_publishes_nothing_that_it_is_not_trusted_with() {
+    let scratch = delegated();
+    let untouched = files(&scratch.path("repo"));
+    let message = scratch.refused(&under("publish", "--release out/2.0.0 --channel stable"));
+    assert!(message.contains("role beta is not trusted with channels/stable.json"), "{message}");
+    let message = scratch.refused(&under("revoke", "--version 1.0.0"));
+    assert!(message.contains("release 1.0.0 is listed by role targets"), "{message}");
+    let message = scratch.refused("publish --repo repo --keys keys --role gamma --role-key beta.pem --release out/2.0.0 --channel beta");
+    assert!(message.contains("the targets do not delegate to role gamma"), "{message}");
+    scratch.ok("key --out other.pem");
+    let message = scratch.refused("publish --repo repo --keys keys --role beta --role-key other.pem --release out/2.0.0 --channel beta");
+    assert!(message.contains("failed to sign the beta"), "{message}");
+    assert_eq!(files(&scratch.path("repo")), untouched);
+}
+
+#[test]
+fn the_keys_of_a_delegated_role_are_replaced_and_its_trust_ends() {
+    let scratch = delegated();
+    fs::rename(scratch.path("targets.pem"), scratch.path("keys/targets.pem")).unwrap();
+    scratch.ok("key --out new.pem");
+    let delegate = format!("delegate --repo repo --keys keys --role beta --key new.pem.pub {BETA}");
+    let message = scratch.refused(&delegate);
+    assert!(message.contains("sign it in the same step, with --role-key"), "{message}");
+    let said = scratch.ok(&format!("{delegate} --role-key new.pem"));
+    assert!(said.starts_with("role beta is trusted, and its list is signed"), "{said}");
+    assert!(seen(&scratch).targets.contains_key("releases/2.0.0.json"));
+    assert!(scratch.refused(&under("renew", "")).contains("failed to sign the beta"));
+
+    let message = scratch.refused(&format!("{delegate} --threshold 2"));
+    assert!(message.contains("a threshold of 2 cannot be met with 1 key(s)"), "{message}");
+    let message = scratch.refused("delegate --repo repo --keys keys --role gamma --remove");
+    assert!(message.contains("do not delegate to role gamma"), "{message}");
+    scratch.ok("delegate --repo repo --keys keys --role beta --remove");
+    let view = seen(&scratch);
+    assert!(!view.targets.contains_key("releases/2.0.0.json"));
+    assert!(view.targets.contains_key("releases/1.0.0.json"));
+}

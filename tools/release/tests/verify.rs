@@ -43,12 +43,28 @@ pub(crate) fn verify(anchor: &Path, repo: &Path, now: jiff::Timestamp) -> Result
         .map_err(failed)?;
     let snapshot = trusted.snapshot().ok_or("no snapshot")?;
     let targets_version = snapshot.meta.get("targets.json").ok_or("no targets in it")?.version;
-    let targets = trusted
+    trusted
         .update_targets(&read(&format!("{targets_version}.targets.json"))?, now)
         .map_err(failed)?;
+    let top = trusted.targets_role("targets").ok_or("no targets")?.clone();
+    let mut listed = top.targets.clone();
+    for role in top.delegations.iter().flat_map(|delegations| &delegations.roles) {
+        let pin = trusted
+            .snapshot()
+            .and_then(|snapshot| snapshot.meta.get(&format!("{}.json", role.name)));
+        let Some(version) = pin.map(|pin| pin.version) else { continue };
+        let bytes = read(&format!("{version}.{}.json", role.name))?;
+        let list =
+            trusted.update_delegated_targets(&bytes, &role.name, "targets", now).map_err(failed)?;
+        for (name, target) in &list.targets {
+            if role.matches_path(name).map_err(failed)? {
+                listed.entry(name.clone()).or_insert_with(|| target.clone());
+            }
+        }
+    }
 
     let mut contents = BTreeMap::new();
-    for (name, target) in &targets.targets {
+    for (name, target) in &listed {
         let hash = &target.hashes["sha256"];
         let (folder, file) = name.rsplit_once('/').unwrap_or(("", name));
         let path = repo.join("targets").join(folder).join(format!("{hash}.{file}"));

@@ -30,6 +30,7 @@ Usage: cargo xtask VERB
   check-illumos                  type-check every crate for x86_64-unknown-illumos
   footprint                      sizes and idle memory of the programs, release build
   bench [OPTION...]              what the logger costs and loses, release build; --help names the options
+  bench agent [OPTION...]        what an update costs the agent, and its one pass beside its stages alone
   crash [--long] [--power]       the agent's crash model; with --power real power cuts on ext4
 
 Examples:

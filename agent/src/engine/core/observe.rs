@@ -15,8 +15,8 @@ use crate::engine::error::UpdateError;
 use crate::engine::plan::{self, Plan};
 use crate::engine::policy::{self, Decision, Facts, Reason};
 use crate::engine::refresh::{Expiry, Present, Refresh};
-use crate::engine::source::{self, Repository, Source};
-use crate::engine::trust::{Role, Verifier};
+use crate::engine::source::{self, Access, Repository, Source};
+use crate::engine::trust::Role;
 
 /// What was gathered for a decision.
 pub(super) struct Observed {
@@ -37,42 +37,49 @@ impl Core {
     ) -> Result<Observed, UpdateError> {
         let limits = &self.config.limits;
         let from = source.to_string();
-        let mut repository = source::open(source, limits, runtime).map_err(|e| {
-            UpdateError::Fetch { name: "the repository".to_owned(), from: from.clone(), source: e }
+        let memory = &self.memory;
+        let access = Access { config: &self.config, layout: &self.layout, memory, runtime };
+        let mut repository = source::open(source, access).map_err(|e| UpdateError::Fetch {
+            name: "the repository".to_owned(),
+            from: from.clone(),
+            source: e,
         })?;
         let expiry = match source {
             _ if allow_expired => Expiry::Warn,
-            Source::Bundle(_) => Expiry::Warn,
-            Source::Http(_) | Source::Directory(_) => Expiry::Refuse,
+            // Somebody carried it here by hand, or brought it into the data centre.
+            Source::Bundle(_) | Source::Imgapi(_) => Expiry::Warn,
+            Source::Http(_) | Source::Directory(_) | Source::Mirrors(_) => Expiry::Refuse,
         };
         let now = Present::new(now, self.trust.clock_floor()?);
-        let mut refresh = Refresh { repository: &mut *repository, from, now, expiry, limits };
-        let trusted = refresh.run(&self.trust)?;
+        let mut refresh =
+            Refresh { repository: &mut *repository, from, now, expiry, limits, memory };
+        let mut trusted = refresh.run(&self.trust)?;
         self.versions = Some(trusted.verifier.versions());
 
         let name = Channel::target_name(&self.config.channel);
-        let bytes = refresh.document(&trusted.verifier, &name)?;
+        let bytes = refresh.document(&mut trusted, &name)?;
         let channel = documents::parse_channel(&bytes, &self.config.channel)
             .map_err(|problem| UpdateError::Document { name, problem })?;
         let pinned = self.state.pinned.clone();
         let wanted = pinned.as_ref().map_or(&channel.release, |pinned| &pinned.version).clone();
         let name = Release::target_name(&wanted);
-        if let (Some(pinned), None) = (&pinned, trusted.verifier.target(&name)) {
+        if let (Some(pinned), None) = (&pinned, refresh.find(&mut trusted, &name)?) {
             let (version, by) = (wanted, pinned.by.clone());
             return Err(UpdateError::Declined(Reason::PinUnavailable { version, by }));
         }
-        let release_json = refresh.document(&trusted.verifier, &name)?;
+        let release_json = refresh.document(&mut trusted, &name)?;
         let document = |problem| UpdateError::Document { name: name.clone(), problem };
         let release = documents::parse_release(&release_json, &wanted).map_err(document)?;
         if let Some(artifact) = release.targets.get(&self.config.target) {
-            let pin = trusted.verifier.target(&artifact.name);
+            let pin = refresh.find(&mut trusted, &artifact.name)?;
             let target = &self.config.target;
             documents::check_artifact(&release, target, artifact, pin, limits.artifact_bytes)
                 .map_err(document)?;
         }
         // A release cannot be signed before it was built: that is a time that has been.
         let built: Option<Timestamp> = release.built_at.parse().ok();
-        let credible = |at: &Timestamp| trusted.verifier.check_expiry(Role::Timestamp, *at).is_ok();
+        let verifier = &trusted.verifier;
+        let credible = |at: &Timestamp| verifier.check_expiry(Role::Timestamp.name(), *at).is_ok();
         if let Some(built) = built.filter(credible) {
             self.trust.raise_clock(built)?;
         }

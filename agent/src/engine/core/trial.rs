@@ -102,7 +102,7 @@ impl Core {
         let before = trial.tally;
         session.watch.look(table, clock, &mut trial.tally);
         let over = clock.duration_since(session.began) >= self.config.trial;
-        let faults = |tally: Tally| (tally.ended_early, tally.senders_lost);
+        let faults = |tally: Tally| (tally.ended_early, tally.senders_lost, tally.losing);
         if faults(trial.tally) != faults(before) {
             self.save_trial(&trial)?;
         } else {
@@ -158,6 +158,7 @@ impl Core {
             digest: trial.digest,
             version: trial.version.clone(),
             reason: format!("{why}; this node went back to release {to} by itself"),
+            extra: Extra::new(),
         };
         let entry = Entry {
             what: Action::TrialRevert,

@@ -65,6 +65,15 @@ pub enum ProbeError {
         #[source]
         source: io::Error,
     },
+    /// Nobody, as whom it is run, cannot get to it.
+    #[error(
+        "cannot run {command} as nobody: every folder above the install root must let others \
+         pass (chmod o+x)"
+    )]
+    Unreachable {
+        /// Program and arguments.
+        command: String,
+    },
     /// It did not end in time.
     #[error("{command} did not end within {secs} seconds")]
     TimedOut {
@@ -130,7 +139,9 @@ impl ProbeError {
     /// What a caller does about it.
     pub fn kind(&self) -> FailureKind {
         match self {
-            Self::Start { .. } | Self::Receiver { .. } => FailureKind::Local,
+            Self::Start { .. } | Self::Unreachable { .. } | Self::Receiver { .. } => {
+                FailureKind::Local
+            }
             _ => FailureKind::Refused,
         }
     }

@@ -8,6 +8,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::engine::error::FailureKind;
+use crate::os::FileError;
 
 /// A source that does not give what was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +70,31 @@ pub enum FetchError {
         #[source]
         source: io::Error,
     },
+    /// A request for a part was answered with another part.
+    #[error("the server answered a request for the bytes from {from} with others")]
+    Range {
+        /// The first byte that was asked for.
+        from: u64,
+    },
+    /// The image API has no image that can be used.
+    #[error("{problem}")]
+    Image {
+        /// What is wrong.
+        problem: String,
+    },
+    /// Not enough room for the file of an image.
+    #[error("it takes {needed} bytes, {available} are available and {reserve} stay in reserve")]
+    Space {
+        /// What the file system says.
+        available: u64,
+        /// The length of the file.
+        needed: u64,
+        /// What must remain.
+        reserve: u64,
+    },
+    /// What came could not be kept on this node.
+    #[error("cannot keep what came")]
+    Keep(#[from] FileError),
     /// The bundle is not a plain tar archive of a repository.
     #[error("not a release bundle: {problem}")]
     Bundle {
@@ -88,11 +114,17 @@ impl FetchError {
                 FailureKind::Temporary
             }
             Self::Truncated { network: true, .. } => FailureKind::Temporary,
-            Self::Client(_) | Self::Read(_) | Self::File { .. } => FailureKind::Local,
+            Self::Client(_)
+            | Self::Read(_)
+            | Self::File { .. }
+            | Self::Space { .. }
+            | Self::Keep(_) => FailureKind::Local,
             Self::NotFound
             | Self::TooLong { .. }
             | Self::Truncated { .. }
             | Self::Status { .. }
+            | Self::Range { .. }
+            | Self::Image { .. }
             | Self::Bundle { .. } => FailureKind::Refused,
         }
     }

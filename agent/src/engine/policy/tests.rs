@@ -2,6 +2,8 @@
 // License, v. 2.0. If a copy of the MPL was not distributed with this
 // file, You can obtain one at https://mozilla.org/MPL/2.0/.
 
+use dockerlogger_manifest::Extra;
+
 use super::*;
 
 fn facts(installed: Option<&str>, offered: &str) -> Facts {
@@ -60,7 +62,12 @@ fn stays_for_a_reason() {
     let mut blocked = facts(Some("1.0.0"), "2.0.0");
     let digest = crate::engine::digest::of(b"2.0.0");
     let version = "2.0.0".parse().unwrap();
-    blocked.blocked.push(Blocked { digest, version, reason: "it broke".to_owned() });
+    blocked.blocked.push(Blocked {
+        digest,
+        version,
+        reason: "it broke".to_owned(),
+        extra: Extra::new(),
+    });
     assert!(reason(&blocked).to_string().ends_with("is blocked on this node: it broke"));
     assert!(!reason(&blocked).is_refusal());
 
@@ -81,7 +88,7 @@ fn an_operators_word_counts_more_than_the_channel() {
         Decision::Move(_) => None,
     };
     let (by, since) = ("socket uid 0".to_owned(), jiff::Timestamp::UNIX_EPOCH);
-    let held = Held { reason: "freeze".to_owned(), by: by.clone(), since };
+    let held = Held { reason: "freeze".to_owned(), by: by.clone(), since, extra: Extra::new() };
     let mut frozen = facts(Some("1.0.0"), "2.0.0");
     frozen.held = Some(held);
     assert_eq!(
@@ -97,13 +104,13 @@ fn an_operators_word_counts_more_than_the_channel() {
     pinned.channel.halted = true;
     assert!(stays(&pinned).is_some());
     let version = "1.0.0".parse().unwrap();
-    pinned.pinned = Some(Pinned { version, by: by.clone(), since });
+    pinned.pinned = Some(Pinned { version, by: by.clone(), since, extra: Extra::new() });
     assert_eq!(stays(&pinned), None);
 
     let digest = crate::engine::digest::of(b"1.0.0");
     for what in [Which::Version("1.0.0".parse().unwrap()), Which::Digest(digest)] {
         let (reason, by) = ("it leaks".to_owned(), by.clone());
-        pinned.barred = vec![Barred { what, reason, by, since }];
+        pinned.barred = vec![Barred { what, reason, by, since, extra: Extra::new() }];
         let stayed = stays(&pinned).unwrap();
         assert!(stayed.ends_with("is blocked on this node: it leaks, by socket uid 0"), "{stayed}");
     }

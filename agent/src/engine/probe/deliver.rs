@@ -213,27 +213,16 @@ fn environment(options: &Value) -> Vec<(String, String)> {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::os::unix::fs::PermissionsExt;
-    use std::path::PathBuf;
-    use std::process::Command;
 
     use super::*;
     use crate::engine::error::FailureKind;
+    use crate::engine::probe::tests::{folder, script};
 
     const QUICK: Duration = Duration::from_secs(20);
 
-    /// A script that stands for a logger; written by another process, so that it can be run at once.
-    fn script(folder: &Path, body: &str) -> PathBuf {
-        let (written, path) = (folder.join("written"), folder.join("logger"));
-        fs::write(&written, format!("#!/bin/bash\n{body}\n")).unwrap();
-        fs::set_permissions(&written, fs::Permissions::from_mode(0o755)).unwrap();
-        assert!(Command::new("cp").args([&written, &path]).status().unwrap().success());
-        path
-    }
-
     #[tokio::test]
     async fn a_logger_that_delivers_passes_and_gets_the_contract() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = folder();
         let seen = folder.path().join("seen");
         let body = format!(
             r#"pipe() {{ [ -p /dev/fd/$1 ] && echo pipe; }}
@@ -260,7 +249,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_logger_that_loses_the_record_crashes_or_hangs_fails() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = folder();
         let refused = async |body: &str, timeout| {
             let logger = script(folder.path(), body);
             let error = deliver(&logger, "syslog", timeout).await.unwrap_err();

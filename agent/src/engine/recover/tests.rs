@@ -163,4 +163,10 @@ fn without_a_state_the_link_speaks() {
         "the state is lost (state/a: it is cut off); remove state/a and state/b to accept what \
          bin/logger names"
     );
+
+    let newer = Loaded::TooNew { path: "state/b".into(), found: FORMAT + 1 };
+    let recovery = recover(&found(newer, Link::To(digest('A')), "AB"), now);
+    assert_eq!(recovery.repairs, []);
+    assert_eq!(recovery.state.current.unwrap().digest, digest('A'));
+    assert!(recovery.hold.unwrap().starts_with("state/b has format 2, this agent knows up to 1"));
 }

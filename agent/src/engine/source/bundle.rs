@@ -107,7 +107,12 @@ fn read_name(entry: &mut tar::Entry<'_, File>, length: u64) -> Result<Option<Vec
 }
 
 impl Repository for BundleRepository {
-    fn open(&mut self, path: &str, expect: Expect) -> Result<Box<dyn Read + Send>, FetchError> {
+    fn open(
+        &mut self,
+        path: &str,
+        expect: Expect,
+        from: u64,
+    ) -> Result<Box<dyn Read + Send>, FetchError> {
         let entry = self.entries.get(path).ok_or(FetchError::NotFound)?;
         let limit = expect.bytes_max();
         if entry.length > limit {
@@ -115,11 +120,11 @@ impl Repository for BundleRepository {
         }
         let seek = || -> io::Result<File> {
             let mut file = File::open(&self.path)?;
-            file.seek(SeekFrom::Start(entry.offset))?;
+            file.seek(SeekFrom::Start(entry.offset.saturating_add(from)))?;
             Ok(file)
         };
         let file = seek().map_err(|source| FetchError::File { path: self.path.clone(), source })?;
-        Ok(Box::new(file.take(entry.length)))
+        Ok(Box::new(file.take(entry.length.saturating_sub(from))))
     }
 
     fn is_network(&self) -> bool {

@@ -5,7 +5,7 @@
 //! A repository as a directory on this node.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use crate::engine::error::FetchError;
@@ -24,10 +24,15 @@ impl DirectoryRepository {
 }
 
 impl Repository for DirectoryRepository {
-    fn open(&mut self, path: &str, expect: Expect) -> Result<Box<dyn Read + Send>, FetchError> {
+    fn open(
+        &mut self,
+        path: &str,
+        expect: Expect,
+        from: u64,
+    ) -> Result<Box<dyn Read + Send>, FetchError> {
         let path = self.root.join(path);
         let failed = |source| FetchError::File { path: path.clone(), source };
-        let file = match File::open(&path) {
+        let mut file = match File::open(&path) {
             Ok(file) => file,
             // An absent file is an answer; an absent repository is not.
             Err(e) if e.kind() == io::ErrorKind::NotFound && self.root.is_dir() => {
@@ -43,6 +48,7 @@ impl Repository for DirectoryRepository {
         if metadata.len() > limit {
             return Err(FetchError::TooLong { limit });
         }
+        file.seek(SeekFrom::Start(from)).map_err(failed)?;
         Ok(Box::new(file))
     }
 

@@ -4,68 +4,105 @@
 
 //! A repository behind static HTTP: one request per file, nothing else.
 //!
-//! The body is received by a task of the runtime and handed over through a
-//! bounded queue, so that network and disk work at the same time.
+//! What broke on the way is asked for again, a few times, after pauses that grow
+//! and vary; an artifact from the byte where it broke. The environment's proxy
+//! variables are not looked at: the proxy is the configured one or none.
 
-use std::io::{self, Read};
-use std::time::Duration;
+use std::io::Read;
 
+use reqwest::header::{CONTENT_RANGE, ETAG, HeaderMap, IF_NONE_MATCH, RANGE};
 use reqwest::{StatusCode, Url, redirect};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::timeout;
 
 use crate::engine::Limits;
 use crate::engine::error::FetchError;
-use crate::engine::source::{Expect, Repository};
+use crate::engine::source::http::body::Transfer;
+use crate::engine::source::memory::{Memory, Remembered};
+use crate::engine::source::proxy::Proxy;
+use crate::engine::source::retries::Retries;
+use crate::engine::source::{Bounded, Expect, Repository, fetch_error};
+
+mod body;
 
 /// Redirects followed for one file.
 const REDIRECTS_MAX: usize = 4;
 
-/// Chunks in flight between the network and the disk; a chunk is what the
-/// HTTP client reads at once, at most some hundred KiB.
-const CHUNKS_MAX: usize = 16;
+/// Bytes of an `ETag`, at most; a longer one is not remembered.
+const ETAG_BYTES_MAX: usize = 256;
 
 /// Reads below one URL.
 #[derive(Debug)]
 pub(super) struct HttpRepository {
-    client: reqwest::Client,
+    getter: Getter,
     base: Url,
     runtime: Handle,
-    answer_timeout: Duration,
-    pace: Pace,
+    memory: Memory,
 }
 
-/// The slowest that is waited for.
-#[derive(Debug, Clone, Copy)]
-struct Pace {
-    window: Duration,
-    bytes_per_sec_min: u64,
+/// Sends requests; cheap to clone.
+#[derive(Debug, Clone)]
+struct Getter {
+    client: reqwest::Client,
+    limits: Limits,
 }
 
-impl Pace {
-    fn bytes_per_window(self) -> u64 {
-        self.bytes_per_sec_min.saturating_mul(self.window.as_secs().max(1))
-    }
+/// An answer with a body on its way, or the word that nothing has changed.
+enum Answer {
+    Body {
+        response: reqwest::Response,
+        /// Bytes at its beginning that were not asked for.
+        skip: u64,
+    },
+    NotModified,
+}
+
+/// What is asked for.
+#[derive(Debug, Clone)]
+struct Request {
+    url: Url,
+    /// The first byte that is wanted.
+    from: u64,
+    expect: Expect,
+    /// Set: the body is wanted only if it has another validator.
+    etag: Option<String>,
 }
 
 impl HttpRepository {
-    pub(super) fn new(base: &Url, limits: &Limits, runtime: &Handle) -> Result<Self, FetchError> {
+    pub(super) fn new(
+        base: &Url,
+        proxy: Option<&Proxy>,
+        limits: &Limits,
+        memory: &Memory,
+        runtime: &Handle,
+    ) -> Result<Self, FetchError> {
         install_ring();
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("dockerlogger-agent/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(limits.connect_timeout)
-            .redirect(redirect::Policy::custom(follow));
+            .redirect(redirect::Policy::custom(follow))
+            .no_proxy();
+        if let Some(proxy) = proxy {
+            builder = builder.proxy(proxy.for_client().map_err(FetchError::Client)?);
+        }
         if base.scheme() == "http" {
             // Nothing to verify: a node without CA certificates fetches all the same.
             builder = builder.tls_certs_only([]);
         }
         let client = builder.build().map_err(FetchError::Client)?;
-        let pace =
-            Pace { window: limits.speed_window, bytes_per_sec_min: limits.bytes_per_sec_min };
-        let answer_timeout = limits.answer_timeout;
-        Ok(Self { client, base: base.clone(), runtime: runtime.clone(), answer_timeout, pace })
+        let getter = Getter { client, limits: limits.clone() };
+        Ok(Self { getter, base: base.clone(), runtime: runtime.clone(), memory: memory.clone() })
+    }
+
+    /// A small file, wherever it is.
+    pub(super) fn fetch_url(&self, url: &Url, expect: Expect) -> Result<Vec<u8>, FetchError> {
+        let mut retries = Retries::new(&self.getter.limits);
+        loop {
+            match self.fetch_once(url, expect) {
+                Ok(content) => return Ok(content),
+                Err(error) => self.runtime.block_on(retries.after(error))?,
+            }
+        }
     }
 
     fn url(&self, path: &str) -> Url {
@@ -75,31 +112,52 @@ impl HttpRepository {
         }
         url
     }
+
+    /// A small file, once.
+    fn fetch_once(&self, url: &Url, expect: Expect) -> Result<Vec<u8>, FetchError> {
+        let known = self.memory.get(url.as_str());
+        let etag = known.as_ref().and_then(|known| known.etag.clone());
+        let request = Request { url: url.clone(), from: 0, expect, etag };
+        let (response, skip) = match self.runtime.block_on(self.getter.ask(&request))? {
+            Answer::Body { response, skip } => (response, skip),
+            Answer::NotModified => {
+                let content = known.and_then(|known| known.content);
+                let limit = expect.bytes_max();
+                let content = content.filter(|content| fits(content.len(), limit));
+                return content.ok_or(FetchError::Status { status: 304 });
+            }
+        };
+        let etag = validator(response.headers());
+        let transfer = Transfer::new(self.getter.clone(), request, None);
+        let body = transfer.start(&self.runtime, response, skip);
+        let mut content = Vec::new();
+        let mut bounded = Bounded::new(Box::new(body), expect, 0, true);
+        bounded.read_to_end(&mut content).map_err(fetch_error)?;
+        if etag.is_some() {
+            let content = Some(content.clone());
+            self.memory.put(url.as_str(), Remembered { etag, content });
+        }
+        Ok(content)
+    }
 }
 
 impl Repository for HttpRepository {
-    fn open(&mut self, path: &str, expect: Expect) -> Result<Box<dyn Read + Send>, FetchError> {
-        let request = self.client.get(self.url(path)).send();
-        let answer = self.runtime.block_on(async { timeout(self.answer_timeout, request).await });
-        let response = match answer {
-            Ok(Ok(response)) => response,
-            Ok(Err(e)) => return Err(FetchError::Network(e)),
-            Err(_elapsed) => {
-                return Err(FetchError::NoAnswer { secs: self.answer_timeout.as_secs() });
-            }
-        };
-        match response.status() {
-            StatusCode::OK => {}
-            StatusCode::NOT_FOUND | StatusCode::GONE => return Err(FetchError::NotFound),
-            status => return Err(FetchError::Status { status: status.as_u16() }),
-        }
-        let limit = expect.bytes_max();
-        if response.content_length().is_some_and(|length| length > limit) {
-            return Err(FetchError::TooLong { limit });
-        }
-        let (sender, receiver) = mpsc::channel(CHUNKS_MAX);
-        let task = self.runtime.spawn(receive(response, self.pace, sender));
-        Ok(Box::new(Body { receiver, chunk: None, offset: 0, task }))
+    fn open(
+        &mut self,
+        path: &str,
+        expect: Expect,
+        from: u64,
+    ) -> Result<Box<dyn Read + Send>, FetchError> {
+        let request = Request { url: self.url(path), from, expect, etag: None };
+        let mut retries = Retries::new(&self.getter.limits);
+        let (response, skip) =
+            self.runtime.block_on(self.getter.ask_again(&request, &mut retries))?;
+        let transfer = Transfer::new(self.getter.clone(), request, Some(retries));
+        Ok(Box::new(transfer.start(&self.runtime, response, skip)))
+    }
+
+    fn fetch(&mut self, path: &str, expect: Expect) -> Result<Vec<u8>, FetchError> {
+        self.fetch_url(&self.url(path), expect)
     }
 
     fn is_network(&self) -> bool {
@@ -107,78 +165,73 @@ impl Repository for HttpRepository {
     }
 }
 
-/// The blocking end of a body.
-struct Body<B> {
-    receiver: mpsc::Receiver<Result<B, FetchError>>,
-    chunk: Option<B>,
-    offset: usize,
-    task: JoinHandle<()>,
-}
-
-impl<B: AsRef<[u8]>> Read for Body<B> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            if let Some(chunk) = &self.chunk {
-                let rest = chunk.as_ref().get(self.offset..).unwrap_or_default();
-                if !rest.is_empty() {
-                    let count = rest.len().min(buffer.len());
-                    buffer[..count].copy_from_slice(&rest[..count]);
-                    self.offset += count;
-                    return Ok(count);
+impl Getter {
+    /// Sends one request and looks at the head of the answer.
+    async fn ask(&self, request: &Request) -> Result<Answer, FetchError> {
+        let mut sending = self.client.get(request.url.clone());
+        if request.from > 0 {
+            sending = sending.header(RANGE, format!("bytes={}-", request.from));
+        }
+        if let Some(etag) = &request.etag {
+            sending = sending.header(IF_NONE_MATCH, etag);
+        }
+        let response = match timeout(self.limits.answer_timeout, sending.send()).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(e)) => return Err(FetchError::Network(e)),
+            Err(_elapsed) => {
+                return Err(FetchError::NoAnswer { secs: self.limits.answer_timeout.as_secs() });
+            }
+        };
+        let first = match response.status() {
+            StatusCode::OK => 0,
+            StatusCode::PARTIAL_CONTENT if request.from > 0 => {
+                match first_byte(response.headers()) {
+                    Some(first) if first == request.from => first,
+                    _ => return Err(FetchError::Range { from: request.from }),
                 }
             }
-            match self.receiver.blocking_recv() {
-                Some(Ok(chunk)) => (self.chunk, self.offset) = (Some(chunk), 0),
-                Some(Err(e)) => return Err(io::Error::other(e)),
-                None => return Ok(0),
+            StatusCode::NOT_MODIFIED if request.etag.is_some() => return Ok(Answer::NotModified),
+            StatusCode::NOT_FOUND | StatusCode::GONE => return Err(FetchError::NotFound),
+            status => return Err(FetchError::Status { status: status.as_u16() }),
+        };
+        let limit = request.expect.bytes_max();
+        let length = response.content_length();
+        if length.is_some_and(|length| first.saturating_add(length) > limit) {
+            return Err(FetchError::TooLong { limit });
+        }
+        Ok(Answer::Body { response, skip: request.from - first })
+    }
+
+    /// The same until there is a body or no hope.
+    async fn ask_again(
+        &self,
+        request: &Request,
+        retries: &mut Retries,
+    ) -> Result<(reqwest::Response, u64), FetchError> {
+        loop {
+            match self.ask(request).await {
+                Ok(Answer::Body { response, skip }) => return Ok((response, skip)),
+                Ok(Answer::NotModified) => return Err(FetchError::Status { status: 304 }),
+                Err(error) => retries.after(error).await?,
             }
         }
     }
 }
 
-impl<B> Drop for Body<B> {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
+fn fits(length: usize, limit: u64) -> bool {
+    u64::try_from(length).is_ok_and(|length| length <= limit)
 }
 
-/// Receives a body until it ends, fails, is too slow, or nobody wants it.
-async fn receive(
-    mut response: reqwest::Response,
-    pace: Pace,
-    sender: mpsc::Sender<Result<Vec<u8>, FetchError>>,
-) {
-    let too_slow = FetchError::TooSlow {
-        bytes_per_sec_min: pace.bytes_per_sec_min,
-        window_secs: pace.window.as_secs(),
-    };
-    let mut window_ends = Instant::now() + pace.window;
-    let mut window_bytes = 0_u64;
-    let failure = loop {
-        let chunk = timeout_at(window_ends, response.chunk()).await;
-        if let Ok(Ok(Some(chunk))) = chunk {
-            window_bytes = window_bytes.saturating_add(u64::try_from(chunk.len()).unwrap_or(0));
-            let handed_over = Instant::now();
-            if sender.send(Ok(chunk.into())).await.is_err() {
-                return;
-            }
-            // Time spent waiting for our own disk is not the server's.
-            window_ends += handed_over.elapsed();
-        } else if let Ok(Ok(None)) = chunk {
-            return;
-        } else if let Ok(Err(e)) = chunk {
-            break FetchError::Network(e);
-        }
-        if Instant::now() >= window_ends {
-            if window_bytes < pace.bytes_per_window() {
-                break too_slow;
-            }
-            window_ends = Instant::now() + pace.window;
-            window_bytes = 0;
-        }
-    };
-    // Nobody listens any more: nobody to tell.
-    let _ = sender.send(Err(failure)).await;
+/// The validator of an answer, as it is to be sent back.
+fn validator(headers: &HeaderMap) -> Option<String> {
+    let etag = headers.get(ETAG)?.to_str().ok()?;
+    (etag.len() <= ETAG_BYTES_MAX).then(|| etag.to_owned())
+}
+
+/// Where the bytes of a partial answer begin (RFC 9110, 14.4).
+fn first_byte(headers: &HeaderMap) -> Option<u64> {
+    let range = headers.get(CONTENT_RANGE)?.to_str().ok()?;
+    range.strip_prefix("bytes ")?.split('-').next()?.parse().ok()
 }
 
 fn follow(attempt: redirect::Attempt<'_>) -> redirect::Action {

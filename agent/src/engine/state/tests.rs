@@ -72,6 +72,7 @@ fn what_is_current_is_never_blocked() {
         digest: slot.digest,
         version: slot.version.clone(),
         reason: "bad".to_owned(),
+        extra: Extra::new(),
     };
     let (old, new) = (slot("1.0.0"), slot("2.0.0"));
     let mut state =
@@ -89,4 +90,75 @@ fn what_is_current_is_never_blocked() {
     state.begin(new, None);
     state.confirm(Timestamp::UNIX_EPOCH);
     assert_eq!(state.blocked, []);
+}
+
+/// States as they lie on nodes, byte for byte. What these tests say of them
+/// holds for every later agent.
+mod fixtures {
+    pub(super) const FULL: &[u8] = include_bytes!("fixtures/1-full");
+    pub(super) const OLDEST: &[u8] = include_bytes!("fixtures/1-oldest");
+    pub(super) const NEW_FIELDS: &[u8] = include_bytes!("fixtures/1-with-fields-of-tomorrow");
+    pub(super) const FORMAT_2: &[u8] = include_bytes!("fixtures/2-of-tomorrow");
+}
+
+fn read(bytes: &[u8]) -> State {
+    decode(bytes).unwrap().1.unwrap()
+}
+
+#[test]
+fn a_state_of_format_1_is_read_and_written_byte_for_byte() {
+    let state = read(fixtures::FULL);
+    assert_eq!(encode(&state).unwrap().as_bytes(), fixtures::FULL);
+    let digest = |letter: &str| letter.repeat(64).parse().unwrap();
+    let slots = [&state.current, &state.previous, &state.pending];
+    let digests = slots.map(|slot| slot.as_ref().unwrap().digest);
+    assert_eq!(digests, [digest("a"), digest("b"), digest("c")]);
+    assert_eq!(state.kept(), [digest("a"), digest("b"), digest("f")]);
+    assert_eq!((state.blocked.len(), state.barred.len()), (1, 2));
+    assert_eq!(state.held.as_ref().unwrap().reason, "freeze");
+    assert_eq!(state.pinned.as_ref().unwrap().by, "cli uid 0");
+    assert_eq!(state.trial.as_ref().unwrap().tally.started, 5);
+    assert_eq!(state.pending_trial.as_ref().unwrap().digest, digest("c"));
+}
+
+#[test]
+fn a_state_of_the_first_agents_is_read() {
+    let (state, full) = (read(fixtures::OLDEST), read(fixtures::FULL));
+    let expected = State {
+        generation: 42,
+        current: full.current,
+        previous: full.previous,
+        since: full.since,
+        ..State::default()
+    };
+    assert_eq!(state, expected);
+}
+
+#[test]
+fn fields_of_tomorrow_come_out_where_they_went_in() {
+    let (directory, store) = store();
+    fs::write(directory.path().join("a"), fixtures::NEW_FIELDS).unwrap();
+    let Loaded::Valid(mut state) = store.load().unwrap() else { panic!() };
+    store.save(&mut state).unwrap();
+    let json = |bytes: &[u8]| {
+        let text = std::str::from_utf8(bytes).unwrap();
+        let body = &text[..text.rfind(SUM_PREFIX).unwrap()];
+        serde_json::from_str::<serde_json::Value>(body).unwrap()
+    };
+    let mut expected = json(fixtures::NEW_FIELDS);
+    assert_eq!(expected.to_string().matches("from_tomorrow").count(), 12);
+    expected["generation"] = 43.into();
+    assert_eq!(json(&fs::read(directory.path().join("b")).unwrap()), expected);
+    // They change nothing of what this agent knows.
+    state.extra.clear();
+    assert_eq!(state.kept(), read(fixtures::FULL).kept());
+}
+
+#[test]
+fn a_newer_format_is_not_read_and_an_older_generation_does_not_speak_for_it() {
+    let (directory, store) = store();
+    fs::write(directory.path().join("a"), fixtures::FULL).unwrap();
+    let newer = directory.path().join("b");
+    fs::write(&newer, fixtures::FORMAT_2).unwrap();
+    assert_eq!(store.load().unwrap(), Loaded::TooNew { path: newer, found: 2 });
 }

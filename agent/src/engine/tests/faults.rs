@@ -5,22 +5,20 @@
 //! Files that stop working: the process dies after the n-th effect, or the
 //! disk answers with an error from then on.
 
-use std::ffi::OsString;
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use crate::os::files::{FileError, Files, NewFile, RealFiles, Stat};
+use crate::engine::tests::disturbed::{Disturbance, Disturbed};
+use crate::os::files::{FileError, NewFile};
 
 /// Real files up to a point.
-#[derive(Debug, Clone)]
-pub(super) struct FaultyFiles {
-    shared: Arc<Shared>,
-}
+pub(super) type FaultyFiles = Disturbed<Limited>;
 
+/// So many effects, then the fault.
 #[derive(Debug)]
-struct Shared {
+pub(super) struct Limited {
     effects: AtomicUsize,
     effects_max: usize,
     dead: AtomicBool,
@@ -42,7 +40,7 @@ impl FaultyFiles {
     /// Works for `effects_max` effects.
     pub(super) fn new(effects_max: usize, fault: Fault) -> Self {
         let (effects, dead) = (AtomicUsize::new(0), AtomicBool::new(false));
-        Self { shared: Arc::new(Shared { effects, effects_max, dead, fault }) }
+        Disturbed(Arc::new(Limited { effects, effects_max, dead, fault }))
     }
 
     /// Works for ever, and does not wait for the disk.
@@ -52,11 +50,11 @@ impl FaultyFiles {
 
     /// Whether the point was reached.
     pub(super) fn hit(&self) -> bool {
-        self.shared.dead.load(Ordering::Relaxed)
+        self.0.dead.load(Ordering::Relaxed)
     }
 }
 
-impl Shared {
+impl Disturbance for Limited {
     fn effect(&self, doing: &'static str, path: &Path) -> Result<(), FileError> {
         let effects = self.effects.fetch_add(1, Ordering::Relaxed);
         if effects < self.effects_max {
@@ -77,96 +75,22 @@ impl Shared {
         }
         Ok(())
     }
-}
 
-const EIO: i32 = 5;
-
-struct FaultyNewFile {
-    file: Box<dyn NewFile>,
-    path: PathBuf,
-    shared: Arc<Shared>,
-}
-
-impl NewFile for FaultyNewFile {
-    fn write(&mut self, bytes: &[u8]) -> Result<(), FileError> {
-        let written = self.shared.effect("write", &self.path);
-        if written.is_err() {
-            self.file.write(&bytes[..bytes.len() / 2])?;
-        } else {
-            self.file.write(bytes)?;
-        }
+    fn write(&self, file: &mut dyn NewFile, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+        let written = self.effect("write", path);
+        let half = if written.is_err() { bytes.len() / 2 } else { bytes.len() };
+        file.write(&bytes[..half])?;
         written
     }
 
-    fn set_mode(&mut self, mode: u32) -> Result<(), FileError> {
-        self.shared.effect("set the mode of", &self.path)?;
-        self.file.set_mode(mode)
-    }
-
-    fn sync(&mut self) -> Result<(), FileError> {
-        self.shared.effect("fsync", &self.path)
-    }
-}
-
-impl Files for FaultyFiles {
-    fn make_dir(&self, path: &Path, mode: u32) -> Result<(), FileError> {
-        self.shared.effect("create directory", path)?;
-        RealFiles.make_dir(path, mode)
-    }
-
-    fn create(&self, path: &Path) -> Result<Box<dyn NewFile>, FileError> {
-        self.shared.effect("create", path)?;
-        let (file, path) = (RealFiles.create(path)?, path.to_owned());
-        Ok(Box::new(FaultyNewFile { file, path, shared: Arc::clone(&self.shared) }))
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> Result<(), FileError> {
-        self.shared.effect("rename a new version to", to)?;
-        RealFiles.rename(from, to)
-    }
-
-    fn symlink(&self, target: &Path, path: &Path) -> Result<(), FileError> {
-        self.shared.effect("link", path)?;
-        RealFiles.symlink(target, path)
-    }
-
-    fn unlink(&self, path: &Path) -> Result<(), FileError> {
-        self.shared.effect("remove", path)?;
-        RealFiles.unlink(path)
-    }
-
-    fn remove_dir(&self, path: &Path) -> Result<(), FileError> {
-        self.shared.effect("remove directory", path)?;
-        RealFiles.remove_dir(path)
-    }
-
     // A kill loses nothing that was not synced: power cuts need a model, not a disk.
-    fn sync_dir(&self, path: &Path) -> Result<(), FileError> {
-        self.shared.effect("fsync", path)
+    fn syncs(&self) -> bool {
+        false
     }
 
-    fn open(&self, path: &Path) -> Result<Box<dyn Read + Send>, FileError> {
-        self.shared.look(path)?;
-        RealFiles.open(path)
-    }
-
-    fn stat(&self, path: &Path) -> Result<Option<Stat>, FileError> {
-        self.shared.look(path)?;
-        RealFiles.stat(path)
-    }
-
-    fn read_link(&self, path: &Path) -> Result<Option<PathBuf>, FileError> {
-        self.shared.look(path)?;
-        RealFiles.read_link(path)
-    }
-
-    fn list(&self, path: &Path) -> Result<Vec<OsString>, FileError> {
-        self.shared.look(path)?;
-        RealFiles.list(path)
-    }
-
-    fn available(&self, path: &Path) -> Result<u64, FileError> {
-        self.shared.look(path)?;
-        RealFiles.available(path)
+    fn available(&self) -> Option<u64> {
+        None
     }
 }
+
+const EIO: i32 = 5;

@@ -6,9 +6,10 @@
 
 use std::error::Error;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use dockerlogger_manifest::Digest;
 use jiff::Timestamp;
@@ -16,6 +17,8 @@ use jiff::Timestamp;
 use crate::engine::layout::{Layout, Link};
 use crate::engine::state::{Loaded, StateStore};
 use crate::engine::tests::publisher::{Publisher, Recipe, target};
+use crate::engine::tests::tough_verifier;
+use crate::engine::trust::{self, Begin};
 use crate::engine::{Engine, EngineConfig, OpenError, Outcome, Source, UpdateError};
 use crate::os::{Files, RealFiles};
 
@@ -23,7 +26,13 @@ pub(super) struct Node {
     pub(super) publisher: Publisher,
     pub(super) root: PathBuf,
     pub(super) scratch: tempfile::TempDir,
+    /// What verifies its metadata.
+    pub(super) begin: Begin,
 }
+
+/// Both verifiers, by the library each stands on.
+pub(super) const VERIFIERS: [(&str, Begin); 2] =
+    [("sigstore-tuf", trust::begin), ("tough", tough_verifier::begin)];
 
 pub(super) fn now() -> Timestamp {
     "2026-06-01T12:00:00Z".parse().unwrap()
@@ -31,9 +40,11 @@ pub(super) fn now() -> Timestamp {
 
 impl Node {
     pub(super) fn new() -> Self {
-        let scratch = tempfile::tempdir().unwrap();
+        // Open to nobody, as whom loggers are probed.
+        let open = fs::Permissions::from_mode(0o755);
+        let scratch = tempfile::Builder::new().permissions(open).tempdir().unwrap();
         let publisher = Publisher::new(&scratch.path().join("repository"));
-        Self { publisher, root: scratch.path().join("root"), scratch }
+        Self { publisher, root: scratch.path().join("root"), scratch, begin: trust::begin }
     }
 
     pub(super) fn config(&self, root: &Path) -> EngineConfig {
@@ -41,6 +52,7 @@ impl Node {
         let mut config =
             EngineConfig::new(root.to_owned(), self.publisher.anchor(), channel, target());
         config.reserve_bytes = 4096;
+        config.limits.retry_pause = Duration::from_millis(2);
         config
     }
 
@@ -49,7 +61,13 @@ impl Node {
     }
 
     pub(super) fn open(&self) -> Engine {
-        Engine::open_on(self.config(&self.root), Arc::new(RealFiles), now()).unwrap()
+        self.open_with(self.config(&self.root))
+    }
+
+    pub(super) fn open_with(&self, config: EngineConfig) -> Engine {
+        let engine = Engine::open_on(config, Arc::new(RealFiles), now()).unwrap();
+        engine.core.lock().unwrap().trust.verify_with(self.begin);
+        engine
     }
 
     pub(super) fn open_on(&self, root: &Path, files: Arc<dyn Files>) -> Result<Engine, OpenError> {
@@ -69,7 +87,8 @@ impl Node {
     pub(super) async fn refused_from(&self, source: &Source) -> String {
         let mut engine = self.open();
         let before = engine.view();
-        let error = engine.update(source, now(), &mut |_| {}).await.unwrap_err();
+        let updated = engine.update(source, now(), &mut |_| {}).await;
+        let error = updated.expect_err("it is refused");
         let after = engine.view();
         assert_eq!((&before.current, &before.previous), (&after.current, &after.previous));
         assert_eq!(after.last_check.clone().unwrap().error.unwrap(), chain(&error));
@@ -184,7 +203,11 @@ pub(super) fn copy_tree(from: &Path, to: &Path) {
 
 /// A node that has release 1.0.0.
 pub(super) async fn installed() -> Node {
-    let mut node = Node::new();
+    installed_with(trust::begin).await
+}
+
+pub(super) async fn installed_with(begin: Begin) -> Node {
+    let mut node = Node { begin, ..Node::new() };
     node.publisher.publish(&Recipe::new("1.0.0"));
     node.update().await.unwrap();
     node

@@ -2,7 +2,7 @@
 // License, v. 2.0. If a copy of the MPL was not distributed with this
 // file, You can obtain one at https://mozilla.org/MPL/2.0/.
 
-//! What is refused, and how it is said. Every case leaves the old release in
+//! What is refused for other reasons than an attack (see `hostile`), and how it is said. Every case leaves the old release in
 //! place and nothing in `tmp/`; [`Node::refused`] sees to that.
 
 use std::fs;
@@ -12,133 +12,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::engine::tests::node::{Node, assert_says, chain, installed, now};
-use crate::engine::tests::publisher::{Key, Recipe, drivers, logger_script, target};
+use crate::engine::tests::publisher::{Recipe, drivers, logger_script, target};
 use crate::engine::tests::server::{Answer, Server};
 use crate::engine::{FailureKind, OpenError, Source};
-
-#[tokio::test]
-async fn a_flipped_byte_in_metadata() {
-    let mut node = installed().await;
-    node.publisher.publish(&Recipe::new("2.0.0"));
-    let honest = node.publisher.read("metadata/timestamp.json");
-    let text = String::from_utf8(honest).unwrap();
-    node.publisher.write("metadata/timestamp.json", text.replace("2099", "2098").as_bytes());
-    let refusal = node.refused().await;
-    let directory = node.publisher.directory.display();
-    assert_eq!(
-        refusal,
-        format!(
-            "Refused: refused timestamp metadata from {directory}: \
-             signature of timestamp metadata: 0 of 1 needed keys"
-        )
-    );
-    node.publisher.write("metadata/timestamp.json", b"{");
-    assert_says(&node.refused().await, &["Refused: refused timestamp metadata", "not JSON"]);
-}
-
-#[tokio::test]
-async fn a_foreign_signature() {
-    let mut node = installed().await;
-    node.publisher.online = Key::new(99);
-    node.publisher.publish(&Recipe::new("2.0.0"));
-    assert_says(&node.refused().await, &["signature of timestamp metadata: 0 of 1 needed keys"]);
-}
-
-#[tokio::test]
-async fn a_root_that_the_trusted_root_did_not_sign() {
-    let node = installed().await;
-    let genuine = node.publisher.read("metadata/1.root.json");
-    let other = Node::new();
-    let mut stranger = other.publisher;
-    stranger.rotate(Key::new(50), Key::new(51));
-    stranger.rotate(Key::new(60), Key::new(61));
-    // Signed by keys 50 and 60, of which the node knows neither.
-    let forged = stranger.read("metadata/3.root.json");
-    let forged = String::from_utf8(forged).unwrap().replace("\"version\": 3", "\"version\": 2");
-    node.publisher.write("metadata/2.root.json", forged.as_bytes());
-    assert_says(&node.refused().await, &["Refused: refused root metadata", "of 1 needed keys"]);
-    // A gap in the chain.
-    node.publisher.write("metadata/2.root.json", &genuine);
-    assert_says(&node.refused().await, &["expected root version 2, got 1"]);
-}
-
-#[tokio::test]
-async fn older_metadata_than_was_seen_before() {
-    let mut node = installed().await;
-    let (old, anchor) = (node.publisher.read("metadata/timestamp.json"), node.publisher.anchor());
-    node.publisher.publish(&Recipe::new("2.0.0"));
-    node.update().await.unwrap();
-    node.publisher.write("metadata/timestamp.json", &old);
-    assert!(anchor.exists());
-    assert_says(
-        &node.refused().await,
-        &["timestamp version 1 is older than version 2, which this node accepted before"],
-    );
-    // The floor is on disk and holds for bundles too.
-    let path = node.scratch.path().join("old.tar");
-    node.publisher.bundle(&path);
-    assert_says(
-        &node.refused_from(&Source::Bundle(path)).await,
-        &["timestamp version 1 is older than version 2"],
-    );
-}
-
-#[tokio::test]
-async fn expired_metadata() {
-    for role in ["timestamp", "snapshot", "targets"] {
-        let mut node = installed().await;
-        node.publisher.expires.insert(role, "2026-06-01T11:59:59Z");
-        node.publisher.publish(&Recipe::new("2.0.0"));
-        let refusal = node.refused().await;
-        let directory = node.publisher.directory.display();
-        assert_eq!(
-            refusal,
-            format!(
-                "Refused: {role} metadata from {directory} expired at 2026-06-01T11:59:59Z; \
-                 this node's clock says 2026-06-01T12:00:00Z"
-            )
-        );
-    }
-}
-
-#[tokio::test]
-async fn metadata_that_was_fresh_when_it_was_accepted() {
-    let mut node = Node::new();
-    node.publisher.expires.insert("timestamp", "2026-06-01T12:00:01Z");
-    node.publisher.publish(&Recipe::new("1.0.0"));
-    node.update().await.unwrap();
-    // A mirror that stands still: the same bytes, an hour later.
-    let later = now() + jiff::SignedDuration::from_hours(1);
-    let error = node.open().update(&node.source(), later, &mut |_| {}).await.unwrap_err();
-    assert_says(&chain(&error), &["timestamp metadata", "expired at 2026-06-01T12:00:01Z"]);
-    // Neither a clock far ahead nor one far behind leaves anything behind.
-    node.update().await.unwrap();
-}
-
-#[tokio::test]
-async fn metadata_over_its_limit() {
-    let node = installed().await;
-    node.publisher.write("metadata/timestamp.json", &vec![b' '; 16 * 1024 + 1]);
-    assert_says(
-        &node.refused().await,
-        &["Refused: cannot fetch metadata/timestamp.json", "longer than the 16384 bytes allowed"],
-    );
-    node.publisher.write("metadata/2.root.json", &vec![b' '; 512 * 1024 + 1]);
-    assert_says(&node.refused().await, &["metadata/2.root.json", "longer than the 524288 bytes"]);
-}
-
-#[tokio::test]
-async fn an_older_release_than_is_installed() {
-    let mut node = Node::new();
-    node.publisher.publish(&Recipe::new("2.0.0"));
-    node.update().await.unwrap();
-    node.publisher.publish(&Recipe::new("1.9.0"));
-    assert_eq!(
-        node.refused().await,
-        "Refused: not installed: the channel names release 1.9.0, older than 2.0.0, which is \
-         installed; to go back on this node use rollback"
-    );
-}
 
 #[tokio::test]
 async fn a_release_for_another_platform_only() {

@@ -74,7 +74,7 @@ async fn a_plan_changes_nothing_but_the_floors() {
     assert!(matches!(&plan.decision, Decision::Move(target) if target.digest == artifact.sha256));
     let steps: Vec<String> = plan.steps.iter().map(ToString::to_string).collect();
     let sha = artifact.sha256;
-    let needed = artifact.files[0].size + 2 * 1024 * 1024;
+    let needed = artifact.files[0].size + artifact.size + 2 * 1024 * 1024;
     assert_eq!(
         steps,
         [

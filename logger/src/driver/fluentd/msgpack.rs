@@ -44,9 +44,6 @@ pub(super) fn push_map_header(out: &mut Vec<u8>, members: usize) {
 pub(super) fn push_uint(out: &mut Vec<u8>, n: u64) {
     if let Ok(n @ 0..128) = u8::try_from(n) {
         out.push(n);
-    } else if let Ok(n) = u32::try_from(n) {
-        out.push(0xce);
-        out.extend_from_slice(&n.to_be_bytes());
     } else {
         out.push(0xcf);
         out.extend_from_slice(&n.to_be_bytes());
@@ -249,11 +246,7 @@ mod tests {
             push_map_header(&mut out, members);
             assert_eq!(out, header);
         }
-        for (n, bytes) in [
-            (127, [0x7f].as_slice()),
-            (128, &[0xce, 0, 0, 0, 128]),
-            (1 << 32, &[0xcf, 0, 0, 0, 1, 0, 0, 0, 0]),
-        ] {
+        for (n, bytes) in [(127, [0x7f].as_slice()), (128, &[0xcf, 0, 0, 0, 0, 0, 0, 0, 128])] {
             let mut out = Vec::new();
             push_uint(&mut out, n);
             assert_eq!(out, bytes);

@@ -31,7 +31,8 @@ pub(crate) struct Options {
     pub(super) mode: Mode,
     /// Whether the server confirms what it has taken.
     pub(super) acks: bool,
-    /// The members of every record, but for `source` and `log`.
+    /// The members of every record but `log`, and `source` where no attribute has
+    /// taken its place.
     pub(super) members: BTreeMap<String, String>,
     pub(super) write_timeout: Option<Duration>,
     pub(super) read_timeout: Option<Duration>,
@@ -40,7 +41,7 @@ pub(crate) struct Options {
 
 /// Whose bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Profile {
+pub(super) enum Profile {
     Docker,
     /// What Triton's users get since 2015: nil for no options, nothing that marks
     /// pieces, and lines are not cut at Docker's limit.
@@ -67,7 +68,7 @@ pub(super) enum Mode {
 
 /// What both ends prove to each other before the first event.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Security {
+pub(super) struct Security {
     pub(super) shared_key: Vec<u8>,
     /// With a password, where the server asks for a user.
     pub(super) user: Option<(Vec<u8>, Vec<u8>)>,
@@ -78,16 +79,6 @@ pub(crate) struct Security {
 impl fmt::Debug for Security {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Security").finish_non_exhaustive()
-    }
-}
-
-impl Profile {
-    /// The longest piece of a line, in bytes.
-    pub(crate) const fn piece_limit(self) -> usize {
-        match self {
-            Self::Docker => 16 << 10,
-            Self::Triton => 64 << 10,
-        }
     }
 }
 
@@ -140,7 +131,10 @@ impl Options {
 
     /// The longest piece of a line, in bytes.
     pub(crate) const fn piece_limit(&self) -> usize {
-        self.profile.piece_limit()
+        match self.profile {
+            Profile::Docker => 16 << 10,
+            Profile::Triton => 64 << 10,
+        }
     }
 
     pub(crate) fn encoder(&self) -> Encoder {

@@ -46,10 +46,7 @@ enum Coder {
 
 impl std::fmt::Debug for Coder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Quick(_) => "Quick",
-            Self::Library(_) => "Library",
-        })
+        f.debug_struct("Coder").finish_non_exhaustive()
     }
 }
 

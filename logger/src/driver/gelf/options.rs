@@ -89,16 +89,15 @@ impl Options {
         };
         let level = options.get("gelf-compression-level").and_then(|level| level.parse().ok());
         let level = level.unwrap_or(1);
+        // A stream has neither; the options that are about datagrams are not there.
         let compression = match options.get("gelf-compression-type") {
-            _ if address.transport != GelfTransport::Udp => Compression::None,
-            Some("none") => Compression::None,
+            Some("gzip") => Compression::To { format: Format::Gzip, level },
             Some("zlib") => Compression::To { format: Format::Zlib, level },
-            _ => Compression::To { format: Format::Gzip, level },
+            _ => Compression::None,
         };
         let chunk_size = match options.get("gelf-chunk-size").map(str::parse) {
             Some(Ok(bytes)) => ChunkSize::Bytes(bytes),
-            Some(Err(_)) => ChunkSize::OfPath,
-            None => ChunkSize::Bytes(1420),
+            _ => ChunkSize::OfPath,
         };
         let is_true = |name| options.get(name).map(parse_bool) == Some(Ok(true));
         Ok(Self {

@@ -10,41 +10,67 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use dockerlogger_manifest::status::PAGE_BYTES;
 
-use super::{DATA_AT, Mapping, PAGE, header};
+use super::{DATA_AT, Header, Mapping, PAGE, header};
 use crate::record::Stream;
 use crate::ring::account::Account;
 use crate::ring::handoff::Handoff;
 use crate::ring::shared::Shared;
 use crate::ring::slots::{self, Carried, SLOT};
 
-/// The producer's side: everything outside `tail..head`.
-#[derive(Debug)]
-pub(crate) struct Writable<'a> {
+/// The mapping, as both sides see it. It can be copied; the sides, whose methods
+/// make references, cannot.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct View<'a> {
     pub(super) base: NonNull<u8>,
     pub(super) capacity: usize,
+    /// 0: the ring is not a file.
     pub(super) generation: u64,
     pub(super) shared: NonNull<Shared>,
     pub(super) mapping: PhantomData<&'a Mapping>,
 }
 
-impl<'a> Writable<'a> {
-    pub(in crate::ring) fn shared(&self) -> &'a Shared {
+impl<'a> View<'a> {
+    fn shared(&self) -> &'a Shared {
         // SAFETY: mapped for as long as the mapping lives; atomics, valid for any
         // bits.
         unsafe { self.shared.as_ref() }
     }
 
+    fn header(&self) -> &'a Header {
+        header(self.base)
+    }
+
+    /// Where `len` bytes at `position` begin, and their number; `None` if they do
+    /// not lie in the data area in one piece.
+    fn span(&self, position: u64, len: u64) -> Option<(NonNull<u8>, usize)> {
+        let offset = usize::try_from(position % self.capacity as u64).ok()?;
+        let len = usize::try_from(len).ok()?;
+        // SAFETY: the mapping goes on for `capacity` bytes from `DATA_AT`.
+        (offset.checked_add(len)? <= self.capacity)
+            .then(|| (unsafe { self.base.add(DATA_AT + offset) }, len))
+    }
+}
+
+/// The producer's side: everything outside `tail..head`.
+#[derive(Debug)]
+pub(crate) struct Writable<'a>(pub(super) View<'a>);
+
+impl<'a> Writable<'a> {
+    pub(in crate::ring) fn shared(&self) -> &'a Shared {
+        self.0.shared()
+    }
+
     pub(in crate::ring) const fn capacity(&self) -> u64 {
-        self.capacity as u64
+        self.0.capacity as u64
     }
 
     /// 0: the ring is not a file, and its entries need no seal.
     pub(in crate::ring) const fn generation(&self) -> u64 {
-        self.generation
+        self.0.generation
     }
 
     pub(in crate::ring) fn handoff(&self) -> &'a Handoff {
-        &header(self.base).handoff
+        &self.0.header().handoff
     }
 
     pub(in crate::ring) fn head(&self) -> u64 {
@@ -62,13 +88,11 @@ impl<'a> Writable<'a> {
         if position < self.head() || end > self.tail() + self.capacity() {
             return None;
         }
-        let (offset, len) = within(position, len, self.capacity)?;
-        // SAFETY: inside the data area by `within`; outside `tail..head` by the
+        let (start, len) = self.0.span(position, len)?;
+        // SAFETY: inside the data area by `span`; outside `tail..head` by the
         // check, so the consumer makes no reference to it; `&mut self` keeps this
         // side from making a second one.
-        Some(unsafe {
-            std::slice::from_raw_parts_mut(self.base.as_ptr().add(DATA_AT + offset), len)
-        })
+        Some(unsafe { std::slice::from_raw_parts_mut(start.as_ptr(), len) })
     }
 
     /// Hands everything before `head` to the consumer.
@@ -81,37 +105,29 @@ impl<'a> Writable<'a> {
 
 /// The consumer's side: everything inside `tail..head`, and the carry slots.
 #[derive(Debug)]
-pub(crate) struct Readable<'a> {
-    pub(super) base: NonNull<u8>,
-    pub(super) capacity: usize,
-    pub(super) generation: u64,
-    pub(super) shared: NonNull<Shared>,
-    pub(super) mapping: PhantomData<&'a Mapping>,
-}
+pub(crate) struct Readable<'a>(pub(super) View<'a>);
 
 impl<'a> Readable<'a> {
     pub(in crate::ring) fn shared(&self) -> &'a Shared {
-        // SAFETY: mapped for as long as the mapping lives; atomics, valid for any
-        // bits.
-        unsafe { self.shared.as_ref() }
+        self.0.shared()
     }
 
     pub(in crate::ring) const fn capacity(&self) -> u64 {
-        self.capacity as u64
+        self.0.capacity as u64
     }
 
     /// Whether the ring is a file that a new logger wants.
     pub(in crate::ring) fn handover_is_wanted(&self) -> bool {
-        header(self.base).handover.load(Ordering::Relaxed) != 0
+        self.0.header().handover.load(Ordering::Relaxed) != 0
     }
 
     /// Whether the ring is a file.
     pub(in crate::ring) const fn is_file(&self) -> bool {
-        self.generation != 0
+        self.0.generation != 0
     }
 
     pub(in crate::ring) fn handoff(&self) -> &'a Handoff {
-        &header(self.base).handoff
+        &self.0.header().handoff
     }
 
     pub(in crate::ring) fn head(&self) -> u64 {
@@ -129,11 +145,11 @@ impl<'a> Readable<'a> {
         if position < self.tail() || end > self.head() {
             return None;
         }
-        let (offset, len) = within(position, len, self.capacity)?;
-        // SAFETY: inside the data area by `within`; inside `tail..head` by the
+        let (start, len) = self.0.span(position, len)?;
+        // SAFETY: inside the data area by `span`; inside `tail..head` by the
         // check, so the producer makes no reference to it until `tail` passes
         // it, and storing `tail` takes `&mut self`.
-        Some(unsafe { std::slice::from_raw_parts(self.base.as_ptr().add(DATA_AT + offset), len) })
+        Some(unsafe { std::slice::from_raw_parts(start.as_ptr(), len) })
     }
 
     /// Gives everything before `tail` back, and with it stores what is carried
@@ -150,9 +166,9 @@ impl<'a> Readable<'a> {
         if tail == before {
             return;
         }
-        for (stream, carried) in STREAMS.into_iter().zip(carried) {
+        for (stream, carried) in Stream::BOTH.into_iter().zip(carried) {
             let spare = (0..2).find(|&n| self.slot_position(stream, n) != before).unwrap_or(0);
-            let generation = self.generation;
+            let generation = self.0.generation;
             let slot = self.slot_mut(stream, spare);
             slots::write(slot, generation, tail, carried);
             if stream == Stream::Stdout {
@@ -167,7 +183,7 @@ impl<'a> Readable<'a> {
 
     /// What the sender before this one carried over `tail`.
     pub(in crate::ring) fn carried(&mut self) -> [Carried; 2] {
-        STREAMS.map(|stream| {
+        Stream::BOTH.map(|stream| {
             let slot = self.slot_of_tail(stream);
             slot.map_or_else(Carried::default, |n| slots::read(self.slot_mut(stream, n)))
         })
@@ -176,7 +192,7 @@ impl<'a> Readable<'a> {
     /// The status page as it is now, in bytes.
     pub(in crate::ring) fn page(&self) -> [u8; PAGE_BYTES] {
         let mut page = [0; PAGE_BYTES];
-        let words = self.shared.cast::<AtomicU64>();
+        let words = self.0.shared.cast::<AtomicU64>();
         for (n, place) in page.chunks_exact_mut(8).take(size_of::<Shared>() / 8).enumerate() {
             // SAFETY: within the structure, which is made of atomics and aligned
             // to eight bytes.
@@ -194,16 +210,16 @@ impl<'a> Readable<'a> {
 
     /// At the start of a file: what is carried over its first position.
     pub(super) fn carry_over(&mut self, position: u64, carried: &[Carried; 2]) {
-        let generation = self.generation;
-        for (stream, carried) in STREAMS.into_iter().zip(carried) {
+        let generation = self.0.generation;
+        for (stream, carried) in Stream::BOTH.into_iter().zip(carried) {
             slots::write(self.slot_mut(stream, 0), generation, position, carried);
         }
     }
 
     /// A new run counts from zero. Slots that do not verify are emptied.
     pub(super) fn forget_account(&mut self, check: bool) {
-        for stream in STREAMS {
-            let generation = self.generation;
+        for stream in Stream::BOTH {
+            let generation = self.0.generation;
             let Some(n) = self.slot_of_tail(stream) else { continue };
             let slot = self.slot_mut(stream, n);
             slots::write_account(slot, &Account::default());
@@ -224,18 +240,9 @@ impl<'a> Readable<'a> {
     }
 
     pub(super) fn slot_mut(&mut self, stream: Stream, n: usize) -> &mut [u8] {
-        let index = slots::index(stream == Stream::Stderr, n);
+        let at = PAGE + slots::index(stream, n) * SLOT;
         // SAFETY: one of the four slots between header and data; only this side
         // touches them, and `&mut self` keeps it to one reference.
-        unsafe { std::slice::from_raw_parts_mut(self.base.as_ptr().add(PAGE + index * SLOT), SLOT) }
+        unsafe { std::slice::from_raw_parts_mut(self.0.base.add(at).as_ptr(), SLOT) }
     }
-}
-
-const STREAMS: [Stream; 2] = [Stream::Stdout, Stream::Stderr];
-
-/// Offset and length in the data area, if they lie there in one piece.
-fn within(position: u64, len: u64, capacity: usize) -> Option<(usize, usize)> {
-    let offset = usize::try_from(position % capacity as u64).ok()?;
-    let len = usize::try_from(len).ok()?;
-    (offset.checked_add(len)? <= capacity).then_some((offset, len))
 }

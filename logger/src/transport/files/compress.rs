@@ -35,7 +35,10 @@ pub(super) fn compress_all(place: &LogFiles, dir: &Dir) -> Result<(), FilesError
 /// The compressed file takes the plain one's place when it is complete; where
 /// there was one already, it is of the same content.
 fn compress(dir: &Dir, plain: &str, compressed: &str, partial: &str) -> io::Result<()> {
-    let outcome = write(dir, plain, partial);
+    let from = dir.read(plain)?;
+    // Locked until it has another name or none.
+    let to = dir.create(partial)?;
+    let outcome = write(dir, from, &to);
     if outcome.is_err() {
         // Its space may be what is missing.
         let _ = dir.remove(partial);
@@ -46,10 +49,8 @@ fn compress(dir: &Dir, plain: &str, compressed: &str, partial: &str) -> io::Resu
     dir.remove(plain)
 }
 
-fn write(dir: &Dir, plain: &str, partial: &str) -> io::Result<()> {
-    let mut from = dir.read(plain)?;
+fn write(dir: &Dir, mut from: File, file: &File) -> io::Result<()> {
     let extra = format!("{{\"lastTime\":\"{}\"}}", last_time(&from)?);
-    let file = dir.create(partial)?;
     let mut to = GzBuilder::new().extra(extra).write(Writer { dir, file }, Compression::default());
     let mut block = vec![0; BLOCK_BYTES];
     loop {
@@ -58,7 +59,8 @@ fn write(dir: &Dir, plain: &str, partial: &str) -> io::Result<()> {
             n => to.write_all(block.get(..n).unwrap_or_default())?,
         }
     }
-    to.finish()?.file.sync_all()
+    to.finish()?;
+    file.sync_all()
 }
 
 /// The time of the last entry, which is what it ends with; Go's zero time where
@@ -87,12 +89,12 @@ fn partial(place: &LogFiles) -> String {
 /// A file of a directory, so that tests can let it fail.
 struct Writer<'a> {
     dir: &'a Dir,
-    file: File,
+    file: &'a File,
 }
 
 impl Write for Writer<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.dir.write(&self.file, bytes)
+        self.dir.write(self.file, bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -11,6 +11,8 @@ use std::os::fd::OwnedFd;
 
 use rustix::fs::{AtFlags, Mode, OFlags};
 
+use crate::files::is_named;
+
 /// An open directory.
 #[derive(Debug)]
 pub(super) struct Dir {
@@ -58,11 +60,19 @@ impl Dir {
         Ok(rustix::fs::openat(&self.fd, name, flags, MODE)?.into())
     }
 
-    /// Makes an empty file of ours, in the place of another one of ours.
+    /// Makes an empty file that nobody else writes, or takes over one that a dead
+    /// writer left.
     pub(super) fn create(&self, name: &str) -> io::Result<File> {
         self.change()?;
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | SAFE;
-        Ok(rustix::fs::openat(&self.fd, name, flags, MODE)?.into())
+        let flags = OFlags::WRONLY | OFlags::CREATE | SAFE;
+        let file = File::from(rustix::fs::openat(&self.fd, name, flags, MODE)?);
+        file.try_lock()?;
+        // It may have been completed while it was opened.
+        if !is_named(&self.fd, name, &file) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.truncate(&file, 0)?;
+        Ok(file)
     }
 
     /// Writes the front of `bytes`, at least one byte.
@@ -83,11 +93,15 @@ impl Dir {
         file.set_len(len)
     }
 
-    /// Renames a file, if there is one.
     pub(super) fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         self.change()?;
-        match rustix::fs::renameat(&self.fd, from, &self.fd, to) {
-            Err(error) if error != rustix::io::Errno::NOENT => Err(error.into()),
+        Ok(rustix::fs::renameat(&self.fd, from, &self.fd, to)?)
+    }
+
+    /// Renames a file, if there is one.
+    pub(super) fn rename_if_there(&self, from: &str, to: &str) -> io::Result<()> {
+        match self.rename(from, to) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
     }

@@ -30,10 +30,10 @@ pub(super) fn rotate(place: &LogFiles, dir: &Dir) -> Result<(), FilesError> {
         }
     }
     for n in (1..free).rev() {
-        dir.rename(&compressed(place, n), &compressed(place, n + 1)).map_err(failed)?;
-        dir.rename(&plain(place, n), &plain(place, n + 1)).map_err(failed)?;
+        dir.rename_if_there(&compressed(place, n), &compressed(place, n + 1)).map_err(failed)?;
+        dir.rename_if_there(&plain(place, n), &plain(place, n + 1)).map_err(failed)?;
     }
-    dir.rename(&place.name, &plain(place, 1)).map_err(failed)
+    dir.rename_if_there(&place.name, &plain(place, 1)).map_err(failed)
 }
 
 /// Whether there is a file of this number.

@@ -178,6 +178,26 @@ fn compressed_files_say_when_they_end() {
     );
 }
 
+#[test]
+fn nobody_compresses_into_the_file_of_another() {
+    let scratch = Scratch::new();
+    let len = line(0).len() as u64;
+    let partial = scratch.path(&format!("{NAME}.tmp"));
+    fs::write(&partial, "what another has of it").unwrap();
+    let other = fs::File::open(&partial).unwrap();
+    other.lock().unwrap();
+    let mut rig = Rig::new(place(scratch.dir(), 10 * len, 4, true), Faults::default());
+    rig.push(&all_lines(15));
+    rig.finish();
+    assert_eq!(fs::read_to_string(&partial).unwrap(), "what another has of it");
+    drop(other);
+    rig.push(&all_lines(30)[15..]);
+    rig.finish();
+    let expected = ["", ".1.gz", ".2.gz"].map(|end| format!("{NAME}{end}"));
+    assert_eq!(names(scratch.dir()), expected);
+    assert_eq!(stored(scratch.dir()), all_lines(30));
+}
+
 /// One writer dies at any of its changes, another takes its place.
 #[test]
 fn no_death_between_two_changes_loses_or_tears_a_line() {

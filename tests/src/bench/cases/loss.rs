@@ -14,7 +14,7 @@ use crate::bench::generator::{self, LINE_BYTES, Source, Until, Written};
 use crate::bench::report::{Figure, Unit};
 use crate::bench::runner::Setup;
 use crate::bench::sink::{Purpose, Sink};
-use crate::bench::subject::UNTUNED;
+use crate::bench::subject::{Role, UNTUNED};
 use crate::bench::target::Target;
 
 /// A sink that has not got anything for so long gets nothing more.
@@ -34,8 +34,7 @@ pub(super) fn rate(setup: &Setup<'_>, megabytes: f64, hogs: usize) -> Vec<Figure
     let busy = Hogs::start(hogs);
     let written = generator::paced(&running.stdout, Source::Queue, per_second, until, |_| &line);
     drop(busy);
-    let arrived = sink.counts().wait_for_lines(before + written.accepted(), PATIENCE) - before;
-    let mut figures = losses(written, arrived);
+    let mut figures = losses(written, arrived(setup, &sink, before, written));
     let reached = (written.writes * LINE_BYTES as u64) as f64 / 1e6 / written.time.as_secs_f64();
     figures.push(figure("rate reached", Unit::MegabytesPerSecond, reached));
     figures
@@ -57,17 +56,25 @@ pub(super) fn bursts(setup: &Setup<'_>, hogs: usize) -> Vec<Figure> {
         sink.counts().wait_for_lines(before + written.accepted(), Duration::from_millis(300));
     }
     drop(busy);
-    let arrived = sink.counts().wait_for_lines(before + written.accepted(), PATIENCE) - before;
-    losses(written, arrived)
+    losses(written, arrived(setup, &sink, before, written))
+}
+
+/// How many lines the sink got; `None` of a program that sends none on.
+fn arrived(setup: &Setup<'_>, sink: &Sink, before: u64, written: Written) -> Option<u64> {
+    let sends = setup.subject.role != Role::Floor;
+    sends.then(|| sink.counts().wait_for_lines(before + written.accepted(), PATIENCE) - before)
 }
 
 /// What was lost where, as shares of what was written. Lines that a logger adds about drops count as arrived.
-pub(super) fn losses(written: Written, arrived: u64) -> Vec<Figure> {
-    let lost = written.accepted().saturating_sub(arrived);
-    vec![
-        figure("dropped before the read", Unit::Percent, percent(written.dropped, written.writes)),
-        figure("lost after the read", Unit::Percent, percent(lost, written.writes)),
-    ]
+pub(super) fn losses(written: Written, arrived: Option<u64>) -> Vec<Figure> {
+    let share = |name, lines| figure(name, Unit::Percent, percent(lines, written.writes));
+    let mut figures = vec![share("dropped before the read", written.dropped)];
+    figures.extend(
+        arrived.map(|arrived| {
+            share("lost after the read", written.accepted().saturating_sub(arrived))
+        }),
+    );
+    figures
 }
 
 /// Threads that use a processor each until they are dropped.

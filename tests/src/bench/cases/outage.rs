@@ -13,7 +13,7 @@ use crate::bench::generator::{self, Source, Until};
 use crate::bench::report::{Figure, Unit, percentile};
 use crate::bench::runner::Setup;
 use crate::bench::sink::{Purpose, Sink};
-use crate::bench::subject::LARGE_RING;
+use crate::bench::subject::{LARGE_RING, Tuning};
 use crate::bench::target::Target;
 use crate::oracle::{self, Verdict};
 use crate::receiver::text_of;
@@ -31,18 +31,21 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Who sends nothing for so long after the sink is back will not.
 const COMEBACK_MAX: Duration = Duration::from_secs(30);
 
+/// Lines per second during stalls: 2 MB.
+const STALL_RATE: f64 = 28e3;
+
 /// Lines per second during outages.
 const OUTAGE_RATE: f64 = 1000.0;
 
 /// The sink keeps the connection and reads nothing for a while.
-pub(super) fn stall(setup: &Setup<'_>, per_second: f64, stall: Duration) -> Vec<Figure> {
+pub(super) fn stall(setup: &Setup<'_>, ring: Tuning<'_>, stall: Duration) -> Vec<Figure> {
     let sink = Sink::start(Purpose::Stall);
-    let running = setup.subject.start(&sink, LARGE_RING);
+    let running = setup.subject.start(&sink, ring);
     let until = Until::Time(AROUND + stall + AROUND);
     let written = thread::scope(|scope| {
         let application = scope.spawn(|| {
             let numbered = |nth| oracle::line(nth) + "\n";
-            generator::paced(&running.stdout, Source::Queue, per_second, until, numbered)
+            generator::paced(&running.stdout, Source::Queue, STALL_RATE, until, numbered)
         });
         thread::sleep(AROUND);
         sink.stall();
@@ -53,7 +56,7 @@ pub(super) fn stall(setup: &Setup<'_>, per_second: f64, stall: Duration) -> Vec<
     sink.counts().wait_for_lines(u64::MAX, PATIENCE);
     let verdict = verdict(&sink, written.writes);
     let arrived = written.writes - verdict.lost.len() as u64;
-    let mut figures = loss::losses(written, arrived);
+    let mut figures = loss::losses(written, Some(arrived));
     figures.push(figure("lines twice", Unit::Count, verdict.duplicated.len() as f64));
     figures
 }

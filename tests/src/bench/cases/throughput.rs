@@ -91,7 +91,7 @@ pub(super) fn rate(setup: &Setup<'_>, lines_per_second: f64) -> Vec<Figure> {
 fn line(setup: &Setup<'_>) -> Vec<u8> {
     match setup.subject.role {
         Role::Logger | Role::Peer => generator::lines(1),
-        Role::Limit => setup.frame.to_vec(),
+        Role::Limit | Role::Floor => setup.frame.to_vec(),
     }
 }
 

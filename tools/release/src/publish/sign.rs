@@ -13,6 +13,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tough::TargetName;
 use tough::editor::signed::SignedRole;
+use tough::schema::DelegatedTargets;
+use tough::schema::Delegations;
 use tough::schema::Hashes;
 use tough::schema::KeyHolder;
 use tough::schema::Metafile;
@@ -23,6 +25,7 @@ use tough::schema::Snapshot;
 use tough::schema::Targets;
 
 use crate::cli::Lifetimes;
+use crate::delegate::covers;
 use crate::files;
 use crate::files::FileError;
 use crate::lifetime::Lifetime;
@@ -46,6 +49,10 @@ pub(super) struct Request {
     pub(super) removed: Vec<String>,
     /// The root that takes over, signed by enough keys, and its bytes.
     pub(super) next_root: Option<(Root, Vec<u8>)>,
+    /// The delegated role whose list is changed, in place of the targets.
+    pub(super) role: Option<String>,
+    /// Whom the targets trust from now on, if that changes.
+    pub(super) delegations: Option<Delegations>,
 }
 
 /// Snapshot and timestamp, signed anew over the same targets.
@@ -58,9 +65,19 @@ pub(super) struct Renewed {
 pub(super) struct SignedRoles {
     pub(super) root: Root,
     pub(super) root_bytes: Vec<u8>,
-    pub(super) targets: SignedRole<Targets>,
+    /// Those that changed: the targets, a delegated role, or both.
+    pub(super) lists: Vec<SignedList>,
     pub(super) snapshot: SignedRole<Snapshot>,
     pub(super) timestamp: SignedRole<tough::schema::Timestamp>,
+}
+
+/// A list of targets, as it will be written.
+pub(super) struct SignedList {
+    pub(super) role: String,
+    pub(super) version: NonZeroU64,
+    pub(super) expires: Timestamp,
+    pub(super) bytes: Vec<u8>,
+    pin: Metafile,
 }
 
 /// The next state of a repository could not be signed.
@@ -91,6 +108,30 @@ pub(crate) enum SignError {
         /// The role the key is for.
         role: &'static str,
     },
+    /// The role is not one that the targets delegate to.
+    #[error("the targets do not delegate to role {role}: see `release delegate`")]
+    NoRole {
+        /// The role.
+        role: String,
+    },
+    /// Nobody would ask the role for that.
+    #[error("role {role} is not trusted with {name}")]
+    NotDelegated {
+        /// The role.
+        role: String,
+        /// The target.
+        name: String,
+    },
+    /// Another list comes first.
+    #[error("{name} is listed by role {by}, which is asked before role {role}")]
+    Elsewhere {
+        /// The role.
+        role: String,
+        /// The target.
+        name: String,
+        /// Who lists it.
+        by: String,
+    },
     /// It would expire in no year.
     #[error("failed to compute when the {role} expires")]
     Expires {
@@ -103,7 +144,7 @@ pub(crate) enum SignError {
     #[error("the {role} has used up its version numbers")]
     Exhausted {
         /// The role.
-        role: &'static str,
+        role: String,
     },
     /// A name cannot be a target.
     #[error("{name:?} cannot be the name of a target")]
@@ -117,7 +158,7 @@ pub(crate) enum SignError {
     #[error("failed to sign the {role}")]
     Role {
         /// The role.
-        role: &'static str,
+        role: String,
         /// Why not.
         source: Box<tough::error::Error>,
     },
@@ -132,8 +173,8 @@ impl Request {
         lifetimes: Lifetimes,
         now: Timestamp,
     ) -> Self {
-        let (removed, next_root) = (Vec::new(), None);
-        Self { layout, anchor, keys, lifetimes, now, removed, next_root }
+        let (removed, next_root, role, delegations) = (Vec::new(), None, None, None);
+        Self { layout, anchor, keys, lifetimes, now, removed, next_root, role, delegations }
     }
 
     /// Signs snapshot and timestamp anew; needs no key of the targets.
@@ -142,10 +183,11 @@ impl Request {
         if let Some(role) = self.keys.foreign(&root) {
             return Err(SignError::ForeignKey { role });
         }
-        let snapshot = self.snapshot(Some(existing), None)?;
-        let snapshot = self.signed("snapshot", &root, snapshot).await?;
+        let snapshot = self.snapshot(Some(existing), &[])?;
+        let holder = KeyHolder::Root(root);
+        let snapshot = self.signed("snapshot", holder.clone(), snapshot).await?;
         let timestamp = self.timestamp(Some(existing), &snapshot)?;
-        let timestamp = self.signed("timestamp", &root, timestamp).await?;
+        let timestamp = self.signed("timestamp", holder, timestamp).await?;
         Ok(Renewed { snapshot, timestamp })
     }
 
@@ -159,13 +201,60 @@ impl Request {
         if let Some(role) = self.keys.foreign(&root) {
             return Err(SignError::ForeignKey { role });
         }
-        let targets = self.targets(existing, new)?;
-        let targets = self.signed("targets", &root, targets).await?;
-        let snapshot = self.snapshot(existing, Some(&targets))?;
-        let snapshot = self.signed("snapshot", &root, snapshot).await?;
+        let mut lists = Vec::new();
+        let changed: (&[NewTarget], &[String]) = (new, &self.removed);
+        if self.keys.sign_targets() {
+            let (new, removed) = if self.role.is_none() { changed } else { (&[][..], &[][..]) };
+            let mut targets =
+                existing.map(|repository| repository.loaded().targets().signed.clone());
+            if let (Some(targets), Some(delegations)) = (&mut targets, &self.delegations) {
+                targets.delegations = Some(delegations.clone());
+            }
+            let targets = self.list("targets", targets, new, removed)?;
+            let signed = self.signed("targets", KeyHolder::Root(root.clone()), targets).await?;
+            lists.push(listed("targets", &signed));
+        }
+        if let Some(role) = &self.role {
+            lists.push(self.delegated(existing, role, changed).await?);
+        }
+        let snapshot = self.snapshot(existing, &lists)?;
+        let snapshot = self.signed("snapshot", KeyHolder::Root(root.clone()), snapshot).await?;
         let timestamp = self.timestamp(existing, &snapshot)?;
-        let timestamp = self.signed("timestamp", &root, timestamp).await?;
-        Ok(SignedRoles { root, root_bytes, targets, snapshot, timestamp })
+        let timestamp = self.signed("timestamp", KeyHolder::Root(root.clone()), timestamp).await?;
+        Ok(SignedRoles { root, root_bytes, lists, snapshot, timestamp })
+    }
+
+    /// The list of a delegated role, signed by its keys.
+    async fn delegated(
+        &self,
+        existing: Option<&Repository>,
+        role: &str,
+        (new, removed): (&[NewTarget], &[String]),
+    ) -> Result<SignedList, SignError> {
+        let in_force = existing.and_then(|it| it.loaded().targets().signed.delegations.as_ref());
+        let delegations = self.delegations.as_ref().or(in_force);
+        let delegated = delegations.and_then(|all| all.roles.iter().find(|it| it.name == role));
+        let (Some(delegations), Some(delegated)) = (delegations, delegated) else {
+            return Err(SignError::NoRole { role: role.to_owned() });
+        };
+        for target in new {
+            let (role, name) = (role.to_owned(), target.name.clone());
+            if !covers(delegated, &name) {
+                return Err(SignError::NotDelegated { role, name });
+            }
+            match existing.and_then(|repository| repository.speaker(&name)) {
+                Some(by) if by != Some(role.as_str()) => {
+                    let by = by.unwrap_or("targets").to_owned();
+                    return Err(SignError::Elsewhere { role, name, by });
+                }
+                _ => {}
+            }
+        }
+        let before = existing.and_then(|repository| repository.list(role)).cloned();
+        let targets = self.list(role, before, new, removed)?;
+        let list = DelegatedTargets { name: role.to_owned(), targets };
+        let holder = KeyHolder::Delegations(delegations.clone());
+        Ok(listed(role, &self.signed(role, holder, list).await?))
     }
 
     /// The root in force: the newest of the repository, else the trust anchor.
@@ -188,23 +277,23 @@ impl Request {
         Ok((root.signed, bytes))
     }
 
-    fn targets(
+    /// The next version of a list of targets.
+    fn list(
         &self,
-        existing: Option<&Repository>,
+        role: &str,
+        before: Option<Targets>,
         new: &[NewTarget],
+        removed: &[String],
     ) -> Result<Targets, SignError> {
-        let version = next("targets", self.layout.highest("targets")?.unwrap_or(0))?;
+        let version = next(role, self.layout.highest(role)?.unwrap_or(0))?;
         let expires = self.end("targets", self.lifetimes.targets)?;
-        let mut targets = match existing {
-            Some(repository) => repository.loaded().targets().signed.clone(),
-            None => Targets {
-                delegations: None,
-                ..Targets::new(SPEC_VERSION.to_owned(), version, expires)
-            },
-        };
+        let mut targets = before.unwrap_or_else(|| Targets {
+            delegations: None,
+            ..Targets::new(SPEC_VERSION.to_owned(), version, expires)
+        });
         targets.version = version;
         targets.expires = expires;
-        targets.targets.retain(|name, _| !self.removed.contains(&name.resolved().to_owned()));
+        targets.targets.retain(|name, _| !removed.contains(&name.resolved().to_owned()));
         for target in new {
             let name = TargetName::new(target.name.as_str()).map_err(|source| SignError::Name {
                 name: target.name.clone(),
@@ -218,7 +307,7 @@ impl Request {
     fn snapshot(
         &self,
         existing: Option<&Repository>,
-        targets: Option<&SignedRole<Targets>>,
+        lists: &[SignedList],
     ) -> Result<Snapshot, SignError> {
         let version = next("snapshot", self.layout.highest("snapshot")?.unwrap_or(0))?;
         let expires = self.end("snapshot", self.lifetimes.snapshot)?;
@@ -228,8 +317,8 @@ impl Request {
         };
         snapshot.version = version;
         snapshot.expires = expires;
-        if let Some(targets) = targets {
-            snapshot.meta.insert("targets.json".to_owned(), metafile(targets));
+        for list in lists {
+            snapshot.meta.insert(format!("{}.json", list.role), list.pin.clone());
         }
         Ok(snapshot)
     }
@@ -257,20 +346,31 @@ impl Request {
 
     async fn signed<R: Role + Serialize>(
         &self,
-        name: &'static str,
-        root: &Root,
+        name: &str,
+        holder: KeyHolder,
         role: R,
     ) -> Result<SignedRole<R>, SignError> {
-        let holder = KeyHolder::Root(root.clone());
         SignedRole::new(role, &holder, &self.keys.sources(), &SystemRandom::new())
             .await
-            .map_err(|source| SignError::Role { role: name, source: Box::new(source) })
+            .map_err(|source| SignError::Role { role: name.to_owned(), source: Box::new(source) })
+    }
+}
+
+fn listed<R: Role + Serialize>(role: &str, signed: &SignedRole<R>) -> SignedList {
+    let list = &signed.signed().signed;
+    SignedList {
+        role: role.to_owned(),
+        version: list.version(),
+        expires: list.expires(),
+        bytes: signed.buffer().clone(),
+        pin: metafile(signed),
     }
 }
 
 /// The version after this one, which no file of the repository has.
-fn next(role: &'static str, version: u64) -> Result<NonZeroU64, SignError> {
-    version.checked_add(1).and_then(NonZeroU64::new).ok_or(SignError::Exhausted { role })
+fn next(role: &str, version: u64) -> Result<NonZeroU64, SignError> {
+    let exhausted = || SignError::Exhausted { role: role.to_owned() };
+    version.checked_add(1).and_then(NonZeroU64::new).ok_or_else(exhausted)
 }
 
 /// How the role above refers to this one: version, length and digest.

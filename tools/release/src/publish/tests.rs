@@ -13,9 +13,11 @@ use tempfile::TempDir;
 
 use super::verify::verify;
 use super::*;
+use crate::cli::At;
 use crate::cli::BuildOptions;
 use crate::cli::KeygenOptions;
 use crate::cli::Lifetimes;
+use crate::cli::Under;
 use crate::package;
 use crate::root;
 
@@ -63,11 +65,14 @@ impl Site {
     fn options(&self, repo: &Path, version: &str) -> PublishOptions {
         let lifetime = "1h".parse().unwrap();
         PublishOptions {
-            repo: repo.to_owned(),
-            keys: self.path("keys"),
+            at: At {
+                repo: repo.to_owned(),
+                keys: self.path("keys"),
+                lifetimes: Lifetimes { targets: lifetime, snapshot: lifetime, timestamp: lifetime },
+            },
             release: self.path(version),
             channel: "stable".parse().unwrap(),
-            lifetimes: Lifetimes { targets: lifetime, snapshot: lifetime, timestamp: lifetime },
+            under: Under::default(),
         }
     }
 
@@ -76,8 +81,8 @@ impl Site {
         let options = self.options(repo, version);
         let layout = Layout::new(repo);
         let existing = existing(&layout, &self.anchor()).await.unwrap();
-        let keys = OnlineKeys::load(&options.keys).unwrap();
-        let request = Request::new(layout, self.anchor(), keys, options.lifetimes, self.now);
+        let keys = OnlineKeys::load(&options.at.keys).unwrap();
+        let request = Request::new(layout, self.anchor(), keys, options.at.lifetimes, self.now);
         let built = BuiltRelease::read(&options.release).unwrap();
         plan(&request, existing, built, &options.channel).await.unwrap().0
     }

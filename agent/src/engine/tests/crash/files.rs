@@ -196,6 +196,10 @@ impl Files for ModelFiles {
         Ok(Box::new(ModelNewFile { files: self.clone(), path: path.to_owned() }))
     }
 
+    fn append(&self, path: &Path) -> Result<Box<dyn NewFile>, FileError> {
+        Ok(Box::new(ModelNewFile { files: self.clone(), path: path.to_owned() }))
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> Result<(), FileError> {
         self.effect(&Effect::Rename(from.to_owned(), to.to_owned()))
     }

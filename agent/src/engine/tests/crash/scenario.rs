@@ -52,6 +52,8 @@ pub(super) struct Scenario {
     pub(super) told: Told,
     pub(super) rules: Rules,
     pub(super) action: Action,
+    /// Whether artifacts are kept until they are whole.
+    resumes: bool,
     publisher: Publisher,
     runtime: Runtime,
     _scratch: tempfile::TempDir,
@@ -150,8 +152,12 @@ impl Scenario {
             Some(core) => core,
             None => {
                 let seam: Arc<dyn Files> = Arc::new(files.clone());
+                let mut config = Self::config();
+                if self.resumes {
+                    (config.limits.resume_bytes_min, config.limits.resume_local) = (1, true);
+                }
                 let mut core =
-                    Core::open(Self::config(), Arc::clone(&seam), now()).map_err(|e| chain(&e))?;
+                    Core::open(config, Arc::clone(&seam), now()).map_err(|e| chain(&e))?;
                 core.prober = Arc::new(ReadProber(seam));
                 files.watch(core.subscribe());
                 life.insert(core)
@@ -215,6 +221,7 @@ impl Scenario {
             told: Told::default(),
             rules,
             action,
+            resumes: false,
             publisher,
             runtime,
             _scratch: scratch,
@@ -262,6 +269,22 @@ impl Scenario {
         let mut scenario = Self::empty("update", Action::Update);
         scenario.install("1.0.0");
         scenario.publish("2.0.0");
+        scenario
+    }
+
+    /// An update that goes on from what came of its artifact before.
+    pub(super) fn resumption() -> Self {
+        let mut scenario = Self::empty("update that was begun before", Action::Update);
+        scenario.install("1.0.0");
+        let digest = scenario.publish("2.0.0");
+        scenario.resumes = true;
+        let packed = scenario.publisher.artifact(&digest);
+        let path = Path::new(ROOT).join(format!("tmp/partial-{digest}"));
+        let half = packed[..packed.len() / 2].to_vec();
+        for effect in [Effect::Create(path.clone()), Effect::Write(path, half)] {
+            scenario.disk.apply(&effect).unwrap();
+        }
+        // Its name or its bytes may be lost at any time: nobody made them durable.
         scenario
     }
 
@@ -358,6 +381,7 @@ impl Scenario {
             Self::first_install(),
             Self::check(),
             Self::update(),
+            Self::resumption(),
             Self::rotation(),
             Self::collection(),
             Self::rollback(),

@@ -1,0 +1,132 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! One update: from each source in turn, until one of them does not fail.
+
+use jiff::Timestamp;
+use tokio::runtime::Handle;
+
+use crate::engine::core::{Core, chain};
+use crate::engine::error::UpdateError;
+use crate::engine::execute::Execution;
+use crate::engine::history::{Action, Entry};
+use crate::engine::policy::{Decision, Facts};
+use crate::engine::source::Source;
+use crate::engine::view::PassedOver;
+use crate::engine::{Outcome, Progress};
+
+/// What is done with one source; it tells its progress.
+type Work<'a, T> =
+    dyn FnMut(&mut Core, &Source, &mut dyn FnMut(Progress)) -> Result<T, UpdateError> + 'a;
+
+impl Core {
+    pub(super) fn update_unrecorded(
+        &mut self,
+        source: &Source,
+        allow_expired: bool,
+        now: Timestamp,
+        runtime: &Handle,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Outcome, UpdateError> {
+        progress(Progress::Checking);
+        self.settle(now)?;
+        if allow_expired {
+            let from = source.shown();
+            let why = format!("the operator takes metadata of {from} although it may have expired");
+            let (what, from) = (Action::AllowExpired, None);
+            self.record(Entry { what, why, from, to: None, digest: None }, now)?;
+        }
+        let mut bytes_told = 0;
+        let mut forward = |sign: Progress| {
+            // The next source may begin anew; what is told never falls.
+            match &sign {
+                Progress::Downloading { bytes, .. } if *bytes <= bytes_told => return,
+                Progress::Downloading { bytes, .. } => bytes_told = *bytes,
+                _ => {}
+            }
+            progress(sign);
+        };
+        let mut outcome = self.try_each(source, &mut forward, &mut |core, source, progress| {
+            core.update_from(source, allow_expired, now, runtime, progress)
+        })?;
+        if let Outcome::Moved { warnings, .. } = &mut outcome {
+            warnings.extend(self.passed_over.iter().map(ToString::to_string));
+        }
+        Ok(outcome)
+    }
+
+    /// Does `work` with the first source that does not fail it.
+    pub(super) fn try_each<T>(
+        &mut self,
+        source: &Source,
+        progress: &mut dyn FnMut(Progress),
+        work: &mut Work<'_, T>,
+    ) -> Result<T, UpdateError> {
+        let mut rest = source.each().iter().peekable();
+        while let Some(one) = rest.next() {
+            match work(self, one, progress) {
+                Err(error) if error.is_of_source() && rest.peek().is_some() => {
+                    let source = one.shown();
+                    let passed = PassedOver { source, why: chain(&error), kind: error.kind() };
+                    progress(Progress::PassedOver(passed.clone()));
+                    self.passed_over.push(passed);
+                }
+                done => return done,
+            }
+        }
+        Err(UpdateError::Abandoned)
+    }
+
+    fn update_from(
+        &mut self,
+        source: &Source,
+        allow_expired: bool,
+        now: Timestamp,
+        runtime: &Handle,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Outcome, UpdateError> {
+        let mut observed = self.observe(source, now, allow_expired, runtime)?;
+        let plan = self.plan_observed(&mut observed)?;
+        let target = match &plan.decision {
+            Decision::Stay(reason) if reason.is_refusal() => {
+                return Err(UpdateError::Declined(reason.clone()));
+            }
+            Decision::Stay(reason) => return Ok(Outcome::Stayed(reason.clone())),
+            Decision::Move(target) => target,
+        };
+        progress(Progress::Decided(Box::new(plan.clone())));
+        let mut execution = Execution {
+            core: self,
+            repository: &mut *observed.repository,
+            target,
+            release: &observed.facts.release,
+            release_json: &observed.release_json,
+            why: why(&observed.facts, source),
+            now,
+            runtime,
+        };
+        let mut warnings = plan.warnings.clone();
+        match execution.run(&plan, progress) {
+            Ok(()) => {}
+            // Past the commit point a failure is a matter of tidying up.
+            Err(UpdateError::File(e)) => {
+                let warning = format!("{e}: {}", e.source);
+                self.recover_after(now, e, &target.digest)?;
+                warnings.push(warning);
+            }
+            Err(e) => return Err(e),
+        }
+        Ok(Outcome::Moved { from: target.from.clone(), to: target.to.clone(), warnings })
+    }
+}
+
+/// The reason of a move, for the history.
+fn why(facts: &Facts, source: &Source) -> String {
+    let source = source.shown();
+    let version = &facts.release.version;
+    match &facts.pinned {
+        Some(pinned) => format!("pinned to release {version} by {}, from {source}", pinned.by),
+        None => format!("channel {} of {source} names release {version}", facts.channel.name),
+    }
+}
