@@ -276,7 +276,7 @@ mod tests {
                     ("syslog-structured-data", "true"),
                     ("labels-regex", "("),
                 ],
-                "\"labels-regex\": not a regular expression",
+                "\"labels-regex\": \"(\" is not a regular expression in RE2 syntax",
             ),
         ] {
             let error = parsed_with(written).unwrap_err();
