@@ -19,6 +19,10 @@
 
 #![expect(unsafe_code, reason = "privileges are dropped between fork and exec")]
 
+use std::io;
+use std::os::unix::fs::chown;
+use std::path::Path;
+
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::process::Command;
 
@@ -44,6 +48,14 @@ const NOBODY: u32 = if cfg!(target_os = "illumos") { 60001 } else { 65534 };
 /// Whether programs are run as another user than this one.
 pub(crate) fn demotes() -> bool {
     rustix::process::geteuid().is_root()
+}
+
+/// Gives a folder to whom programs are run as, so that they can write there.
+///
+/// # Errors
+/// What `chown` says.
+pub(crate) fn hand_over(folder: &Path) -> io::Result<()> {
+    if demotes() { chown(folder, Some(NOBODY), Some(NOBODY)) } else { Ok(()) }
 }
 
 /// Has `command` start its program confined.

@@ -28,7 +28,7 @@ pub(crate) fn demo(arguments: &[String]) -> Result<()> {
 /// model of the hand-off.
 pub(crate) fn test(filters: &[String]) -> Result<()> {
     let bin = build()?;
-    let mut tests = cargo(&["test", "--workspace"]);
+    let mut tests = cargo(&["test", "--workspace", "--no-fail-fast"]);
     if !filters.is_empty() {
         tests.arg("--").args(filters);
     }

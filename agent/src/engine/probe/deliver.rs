@@ -8,7 +8,7 @@
 //! [`RECEIVERS`] says which driver is tried against what; a driver that is not
 //! there, since it is newer than this agent, is left out.
 
-use std::io::{self, Write};
+use std::io::{self, Read as _, Write};
 use std::net::Ipv4Addr;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -24,6 +24,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::engine::error::ProbeError;
 use crate::engine::probe::{OUTPUT_BYTES_MAX, first_line, run_error};
 use crate::os::process::{self, Invocation};
+use crate::os::{Files as _, RealFiles, confine};
 
 /// What each driver is tried against.
 const RECEIVERS: [(&str, Kind); 5] = [
@@ -132,6 +133,7 @@ async fn open(kind: Kind) -> io::Result<(Receiver, Value)> {
     Ok(match kind {
         Kind::JsonFile => {
             let dir = tempfile::tempdir()?;
+            confine::hand_over(dir.path())?;
             let options = json!({ (option): dir.path() });
             (Receiver::File(dir), options)
         }
@@ -155,10 +157,17 @@ async fn receive(receiver: &Receiver, marker: &str) -> io::Result<()> {
     match receiver {
         Receiver::File(dir) => {
             let file = dir.path().join(format!("{}-json.log", container_id()));
-            while !tokio::fs::read(&file).await.is_ok_and(|bytes| found(&bytes)) {
+            loop {
+                // The folder is the logger's: whatever stands there is neither followed nor waited for.
+                if let Ok(written) = RealFiles.open(&file) {
+                    buffer.clear();
+                    written.take(RECEIVED_BYTES_MAX as u64).read_to_end(&mut buffer)?;
+                    if found(&buffer) {
+                        return Ok(());
+                    }
+                }
                 tokio::time::sleep(LOOK).await;
             }
-            Ok(())
         }
         Receiver::Udp(socket) => loop {
             let (length, _) = socket.recv_from(&mut buffer).await?;
