@@ -291,7 +291,20 @@ impl Node {
 
     /// What is in the root that should not be there while nothing is going on.
     pub fn litter(&self) -> Vec<PathBuf> {
-        entries(&self.root().join("tmp"))
+        self.temporary(false)
+    }
+
+    /// What a broken transfer left for the next one to go on with.
+    pub fn partials(&self) -> Vec<PathBuf> {
+        self.temporary(true)
+    }
+
+    fn temporary(&self, partial: bool) -> Vec<PathBuf> {
+        let is_partial = |path: &PathBuf| {
+            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("partial-"))
+        };
+        let entries = entries(&self.root().join("tmp"));
+        entries.into_iter().filter(|path| is_partial(path) == partial).collect()
     }
 
     /// The digests in the store.

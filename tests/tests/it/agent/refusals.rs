@@ -30,10 +30,13 @@ fn refused_with(path: &str, fault: Fault) -> (i32, String) {
     let (status, said) = node.refused(&["update"]);
     expect_untouched(&node, VERSION);
     assert_eq!(node.stored().len(), 1, "nothing of it is stored");
+    let broke_off = fault == Fault::Truncated && path.starts_with("logger-");
+    assert_eq!(node.partials().len(), usize::from(broke_off), "only what broke off is kept");
     // The same source, healthy again, is fine: nothing was poisoned.
     server.clear_faults();
     node.expect(&["update"]);
     assert_eq!(node.logger_version().as_deref(), Some(NEXT_VERSION));
+    assert_eq!(node.partials(), Vec::<std::path::PathBuf>::new(), "and not for longer");
     (status, said)
 }
 
