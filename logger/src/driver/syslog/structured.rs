@@ -23,7 +23,7 @@ pub(crate) struct StructuredData {
 impl StructuredData {
     pub(crate) fn new(attributes: &BTreeMap<String, String>) -> Self {
         let mut parameters = Vec::new();
-        let mut names: Vec<Vec<u8>> = Vec::new();
+        let mut names: Vec<Vec<u8>> = PIECE_NAMES.map(<[u8]>::to_vec).into();
         for (key, value) in attributes {
             let name = name_of(key, &names);
             push_parameter(&mut parameters, &name, value.as_bytes());
@@ -41,11 +41,12 @@ impl StructuredData {
         out.extend_from_slice(b"[docker@38678");
         out.extend_from_slice(&self.parameters);
         if let Some(Piece { id, ordinal, last }) = piece {
-            push_parameter(out, b"partial_id", format!("{id:016x}").as_bytes());
+            let [id_name, ordinal_name, last_name] = PIECE_NAMES;
+            push_parameter(out, id_name, format!("{id:016x}").as_bytes());
             let mut digits = Vec::new();
             push_padded(&mut digits, ordinal.into(), 1, b'0');
-            push_parameter(out, b"partial_ordinal", &digits);
-            push_parameter(out, b"partial_last", if last { b"true" } else { b"false" });
+            push_parameter(out, ordinal_name, &digits);
+            push_parameter(out, last_name, if last { b"true" } else { b"false" });
         }
         out.push(b']');
     }
@@ -84,6 +85,9 @@ fn push_parameter(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     }
     out.push(b'"');
 }
+
+/// Ours, so that no attribute may have them.
+const PIECE_NAMES: [&[u8]; 3] = [b"partial_id", b"partial_ordinal", b"partial_last"];
 
 /// The longest name, in bytes.
 const NAME_MAX: usize = 32;
@@ -125,6 +129,7 @@ mod tests {
             rendered(&[("", "1"), ("a b", "2"), ("a=b", "3"), ("é\"]\n", "4")], None),
             r#"[docker@38678 _="1" a_b="2" a_b~2="3" _____="4"]"#
         );
+        assert_eq!(rendered(&[("partial_id", "x")], None), r#"[docker@38678 partial_id~2="x"]"#);
         let long = |n| format!("{n}.com.docker.compose.project.working_dir");
         assert_eq!(
             rendered(&[(&long(1), "1"), (&long(2), "2")], None),
