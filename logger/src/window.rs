@@ -411,7 +411,7 @@ impl Window {
 }
 
 /// Batches whose memory is kept for others.
-const SPARES_MAX: usize = 1;
+const SPARES_MAX: usize = 2;
 
 /// What a batch of records of usual size needs, in bytes.
 const BATCH_CAPACITY: usize = 68 << 10;
