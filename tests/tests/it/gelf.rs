@@ -129,8 +129,8 @@ fn a_server_that_restarts_under_load_gets_everything() {
                 1000 | 3000 => receiver.set_manners(down),
                 // The other fault ends by itself, and whoever has nothing to say need not come back before.
                 2000 | 4000 if down == Manners::Refuse => {
+                    let before = receiver.connections();
                     receiver.set_manners(Manners::Take);
-                    let before = usize::try_from(from / 2000).unwrap();
                     until("the logger to have connected again", SOON, || {
                         let connections = receiver.connections();
                         if connections > before { Ok(()) } else { Err(connections) }
