@@ -188,6 +188,11 @@ impl ConfigError {
     }
 }
 
+/// Whether an option is there and says so.
+fn is_true(options: &Normalized, name: &str) -> bool {
+    options.get(name).map(parse_bool) == Some(Ok(true))
+}
+
 /// The names of the drivers that run in a zone.
 pub(crate) fn zone_drivers() -> Vec<String> {
     catalog::drivers()
@@ -240,7 +245,7 @@ impl Generic {
         let size = options.get("max-buffer-size").and_then(|size| parse_size_binary(size).ok());
         let drain = options.get("drain-timeout").and_then(|drain| parse_duration(drain).ok());
         let flush = options.get("flush-interval").and_then(|flush| parse_duration(flush).ok());
-        let characters = options.get("split-utf8").and_then(|split| parse_bool(split).ok());
+        let characters = is_true(options, "split-utf8");
         let blocking = options.get("mode") == Some("blocking");
         Self {
             mode: if blocking { Mode::Blocking } else { Mode::NonBlocking },
@@ -252,7 +257,7 @@ impl Generic {
                 _ => OnFailure::Restart,
             },
             flush,
-            cut: if characters == Some(true) { Cut::Characters } else { Cut::Bytes },
+            cut: if characters { Cut::Characters } else { Cut::Bytes },
         }
     }
 }

@@ -66,6 +66,18 @@ pub(crate) enum Haste {
     Hurried,
 }
 
+impl Haste {
+    /// When to try again after a failure at `failed_ns`, if nothing hurries at
+    /// `retry_ns`: who is about to give up does not wait for long.
+    const fn retry_ns(self, retry_ns: u64, failed_ns: u64) -> u64 {
+        let soon_ns = failed_ns + RETRY_HURRIED_NS;
+        match self {
+            Self::Hurried if soon_ns < retry_ns => soon_ns,
+            _ => retry_ns,
+        }
+    }
+}
+
 impl Transport {
     pub(crate) fn new(sink: &Sink, resolver: Resolver, seed: u64) -> Self {
         match sink.clone() {
@@ -82,9 +94,9 @@ impl Transport {
     /// How much the window should keep for this transport.
     pub(crate) const fn replay(&self) -> Replay {
         match self {
-            Self::Datagram(_) => Replay { max_bytes: 0, max_age_ns: 0 },
+            // What a socket of datagrams or a file took, it has.
+            Self::Datagram(_) | Self::Files(_) => Replay::NOTHING,
             Self::Stream(stream) => stream.replay(),
-            Self::Files(_) => files::Files::replay(),
         }
     }
 
@@ -139,3 +151,6 @@ impl HostPort {
 const fn until(ns: u64) -> Wait {
     Wait { socket: None, until_ns: Some(ns) }
 }
+
+/// The longest wait of a sender that drains, or for which the reader waits.
+const RETRY_HURRIED_NS: u64 = 500_000_000;

@@ -55,6 +55,10 @@ pub(crate) struct Replay {
     pub(crate) max_age_ns: u64,
 }
 
+impl Replay {
+    pub(crate) const NOTHING: Self = Self { max_bytes: 0, max_age_ns: 0 };
+}
+
 /// How a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lost {

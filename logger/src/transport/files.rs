@@ -38,7 +38,7 @@ use crate::driver::LogFiles;
 use crate::os;
 use crate::report::report;
 use crate::ring::{Shared, SinkState};
-use crate::window::{Replay, Window};
+use crate::window::Window;
 
 use current::Current;
 use dir::Dir;
@@ -113,11 +113,6 @@ impl Files {
         }
     }
 
-    /// Nothing: what a file took, it has.
-    pub(super) const fn replay() -> Replay {
-        Replay { max_bytes: 0, max_age_ns: 0 }
-    }
-
     /// Whether nothing is being compressed.
     pub(super) fn is_settled(&self) -> bool {
         self.compressing.as_ref().is_none_or(JoinHandle::is_finished)
@@ -132,11 +127,7 @@ impl Files {
     ) -> Progress {
         self.note_compressed(shared);
         let mut wait = Wait { socket: None, until_ns: None };
-        // Who is about to give up does not wait for long.
-        let retry_ns = match haste {
-            Haste::Unhurried => self.retry_ns,
-            Haste::Hurried => self.retry_ns.min(self.failed_ns + RETRY_HURRIED_NS),
-        };
+        let retry_ns = haste.retry_ns(self.retry_ns, self.failed_ns);
         while window.unsent_bytes() > 0 {
             if self.current.is_none() && now_ns < retry_ns {
                 wait = until(retry_ns);
@@ -262,9 +253,6 @@ impl Files {
 fn step(doing: &'static str, place: &LogFiles, source: io::Error) -> FilesError {
     FilesError::Step { doing, path: place.path(), source }
 }
-
-/// The longest wait of a sender that drains, or for which the reader waits.
-const RETRY_HURRIED_NS: u64 = 500_000_000;
 
 /// How long to wait before looking again whether files are compressed.
 const LOOK_NS: u64 = 5_000_000;

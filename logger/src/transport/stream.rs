@@ -67,7 +67,7 @@ impl Stream {
     /// What a peer that breaks down may have acknowledged and lost; nothing that
     /// it has confirmed itself.
     pub(super) const fn replay(&self) -> Replay {
-        if self.session.confirms() { Replay { max_bytes: 0, max_age_ns: 0 } } else { link::REPLAY }
+        if self.session.confirms() { Replay::NOTHING } else { link::REPLAY }
     }
 
     pub(super) fn drive(
@@ -83,11 +83,7 @@ impl Stream {
                 let released = window.take(window.cursor(), now_ns);
                 return Progress::new(released, Wait { socket: None, until_ns: None });
             }
-            // Who is about to give up does not wait for long.
-            let retry_ns = match haste {
-                Haste::Unhurried => retry_ns,
-                Haste::Hurried => retry_ns.min(self.failed_ns + RETRY_HURRIED_NS),
-            };
+            let retry_ns = haste.retry_ns(retry_ns, self.failed_ns);
             if now_ns < retry_ns {
                 return Progress::new(window.take(0, now_ns), until(retry_ns));
             }
@@ -159,9 +155,6 @@ impl Stream {
         until(retry_ns)
     }
 }
-
-/// The longest wait of a sender that drains, or for which the reader waits.
-const RETRY_HURRIED_NS: u64 = 500_000_000;
 
 /// A connection that held this long makes the next loss a first one.
 const STABLE_NS: u64 = 1_000_000_000;

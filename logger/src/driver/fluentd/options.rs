@@ -9,12 +9,12 @@ use std::fmt;
 use std::time::Duration;
 
 use dockerlogger_manifest::Normalized;
-use dockerlogger_manifest::value::{FluentdAddress, parse_bool, parse_duration};
+use dockerlogger_manifest::value::{FluentdAddress, parse_duration};
 
 use super::session::Conversation;
 use super::{Encoder, seed};
 use crate::driver::{
-    ConfigError, HostPort, Session, Sink, StreamPeer, TlsSettings, parsed, rendered,
+    ConfigError, HostPort, Session, Sink, StreamPeer, TlsSettings, is_true, parsed, rendered,
 };
 use crate::launch::Launch;
 
@@ -103,17 +103,16 @@ impl Options {
         ]);
         members.extend(container.extra_attributes()?);
         members.remove("log");
-        let is_set = |name| options.get(name).is_some_and(|value| parse_bool(value) == Ok(true));
         let timeout = |name| {
             let duration = options.get(name).and_then(|value| parse_duration(value).ok());
             duration.filter(|duration| !duration.is_zero())
         };
         Ok(Self {
             address: parsed(options, "fluentd-address")?,
-            tls: TlsSettings::read(options, "fluentd", is_set("fluentd-tls-skip-verify")),
+            tls: TlsSettings::read(options, "fluentd", is_true(options, "fluentd-tls-skip-verify")),
             profile: if triton.is_some() { Profile::Triton } else { Profile::Docker },
             tag: rendered(name, tag, &container)?,
-            time: match is_set("fluentd-sub-second-precision") {
+            time: match is_true(options, "fluentd-sub-second-precision") {
                 true => TimeStyle::Nanos,
                 false => TimeStyle::Seconds,
             },
@@ -121,7 +120,7 @@ impl Options {
                 Some("packed-forward") => Mode::PackedForward,
                 _ => Mode::Message,
             },
-            acks: is_set("fluentd-request-ack"),
+            acks: is_true(options, "fluentd-request-ack"),
             members,
             write_timeout: timeout("fluentd-write-timeout"),
             read_timeout: timeout("fluentd-read-timeout"),

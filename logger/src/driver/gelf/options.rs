@@ -7,13 +7,13 @@
 use std::collections::BTreeMap;
 
 use dockerlogger_manifest::Normalized;
-use dockerlogger_manifest::value::{GelfAddress, GelfTransport, parse_bool};
+use dockerlogger_manifest::value::{GelfAddress, GelfTransport};
 
 use super::chunks::{ChunkSize, Chunks};
 use super::compress::{Compression, Format};
 use crate::driver::{
-    ConfigError, DatagramPeer, Division, HostPort, Session, Sink, StreamPeer, TlsSettings, parsed,
-    rendered,
+    ConfigError, DatagramPeer, Division, HostPort, Session, Sink, StreamPeer, TlsSettings, is_true,
+    parsed, rendered,
 };
 use crate::launch::Launch;
 use crate::template::container::Container;
@@ -99,14 +99,17 @@ impl Options {
             Some(Ok(bytes)) => ChunkSize::Bytes(bytes),
             _ => ChunkSize::OfPath,
         };
-        let is_true = |name| options.get(name).map(parse_bool) == Some(Ok(true));
         Ok(Self {
             address,
             profile,
             compression,
             chunk_size,
-            partials: if is_true("gelf-partial") { Partials::Marked } else { Partials::Unmarked },
-            tls: TlsSettings::read(options, "gelf", is_true("gelf-tls-skip-verify")),
+            partials: if is_true(options, "gelf-partial") {
+                Partials::Marked
+            } else {
+                Partials::Unmarked
+            },
+            tls: TlsSettings::read(options, "gelf", is_true(options, "gelf-tls-skip-verify")),
             fields: fields(profile, &container, &tag)?,
         })
     }

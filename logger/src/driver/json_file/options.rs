@@ -7,10 +7,9 @@
 use std::collections::BTreeMap;
 
 use dockerlogger_manifest::Normalized;
-use dockerlogger_manifest::value::{parse_bool, parse_size_decimal};
+use dockerlogger_manifest::value::parse_size_decimal;
 
-use crate::attributes::extra_attributes;
-use crate::driver::{ConfigError, LogFiles, Sink, rendered};
+use crate::driver::{ConfigError, LogFiles, Sink, is_true, rendered};
 use crate::launch::Launch;
 
 /// The options of one container, checked.
@@ -36,11 +35,14 @@ impl Options {
             options.get("json-file-dir").unwrap_or(dockerlogger_manifest::catalog::JSON_FILE_DIR);
         let max_bytes = options.get("max-size").and_then(|size| parse_size_decimal(size).ok());
         let max_files = options.get("max-file").and_then(|files| files.parse().ok()).unwrap_or(1);
-        let compress = options.get("compress").unwrap_or("false");
-        let compressed = parse_bool(compress).unwrap_or(false);
-        if compressed && (max_bytes.is_none() || max_files < 2) {
+        let compress = is_true(options, "compress");
+        if compress && (max_bytes.is_none() || max_files < 2) {
             let why = "expected false unless max-size is given and max-file is at least 2";
-            return Err(ConfigError::invalid("compress", compress, why));
+            return Err(ConfigError::invalid(
+                "compress",
+                options.get("compress").unwrap_or_default(),
+                why,
+            ));
         }
         // No id leads out of the directory.
         let id: String =
@@ -50,11 +52,11 @@ impl Options {
             name: format!("{id}-json.log"),
             max_bytes,
             max_files,
-            compress: compressed,
+            compress,
         };
-        let mut attributes = extra_attributes(&launch.options, &launch.labels, &launch.env)?;
+        let mut container = launch.container(host);
+        let mut attributes = container.extra_attributes()?;
         if let Some(text) = options.get("tag") {
-            let mut container = launch.container(host);
             container.log_path = files.path();
             let tag = rendered("tag", text, &container)?;
             if !tag.is_empty() {

@@ -7,13 +7,11 @@
 use std::collections::BTreeMap;
 
 use dockerlogger_manifest::Normalized;
-use dockerlogger_manifest::value::{
-    Facility, SyslogAddress, SyslogSocket, SyslogTransport, parse_bool,
-};
+use dockerlogger_manifest::value::{Facility, SyslogAddress, SyslogSocket, SyslogTransport};
 
 use crate::driver::{
-    ConfigError, DatagramPeer, Division, HostPort, Session, Sink, StreamPeer, TlsSettings, parsed,
-    rendered,
+    ConfigError, DatagramPeer, Division, HostPort, Session, Sink, StreamPeer, TlsSettings, is_true,
+    parsed, rendered,
 };
 use crate::launch::Launch;
 
@@ -98,17 +96,16 @@ impl Options {
         };
         let address = parsed(options, "syslog-address")?;
         let rfc5424 = matches!(profile, Profile::Rfc5424 | Profile::Rfc5424Micro);
-        let structured = options.get("syslog-structured-data").map(parse_bool);
-        let attributes = match structured {
-            Some(Ok(true)) if !rfc5424 => {
+        let attributes = match is_true(options, "syslog-structured-data") {
+            true if !rfc5424 => {
                 return Err(ConfigError::invalid(
                     "syslog-structured-data",
                     "true",
                     "needs syslog-format rfc5424 or rfc5424micro",
                 ));
             }
-            Some(Ok(true)) => Some(launch.container(host).extra_attributes()?),
-            _ => None,
+            true => Some(launch.container(host).extra_attributes()?),
+            false => None,
         };
         Ok(Self {
             framing: framing(options, &address, rfc5424)?,

@@ -17,7 +17,7 @@ use super::dir::Faults;
 use super::*;
 use crate::ring::{Account, Amount};
 use crate::scratch::Scratch;
-use crate::window::Batch;
+use crate::window::{Batch, Replay};
 
 /// A writer and the directory it writes to.
 struct Rig {
@@ -43,7 +43,7 @@ impl Rig {
     fn new(place: LogFiles, faults: Faults) -> Self {
         let mut files = Files::new(place, 1);
         files.faults = faults;
-        let window = Window::new(Files::replay(), Account::default());
+        let window = Window::new(Replay::NOTHING, Account::default());
         Self { files, window, shared: Shared::default(), now_ns: os::mono_ns() }
     }
 
