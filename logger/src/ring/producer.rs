@@ -4,7 +4,7 @@
 
 //! The reader's side of the ring. Allocates nothing, formats nothing.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use super::handoff::Handoff;
 use super::layout::{ENTRY_HEADER, EntryHeader, Kind, Place, padded, place};
@@ -29,6 +29,13 @@ pub(crate) struct Producer<'a> {
     reserved: Option<Place>,
     /// What was dropped of each stream since its last entry.
     gaps: [Option<Gap>; 2],
+}
+
+/// An entry that is complete and not published.
+#[derive(Debug)]
+#[must_use]
+struct Sealed {
+    end: u64,
 }
 
 impl<'a> Producer<'a> {
@@ -80,8 +87,12 @@ impl<'a> Producer<'a> {
         let Some(place) = self.reserved.take() else { return };
         let len = (len as u64).min(place.room);
         let read = self.area.free_mut(place.at + ENTRY_HEADER, len).map(|bytes| Amount::of(bytes));
+        // In this order, whenever we are killed: what is counted is found in the
+        // file, and what was delivered had been counted.
+        let entry = self.seal_entry(place, Kind::Bytes, len, stream, time_ns);
+        fence(Ordering::Release);
         self.count_read(read.unwrap_or_default());
-        self.finish_entry(place, Kind::Bytes, len, stream, time_ns);
+        self.publish(entry);
     }
 
     /// Counts `bytes` that were read and not kept.
@@ -141,7 +152,8 @@ impl<'a> Producer<'a> {
                 bytes.copy_from_slice(&field.to_le_bytes());
             }
             self.gaps[stream.index()] = None;
-            self.finish_entry(place, Kind::Gap, GAP_LEN, stream, gap.last_ns);
+            let entry = self.seal_entry(place, Kind::Gap, GAP_LEN, stream, gap.last_ns);
+            self.publish(entry);
         }
         true
     }
@@ -201,12 +213,21 @@ impl<'a> Producer<'a> {
     pub(crate) fn mark_break(&mut self, time_ns: u64) -> bool {
         let place = place(self.area.head(), self.area.tail(), self.area.capacity(), 0, 0);
         let Some(place) = place else { return false };
-        self.finish_entry(place, Kind::Break, 0, Stream::Stdout, time_ns);
+        let entry = self.seal_entry(place, Kind::Break, 0, Stream::Stdout, time_ns);
+        self.publish(entry);
         true
     }
 
-    /// Writes the headers of an entry whose payload is in place, and publishes.
-    fn finish_entry(&mut self, place: Place, kind: Kind, len: u64, stream: Stream, time_ns: u64) {
+    /// Writes the headers of an entry whose payload is in place. From here on,
+    /// recovery finds it; the consumer does not yet.
+    fn seal_entry(
+        &mut self,
+        place: Place,
+        kind: Kind,
+        len: u64,
+        stream: Stream,
+        time_ns: u64,
+    ) -> Sealed {
         let head = self.area.head();
         if place.at - head >= ENTRY_HEADER {
             self.write_header(
@@ -216,7 +237,11 @@ impl<'a> Producer<'a> {
         }
         let len_field = u32::try_from(len).unwrap_or(u32::MAX);
         self.write_header(place.at, EntryHeader { len: len_field, kind, stream, time_ns, seal: 0 });
-        self.area.publish(place.at + ENTRY_HEADER + padded(len));
+        Sealed { end: place.at + ENTRY_HEADER + padded(len) }
+    }
+
+    fn publish(&mut self, entry: Sealed) {
+        self.area.publish(entry.end);
     }
 
     /// The checksum is for who finds the entry in a file; without one, nobody.

@@ -4,6 +4,10 @@
 
 //! Rings that were cut, torn and scribbled over, against what had been put in.
 
+use std::os::unix::fs::FileExt;
+use std::sync::Barrier;
+use std::sync::atomic::Ordering;
+
 use super::*;
 use crate::record::Stream;
 use crate::ring::{Account, Carried, Consumer, Mapping, Payload, Producer};
@@ -163,4 +167,48 @@ fn any_bytes_at_all() {
         let bytes: Vec<u8> = (0..len).map(|_| random.byte()).collect();
         crate::fuzzing::ring_recovery(&bytes);
     }
+}
+
+/// A reader can be killed between any two instructions. What its page counts by
+/// then, its file holds; seen from beside it, at as many moments as there is
+/// time for.
+#[test]
+fn what_is_counted_is_in_the_file() {
+    const LINE: &[u8] = b"a line.\n";
+    const LINES: usize = 300_000;
+    const ENTRY: usize = 16 + LINE.len();
+    const BEGIN: usize = 4096;
+    let capacity = 8 << 20;
+    let scratch = Scratch::new();
+    let file = scratch.file("ring", Mapping::file_len(capacity) as u64);
+    let none = [Carried::default(), Carried::default()];
+    let mut ring = Mapping::begin(&file, capacity, 7, BEGIN as u64, &none).unwrap();
+    let (writable, _) = ring.split();
+    let shared = writable.shared();
+    let mut producer = Producer::new(writable);
+    let both = Barrier::new(2);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            both.wait();
+            loop {
+                let counted = shared.lines_read.load(Ordering::Acquire);
+                let Some(last) = usize::try_from(counted).unwrap().checked_sub(1) else { continue };
+                let at = BEGIN + last * ENTRY;
+                let mut entry = [0; ENTRY];
+                file.read_exact_at(&mut entry, (DATA_AT + at) as u64).unwrap();
+                let header = EntryHeader::decode(&entry);
+                let sealed = header.sealed(7, at as u64, LINE);
+                assert_eq!((header, &entry[16..]), (sealed, LINE), "line {last}");
+                if last + 1 == LINES {
+                    break;
+                }
+            }
+        });
+        both.wait();
+        for time_ns in 0..LINES {
+            let room = producer.reserve().unwrap();
+            room[..LINE.len()].copy_from_slice(LINE);
+            producer.commit(LINE.len(), Stream::Stdout, time_ns as u64);
+        }
+    });
 }
