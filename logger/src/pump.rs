@@ -84,15 +84,15 @@ impl Pump {
     /// touched. A batch that begins inside an entry ends with it at the latest,
     /// so that there is a checkpoint at least every other batch.
     pub(crate) fn fill(&mut self, consumer: &Consumer<'_>, batch: &mut Batch) -> bool {
+        let before = batch.account.source().bytes;
         let touched = self.fill_open(consumer, batch);
-        self.writer.close(batch);
+        self.settle(before, batch);
         touched
     }
 
     fn fill_open(&mut self, consumer: &Consumer<'_>, batch: &mut Batch) -> bool {
         let began_inside = self.done > 0;
         let start = self.position;
-        let before = batch.account.source().bytes;
         while let Some(entry) = consumer.entry(self.position) {
             self.last_ns = entry.time_ns;
             match entry.payload {
@@ -110,7 +110,6 @@ impl Pump {
                 Payload::Bytes(bytes) => {
                     let ended = self.encode_entry(consumer.shared(), &entry, bytes, batch);
                     if !ended {
-                        self.accounted += batch.account.source().bytes - before;
                         consumer.shared().set_work(None);
                         return true;
                     }
@@ -125,8 +124,6 @@ impl Pump {
             }
         }
         consumer.shared().set_work(None);
-        self.accounted += batch.account.source().bytes - before;
-        debug_assert_eq!(self.entered, self.accounted + self.held_bytes());
         if self.position != start {
             batch.checkpoint = Some(self.checkpoint());
         }
@@ -171,9 +168,9 @@ impl Pump {
     /// Flushes unterminated lines, when no further entry will come. True if
     /// there were any.
     pub(crate) fn finish(&mut self, shared: &Shared, batch: &mut Batch) -> bool {
-        let flushed = self.flush(shared, batch, Flush::Ends, |_| true);
-        self.writer.close(batch);
-        flushed
+        let before = batch.account.source().bytes;
+        self.flush(shared, batch, Flush::Ends, |_| true);
+        self.settle(before, batch) > 0
     }
 
     /// How long until an unterminated tail has waited for `interval_ns`; 0: one
@@ -198,8 +195,20 @@ impl Pump {
         let due = |since_ns| {
             now_ns.checked_sub(since_ns).is_none_or(|waited_ns: u64| waited_ns >= interval_ns)
         };
+        let before = batch.account.source().bytes;
         self.flush(shared, batch, Flush::GoesOn, due);
+        self.settle(before, batch);
+    }
+
+    /// No more comes into `batch`, in which `before` bytes were accounted for when
+    /// it was begun on; says how many were since.
+    fn settle(&mut self, before: u64, batch: &mut Batch) -> u64 {
         self.writer.close(batch);
+        let more = batch.account.source().bytes - before;
+        self.accounted += more;
+        // In the middle of an entry, nobody knows.
+        debug_assert!(self.done > 0 || self.entered == self.accounted + self.held_bytes());
+        more
     }
 
     fn flush(
@@ -208,10 +217,13 @@ impl Pump {
         batch: &mut Batch,
         flush: Flush,
         due: impl Fn(u64) -> bool,
-    ) -> bool {
-        let before = batch.account.source().bytes;
+    ) {
         for (stream, splitter) in self.splitters.iter_mut().enumerate() {
             let Some(since_ns) = splitter.held_since_ns().filter(|since_ns| due(*since_ns)) else {
+                if flush == Flush::Ends {
+                    // A line may be open all the same: all of it so far was sent.
+                    splitter.abandon();
+                }
                 continue;
             };
             let spot = Spot::tail(self.position, stream);
@@ -226,9 +238,6 @@ impl Pump {
             }
         }
         shared.set_work(None);
-        let flushed = batch.account.source().bytes - before;
-        self.accounted += flushed;
-        flushed > 0
     }
 
     /// Bytes of lines whose end has not been read.

@@ -259,9 +259,8 @@ impl Spool {
             problem = Some(format!("{} bytes of {} were damaged", lost.bytes, self.name));
         }
         producer.flush_gaps();
-        if kept.bytes > 0 {
-            producer.mark_break(now_ns);
-        }
+        // Even with nothing kept, a line may be open of which a part was sent.
+        producer.mark_break(now_ns);
         Opened { spool: self, ring, problem }
     }
 

@@ -26,6 +26,7 @@ mod it {
     mod sender_killed;
     mod sink_down;
     mod smf;
+    mod spool;
     mod syslog_ng;
     mod torture;
     mod trial;

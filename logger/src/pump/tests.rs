@@ -70,6 +70,30 @@ fn lines_gap_and_tail() {
 }
 
 #[test]
+fn a_line_that_another_run_left_open_ends_there_and_is_counted_once() {
+    let mut mapping = Mapping::create(64 << 10).unwrap();
+    let (writable, readable) = mapping.split();
+    let (mut producer, mut consumer) = (Producer::new(writable), Consumer::new(readable));
+    put(&mut producer, Stream::Stdout, b"first\npartial");
+    producer.mark_break(2_000_000_000);
+    put(&mut producer, Stream::Stdout, b"own\n");
+    let mut pump = pump(&mut consumer);
+    let mut batch = Batch::default();
+    assert!(pump.fill(&consumer, &mut batch));
+    assert_eq!(texts(&batch), ["first", "partial", "own"]);
+    assert_eq!(batch.account.delivered, Amount { lines: 2, bytes: 17 });
+
+    // All of a line may have been sent but its end: what follows is another.
+    put(&mut producer, Stream::Stdout, &[b'x'; 16 << 10]);
+    producer.mark_break(3_000_000_000);
+    put(&mut producer, Stream::Stdout, b"\n");
+    let mut batch = Batch::default();
+    assert!(pump.fill(&consumer, &mut batch));
+    assert_eq!(batch.account.delivered, Amount { lines: 0, bytes: 16 << 10 });
+    assert_eq!(batch.account.empty, Amount { lines: 1, bytes: 1 });
+}
+
+#[test]
 fn a_batch_is_one_frame_where_records_are_packed() {
     let mut mapping = Mapping::create(64 << 10).unwrap();
     let (writable, readable) = mapping.split();
