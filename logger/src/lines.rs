@@ -65,8 +65,8 @@ impl Splitter {
         Self { stream, limit, cut, held, spent: 0, held_ns, line, next_id: id_seed }
     }
 
-    /// The next record of `bytes`, which were read at `time_ns`; moves the front
-    /// of `bytes` behind what it used. `None`: all used, the rest is held.
+    /// The next record of `bytes`, of which the first was read at `time_ns`; moves
+    /// the front of `bytes` behind what it used. `None`: all used, the rest is held.
     pub(crate) fn next_record<'a, 'b: 'a>(
         &'a mut self,
         bytes: &mut &'b [u8],

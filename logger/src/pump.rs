@@ -8,7 +8,7 @@
 use crate::driver::{Cut, Encoder};
 use crate::lines::{Flush, Splitter};
 use crate::local_time::{LocalTime, push_padded};
-use crate::record::{Record, Stream};
+use crate::record::{AHEAD_MAX_NS, Record, Stream};
 use crate::ring::{Amount, Carried, Consumer, DropCause, Entry, Gap, Payload, Shared};
 use crate::suspects::{Spot, Suspects, Verdict};
 use crate::window::{Batch, Checkpoint};
@@ -145,8 +145,11 @@ impl Pump {
             let spot = Spot { position: self.position, offset: offset as u64 };
             shared.set_work(Some(spot));
             let verdict = self.suspects.verdict(spot);
+            // Every byte of a read has a time of its own, so that no two records
+            // have the same, whoever makes them.
+            let time_ns = entry.time_ns.saturating_add(spot.offset);
             if verdict == Verdict::Send {
-                let Some(record) = splitter.next_record(&mut rest, entry.time_ns) else { break };
+                let Some(record) = splitter.next_record(&mut rest, time_ns) else { break };
                 self.writer.write(&record, batch);
             } else {
                 let line = memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
@@ -155,7 +158,7 @@ impl Pump {
                 rest = good;
                 let mut lost = Amount::of(bad);
                 lost.bytes += splitter.abandon();
-                self.writer.leave_out(lost, entry.time_ns, batch);
+                self.writer.leave_out(lost, time_ns, batch);
             }
             if batch.bytes.len() >= BATCH_BYTES && !rest.is_empty() {
                 self.done = bytes.len() - rest.len();
@@ -176,11 +179,7 @@ impl Pump {
     /// How long until an unterminated tail has waited for `interval_ns`; 0: one
     /// has. `now_ns` is of the clock that reads are stamped with.
     pub(crate) fn tail_due_in_ns(&self, now_ns: u64, interval_ns: u64) -> Option<u64> {
-        let due_in_ns = |since_ns: u64| {
-            // A clock that was set back says nothing: better too early.
-            let waited_ns = now_ns.checked_sub(since_ns).unwrap_or(interval_ns);
-            interval_ns.saturating_sub(waited_ns)
-        };
+        let due_in_ns = |since_ns| interval_ns.saturating_sub(waited_ns(since_ns, now_ns));
         self.splitters.iter().filter_map(Splitter::held_since_ns).map(due_in_ns).min()
     }
 
@@ -192,9 +191,7 @@ impl Pump {
         interval_ns: u64,
         batch: &mut Batch,
     ) {
-        let due = |since_ns| {
-            now_ns.checked_sub(since_ns).is_none_or(|waited_ns: u64| waited_ns >= interval_ns)
-        };
+        let due = |since_ns| waited_ns(since_ns, now_ns) >= interval_ns;
         let before = batch.account.source().bytes;
         self.flush(shared, batch, Flush::GoesOn, due);
         self.settle(before, batch);
@@ -332,6 +329,16 @@ impl Writer {
         let record =
             Record { stream: Stream::Stderr, time_ns: gap.last_ns, text: &text, piece: None };
         self.encoder.encode(&record, out);
+    }
+}
+
+/// How long a byte has waited that was read at `since_ns`.
+const fn waited_ns(since_ns: u64, now_ns: u64) -> u64 {
+    match now_ns.checked_sub(since_ns) {
+        Some(waited_ns) => waited_ns,
+        None if since_ns - now_ns <= AHEAD_MAX_NS => 0,
+        // A clock that was set back says nothing: better too early.
+        None => u64::MAX,
     }
 }
 

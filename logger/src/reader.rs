@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use crate::driver::{Mode, OnFailure};
 use crate::os::{self, Notice};
-use crate::record::Stream;
+use crate::record::{AHEAD_MAX_NS, Stream};
 use crate::ring::{Amount, DropCause, Producer, SinkState};
 
 pub(crate) use start::Outcome;
@@ -49,7 +49,7 @@ struct Reader<'a> {
 #[derive(Debug)]
 struct Sources {
     streams: [Source; 2],
-    /// Time of the last read; every read has a later one.
+    /// Time of the last byte that was read; every read begins later.
     last_ns: u64,
 }
 
@@ -307,7 +307,7 @@ impl Sources {
         let Some(room) = producer.reserve() else { return Taken::NoRoom };
         let len = room.len().min(max_bytes);
         if let Some(len) = room.get_mut(..len).and_then(|room| self.read(n, fd, room)) {
-            let time_ns = self.stamp();
+            let time_ns = self.stamp(len);
             producer.commit(len, stream, time_ns);
         }
         Taken::Some
@@ -323,7 +323,7 @@ impl Sources {
     ) {
         let Some(Source { stream, fd }) = self.streams.get(n).copied() else { return };
         if let Some(bytes) = self.read(n, fd, scratch).and_then(|len| scratch.get(..len)) {
-            let time_ns = self.stamp();
+            let time_ns = self.stamp(bytes.len());
             producer.note_drop(stream, bytes, time_ns, cause);
         }
     }
@@ -351,14 +351,21 @@ impl Sources {
         None
     }
 
-    /// The time of a read: later than any before, unless the clock was set back
-    /// by more than a second.
-    fn stamp(&mut self) -> u64 {
-        let now_ns = os::wall_ns();
-        let set_back = now_ns + 1_000_000_000 < self.last_ns;
-        self.last_ns = if set_back { now_ns } else { now_ns.max(self.last_ns + 1) };
-        self.last_ns
+    /// The time of a read of `len` bytes, which is that of its first byte: a read
+    /// makes no more records than it has bytes, each with the time of one of them.
+    fn stamp(&mut self, len: usize) -> u64 {
+        let time_ns = time_after(self.last_ns, os::wall_ns());
+        self.last_ns = time_ns + (len as u64).saturating_sub(1);
+        time_ns
     }
+}
+
+/// A time later than `last_ns` and not before `now_ns`. Whoever reads a gigabyte
+/// a second or more is ahead of the clock; so is everybody after it was set back.
+/// By more than a second nobody is.
+const fn time_after(last_ns: u64, now_ns: u64) -> u64 {
+    let ahead_ns = last_ns.saturating_sub(now_ns);
+    if last_ns < now_ns || ahead_ns > AHEAD_MAX_NS { now_ns } else { last_ns + 1 }
 }
 
 const fn nanos(n: u64) -> Duration {

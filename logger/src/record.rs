@@ -33,8 +33,8 @@ impl Stream {
 pub struct Record<'a> {
     /// Where it was written.
     pub stream: Stream,
-    /// When it was read, nanoseconds since 1970; of a piece: when the first one
-    /// was.
+    /// When it was read, nanoseconds since 1970, no two lines at the same; of a
+    /// piece: when the first one was.
     pub time_ns: u64,
     /// The bytes as written, without the newline.
     pub text: &'a [u8],
@@ -61,3 +61,6 @@ pub struct Piece {
     /// Whether the newline followed it.
     pub last: bool,
 }
+
+/// How far the times of what was read may be ahead of the clock.
+pub(crate) const AHEAD_MAX_NS: u64 = 1_000_000_000;

@@ -297,11 +297,13 @@ pub(crate) fn copy(from: &mut Mapping, to: &mut Mapping) -> Amount {
     while let Some(entry) = consumer.entry(position) {
         match entry.payload {
             Payload::Bytes(bytes) => {
+                let mut time_ns = entry.time_ns;
                 for part in bytes.chunks(COPY_BYTES) {
                     // What does not fit once is not overtaken by what would.
-                    if dropped.bytes > 0 || !producer.copy_in(part, entry.stream, entry.time_ns) {
+                    if dropped.bytes > 0 || !producer.copy_in(part, entry.stream, time_ns) {
                         dropped.add(Amount::of(part));
                     }
+                    time_ns = time_ns.saturating_add(part.len() as u64);
                 }
             }
             Payload::Gap(gap) => producer.mark_gap(entry.stream, gap),

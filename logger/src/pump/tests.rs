@@ -133,18 +133,21 @@ fn tails_are_flushed_when_they_have_waited() {
     assert_eq!(pump.tail_due_in_ns(S, S), None);
     put(&mut producer, Stream::Stdout, b"line\ntail");
     pump.fill(&consumer, &mut batch);
-    assert_eq!(pump.tail_due_in_ns(S + 1, 2 * S), Some(2 * S - 1));
-    pump.flush_tails(consumer.shared(), S + 1, 2 * S, &mut batch);
+    // Its first byte was the sixth of the read.
+    assert_eq!(pump.tail_due_in_ns(S + 6, 2 * S), Some(2 * S - 1));
+    // Times may be a little ahead of the clock.
+    assert_eq!(pump.tail_due_in_ns(S, 2 * S), Some(2 * S));
+    pump.flush_tails(consumer.shared(), S + 6, 2 * S, &mut batch);
     assert_eq!(texts(&batch), ["line"]);
-    assert_eq!(pump.tail_due_in_ns(3 * S, 2 * S), Some(0));
-    pump.flush_tails(consumer.shared(), 3 * S, 2 * S, &mut batch);
-    assert_eq!(pump.tail_due_in_ns(3 * S, 2 * S), None);
+    assert_eq!(pump.tail_due_in_ns(3 * S + 5, 2 * S), Some(0));
+    pump.flush_tails(consumer.shared(), 3 * S + 5, 2 * S, &mut batch);
+    assert_eq!(pump.tail_due_in_ns(3 * S + 5, 2 * S), None);
     // The rest of the line may come, even if it is only its newline.
     put(&mut producer, Stream::Stdout, b"\nnext");
     pump.fill(&consumer, &mut batch);
     // A clock that was set back does not make anybody wait.
-    assert_eq!(pump.tail_due_in_ns(S - 1, 2 * S), Some(0));
-    pump.flush_tails(consumer.shared(), S - 1, 2 * S, &mut batch);
+    assert_eq!(pump.tail_due_in_ns(0, 2 * S), Some(0));
+    pump.flush_tails(consumer.shared(), 0, 2 * S, &mut batch);
     assert_eq!(texts(&batch), ["line", "tail", "next"]);
     assert_eq!(batch.account.delivered, Amount { lines: 2, bytes: 14 });
     assert!(!pump.finish(consumer.shared(), &mut batch));
@@ -173,6 +176,52 @@ fn a_large_entry_is_cut_into_batches() {
     }
     assert_eq!(records, 30_001);
     assert!(batches > 10 && checkpoints == 2, "{batches} {checkpoints}");
+}
+
+#[test]
+fn each_record_of_a_read_has_a_later_time_than_the_one_before() {
+    const S: u64 = 1_000_000_000;
+    let mut mapping = Mapping::create(1 << 20).unwrap();
+    let (writable, readable) = mapping.split();
+    let (mut producer, mut consumer) = (Producer::new(writable), Consumer::new(readable));
+    let launch = Launch { container_id: "c".to_owned(), ..Launch::default() };
+    let settings = Settings::parse("json-file", &launch, b"h").unwrap();
+    let identity = Identity { host: b"h".to_vec(), pid: 1 };
+    let encoder = settings.driver.encoder(&identity, LocalTime::UTC);
+    let shape = (16 << 10, Cut::Bytes);
+    let mut pump = Pump::new(encoder, shape, LocalTime::UTC, consumer.resume(), 1);
+    // More than one batch, and a tail.
+    put(&mut producer, Stream::Stdout, "\n".repeat(2000).as_bytes());
+    assert!(producer.copy_in(b"b\n\nc\ntail", Stream::Stdout, 2 * S));
+    let (mut all, mut batches) = (Vec::new(), 0);
+    while pump.has_input(&consumer) {
+        let mut batch = Batch::default();
+        pump.fill(&consumer, &mut batch);
+        all.extend(times_ns(&batch));
+        batches += 1;
+    }
+    let mut batch = Batch::default();
+    assert!(pump.finish(consumer.shared(), &mut batch));
+    all.extend(times_ns(&batch));
+    assert!(batches > 2);
+    let first: Vec<u64> = (S..S + 2000).collect();
+    assert!(all[..2000] == first, "{:?}…", &all[..3]);
+    assert_eq!(all[2000..], [2 * S, 2 * S + 2, 2 * S + 3, 2 * S + 5]);
+}
+
+/// The times of what the json-file driver has written.
+fn times_ns(batch: &Batch) -> Vec<u64> {
+    let all = String::from_utf8(batch.bytes.clone()).unwrap();
+    let time_ns = |line: &str| {
+        let time = line.split_once("\"time\":\"1970-01-01T00:00:").unwrap().1;
+        let (seconds, fraction) = time
+            .trim_end_matches("Z\"}")
+            .split_once('.')
+            .unwrap_or((time.trim_end_matches("Z\"}"), ""));
+        seconds.parse::<u64>().unwrap() * 1_000_000_000
+            + format!("{fraction:0<9}").parse::<u64>().unwrap()
+    };
+    all.lines().map(time_ns).collect()
 }
 
 #[test]

@@ -216,7 +216,7 @@ const SCRATCH_BYTES: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests {
-    use super::super::Source;
+    use super::super::{Source, time_after};
     use super::*;
     use crate::record::Stream;
     use crate::ring::Payload;
@@ -286,10 +286,26 @@ mod tests {
     fn every_read_has_a_later_time() {
         let mut sources = Sources::of_contract();
         let mut last_ns = 0;
-        for _ in 0..1000 {
-            let time_ns = sources.stamp();
+        for len in 1..1000 {
+            let time_ns = sources.stamp(len);
             assert!(time_ns > last_ns);
-            last_ns = time_ns;
+            last_ns = time_ns + len as u64 - 1;
+        }
+    }
+
+    #[test]
+    fn times_go_on_whatever_the_clock_does() {
+        const S: u64 = 1_000_000_000;
+        for (last_ns, now_ns, want) in [
+            (0, 5 * S, 5 * S),
+            (5 * S, 5 * S, 5 * S + 1),
+            // Set back a little: times wait for it.
+            (5 * S, 4 * S, 5 * S + 1),
+            // Set back more: times follow, or they would stand still.
+            (5 * S, 4 * S - 1, 4 * S - 1),
+            (5 * S, 0, 0),
+        ] {
+            assert_eq!(time_after(last_ns, now_ns), want, "{last_ns} {now_ns}");
         }
     }
 }

@@ -24,7 +24,8 @@ pub(crate) struct Consumer<'a> {
 #[derive(Debug)]
 pub(crate) struct Entry<'a> {
     pub(crate) stream: Stream,
-    /// When it was read, nanoseconds since 1970.
+    /// When it was read, nanoseconds since 1970: its first byte; each byte that
+    /// follows counts as read a nanosecond later.
     pub(crate) time_ns: u64,
     pub(crate) payload: Payload<'a>,
     /// The position behind it.

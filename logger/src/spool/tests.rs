@@ -8,6 +8,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 
 use super::*;
 use crate::record::Stream;
+use crate::ring::Entry;
 use crate::scratch::Scratch;
 
 const ID: &str = "4f1c0e8f5a5d9999";
@@ -91,6 +92,27 @@ fn a_smaller_ring_takes_the_oldest_and_counts_the_rest() {
     assert!(again.problem.unwrap().contains("did not fit"));
     assert_eq!(read_counters(&mut again.ring).0, 160_000);
     assert_eq!(kept as u64 / 4000 * 4000, read_counters(&mut again.ring).1);
+}
+
+#[test]
+fn in_a_ring_of_another_size_every_byte_has_the_time_it_had() {
+    let scratch = Scratch::new();
+    let mut first = open_in(&scratch, CAPACITY).unwrap();
+    put(&mut first.ring, &[b'x'; 10_000], 1000);
+    drop(first);
+    let mut again = open_in(&scratch, 2 * CAPACITY).unwrap();
+    let (_, readable) = again.ring.split();
+    let mut consumer = Consumer::new(readable);
+    let (mut position, _) = consumer.resume();
+    let mut done = 0;
+    while let Some(Entry { time_ns, payload: Payload::Bytes(bytes), next, .. }) =
+        consumer.entry(position)
+    {
+        assert_eq!(time_ns, 1000 + done);
+        done += bytes.len() as u64;
+        position = next;
+    }
+    assert_eq!(done, 10_000);
 }
 
 #[test]
