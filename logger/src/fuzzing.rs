@@ -66,7 +66,7 @@ pub fn splitter(bytes: &[u8]) {
         }
         assert!(rest.is_empty());
     }
-    if let Some(record) = splitter.flush(1, Flush::Ends) {
+    while let Some(record) = splitter.flush(1, Flush::Ends) {
         out.extend_from_slice(record.text);
     }
     assert!(out == text, "{} bytes became {}", text.len(), out.len());

@@ -20,7 +20,8 @@ pub(crate) struct Splitter {
     stream: Stream,
     limit: usize,
     cut: Cut,
-    /// Start of a line whose end has not been read; shorter than `limit`.
+    /// Start of a line whose end has not been read; shorter than `limit`, unless a
+    /// predecessor with a larger one has held it.
     held: Vec<u8>,
     /// So much at the front of `held` was handed out and is to be forgotten.
     spent: usize,
@@ -73,6 +74,9 @@ impl Splitter {
         time_ns: u64,
     ) -> Option<Record<'a>> {
         self.forget_spent();
+        if self.held.len() > self.limit {
+            return Some(self.piece_of_held());
+        }
         let room = self.limit - self.held.len();
         let window = &bytes[..bytes.len().min(room)];
         if let Some(at) = memchr::memchr(b'\n', window) {
@@ -82,7 +86,7 @@ impl Splitter {
             return Some(self.record(front, piece, time_ns));
         }
         if window.len() == room {
-            let back = self.cut_back(window);
+            let back = self.cut_back(&self.held, window);
             let piece = self.next_piece(time_ns);
             if back > room {
                 // The character began in what is held.
@@ -106,14 +110,26 @@ impl Splitter {
         None
     }
 
-    /// What is held without an end, as a piece.
+    /// What is held without an end, as a piece, and when all of it was handed out,
+    /// `None`.
     pub(crate) fn flush(&mut self, time_ns: u64, flush: Flush) -> Option<Record<'_>> {
         self.forget_spent();
+        if self.held.len() > self.limit {
+            return Some(self.piece_of_held());
+        }
         let piece = (!self.held.is_empty()).then(|| self.next_piece(time_ns));
         if flush == Flush::Ends {
             self.line = None;
         }
         Some(self.record(&[], Some(piece?), time_ns))
+    }
+
+    /// A piece of what a predecessor with longer pieces has held.
+    fn piece_of_held(&mut self) -> Record<'_> {
+        let piece = self.next_piece(self.held_ns);
+        self.spent = self.limit - self.cut_back(&self.held[..self.limit], &[]);
+        let (piece, time_ns) = (Some(piece.0), piece.1);
+        Record { stream: self.stream, time_ns, text: &self.held[..self.spent], piece }
     }
 
     /// When the first byte was read of a line whose end has not been; `None`:
@@ -192,13 +208,13 @@ impl Splitter {
         }
     }
 
-    /// How many bytes before the end of a piece that `window` makes full it is to
-    /// be cut.
-    fn cut_back(&self, window: &[u8]) -> usize {
+    /// How many bytes before the end of a full piece, which `front` and `rest` make
+    /// together, it is to be cut.
+    fn cut_back(&self, front: &[u8], rest: &[u8]) -> usize {
         if self.cut == Cut::Bytes {
             return 0;
         }
-        let piece = self.held.iter().chain(window).rev();
+        let piece = front.iter().chain(rest).rev();
         for (back, byte) in (1..=3).zip(piece) {
             let len = match byte {
                 0x80..=0xBF => continue,
@@ -359,5 +375,37 @@ mod tests {
         assert_eq!(feed(b"? ", 20), (vec![(b"? ".to_vec(), 2, false, 11)], Some(20)));
         let want = vec![(b"yes".to_vec(), 3, true, 11), whole(b"next", 30)];
         assert_eq!(feed(b"yes\nnext\n", 30), (want, None));
+    }
+
+    #[test]
+    fn a_tail_longer_than_the_limit_is_cut() {
+        let carried = |ordinal| Carried {
+            bytes: [b"a".repeat(21), "é".repeat(5).into_bytes()].concat(),
+            ordinal,
+            id: 7,
+            first_ns: 5,
+        };
+        for (cut, lens) in [(Cut::Bytes, [10, 10, 10, 1]), (Cut::Characters, [10, 10, 9, 2])] {
+            for (ordinal, more) in [(0, b"".as_slice()), (3, b""), (0, b"zz\nnext\n"), (3, b"\n")] {
+                let mut splitter = Splitter::new(Stream::Stdout, (10, cut), carried(ordinal), 1);
+                let (mut bytes, mut got) = (more, Vec::new());
+                while !bytes.is_empty() {
+                    got.extend(splitter.next_record(&mut bytes, 9).map(seen));
+                }
+                while let Some(record) = splitter.flush(9, Flush::Ends) {
+                    got.push(seen(record));
+                }
+                let line: Vec<_> = got.iter().filter(|seen| seen.1 > 0).collect();
+                let mut want = lens;
+                want[3] += if more.starts_with(b"zz") { 2 } else { 0 };
+                let got_lens: Vec<usize> = line.iter().map(|seen| seen.0.len()).collect();
+                assert_eq!(got_lens, want, "{cut:?}, {ordinal}, {more:?}");
+                for (n, seen) in (ordinal + 1..).zip(line) {
+                    let last = n == ordinal + 4 && !more.is_empty();
+                    assert_eq!((seen.1, seen.2, seen.3), (n, last, 5));
+                }
+                assert_eq!(got.len(), if more.ends_with(b"next\n") { 5 } else { 4 });
+            }
+        }
     }
 }

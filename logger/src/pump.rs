@@ -226,7 +226,7 @@ impl Pump {
             let spot = Spot::tail(self.position, stream);
             shared.set_work(Some(spot));
             if self.suspects.verdict(spot) == Verdict::Send {
-                if let Some(record) = splitter.flush(since_ns, flush) {
+                while let Some(record) = splitter.flush(since_ns, flush) {
                     self.writer.write(&record, batch);
                 }
             } else {
@@ -251,7 +251,7 @@ impl Pump {
     /// behind the gap starts another.
     fn encode_gap(&mut self, stream: Stream, gap: &Gap, batch: &mut Batch) {
         let splitter = &mut self.splitters[stream.index()];
-        if let Some(record) = splitter.flush(gap.first_ns, Flush::Ends) {
+        while let Some(record) = splitter.flush(gap.first_ns, Flush::Ends) {
             self.writer.write(&record, batch);
         }
         self.writer.write_marker(gap, batch);
