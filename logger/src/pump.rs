@@ -173,7 +173,7 @@ impl Pump {
     pub(crate) fn finish(&mut self, shared: &Shared, batch: &mut Batch) -> bool {
         let before = batch.account.source().bytes;
         self.flush(shared, batch, Flush::Ends, |_| true);
-        self.settle(before, batch) > 0
+        self.settle_flushed(before, batch)
     }
 
     /// How long until an unterminated tail has waited for `interval_ns`; 0: one
@@ -194,7 +194,17 @@ impl Pump {
         let due = |since_ns| waited_ns(since_ns, now_ns) >= interval_ns;
         let before = batch.account.source().bytes;
         self.flush(shared, batch, Flush::GoesOn, due);
-        self.settle(before, batch);
+        self.settle_flushed(before, batch);
+    }
+
+    /// What was flushed is not sent again: the position is the same, but less is
+    /// carried over it. True if anything was.
+    fn settle_flushed(&mut self, before: u64, batch: &mut Batch) -> bool {
+        let flushed = self.settle(before, batch) > 0;
+        if flushed && self.done == 0 {
+            batch.checkpoint = Some(self.checkpoint());
+        }
+        flushed
     }
 
     /// No more comes into `batch`, in which `before` bytes were accounted for when

@@ -27,7 +27,9 @@
 //! passes it; `tail` passes an entry only when the sink has taken every record
 //! that ended in it, and what it left unfinished is in the carry slot stamped
 //! with that `tail`. The store of `tail` is the single commit point: whenever
-//! the sender dies, its successor goes on from `tail` and that slot.
+//! the sender dies, its successor goes on from `tail` and that slot. When what
+//! is unfinished there is sent all the same, the same `tail` is stored with
+//! another revision in its lowest bits, and a slot that is stamped with both.
 
 mod account;
 mod consumer;

@@ -142,6 +142,10 @@ fn tails_are_flushed_when_they_have_waited() {
     assert_eq!(pump.tail_due_in_ns(3 * S + 5, 2 * S), Some(0));
     pump.flush_tails(consumer.shared(), 3 * S + 5, 2 * S, &mut batch);
     assert_eq!(pump.tail_due_in_ns(3 * S + 5, 2 * S), None);
+    // Who goes on from here does not send it again.
+    let checkpoint = batch.checkpoint.clone().unwrap();
+    let [Carried { bytes, ordinal, .. }, _] = &checkpoint.carried;
+    assert_eq!((checkpoint.position, bytes.len(), *ordinal), (producer.position(), 0, 1));
     // The rest of the line may come, even if it is only its newline.
     put(&mut producer, Stream::Stdout, b"\nnext");
     pump.fill(&consumer, &mut batch);

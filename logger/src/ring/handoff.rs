@@ -103,7 +103,8 @@ impl Handoff {
         self.tail.0.load(Ordering::Relaxed)
     }
 
-    /// Gives everything before `tail` back.
+    /// Gives everything before `tail` back. What its lowest bits mean is between
+    /// those who store and load it.
     pub(super) fn release(&self, tail: u64) {
         self.tail.0.store(tail, Ordering::Release);
         fence(Ordering::SeqCst);

@@ -191,7 +191,7 @@ impl Mapping {
     pub(crate) fn go_on(&mut self, found: &Found) {
         self.generation = found.generation;
         let header = self.header();
-        header.handoff.start_at(found.tail, found.head);
+        header.handoff.start_at(found.commit, found.head);
         header.handover.store(0, Ordering::Relaxed);
         self.forget_counts();
         let capacity = self.capacity as u64;

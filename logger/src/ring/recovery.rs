@@ -23,6 +23,8 @@ pub(crate) struct Found {
     pub(crate) capacity: usize,
     pub(crate) generation: u64,
     pub(crate) tail: u64,
+    /// As it is stored, with the revision of what is carried over it.
+    pub(crate) commit: u64,
     /// Behind the last entry that is whole.
     pub(crate) head: u64,
     /// What those entries and the carry slots hold.
@@ -96,14 +98,16 @@ pub(crate) fn recover(image: &[u8]) -> Result<Found, Damage> {
     if image.len() as u64 != expected {
         return Err(Damage::Length { found: image.len() as u64, expected });
     }
-    let tail = field(TAIL_AT);
-    if !tail.is_multiple_of(8) || tail > POSITION_MAX {
+    let commit = field(TAIL_AT);
+    let tail = slots::position_of(commit);
+    if tail > POSITION_MAX {
         return Err(Damage::Position { tail });
     }
     let mut found = Found {
         capacity: image.len() - DATA_AT,
         generation,
         tail,
+        commit,
         head: tail,
         held: Amount::default(),
         lost_bytes: 0,
@@ -119,11 +123,13 @@ pub(crate) fn recover(image: &[u8]) -> Result<Found, Damage> {
         found.lost_bytes = stored - found.head;
     }
     for stream in Stream::BOTH {
-        let Some(slot) = carry_slot(image, tail, stream) else { continue };
-        if slots::verifies(slot, generation) {
-            found.held.add(Amount::of(&slots::read(slot).bytes));
-        } else {
-            found.bad_slots += 1;
+        match carry_slot(image, commit, stream) {
+            Some(slot) if slots::verifies(slot, generation) => {
+                found.held.add(Amount::of(&slots::read(slot).bytes));
+            }
+            None if commit == tail => {}
+            // Who stores a revision has written a slot.
+            Some(_) | None => found.bad_slots += 1,
         }
     }
     Ok(found)
@@ -164,11 +170,11 @@ fn entry(data: &[u8], found: &Found) -> Option<(u64, Amount)> {
     Some((next, bytes))
 }
 
-/// The slot of a stream that is for `tail`, if there is one.
-fn carry_slot(image: &[u8], tail: u64, stream: Stream) -> Option<&[u8]> {
+/// The slot of a stream that is for this tail and revision, if there is one.
+fn carry_slot(image: &[u8], commit: u64, stream: Stream) -> Option<&[u8]> {
     let slots = (0..2).map(|n| PAGE + slots::index(stream, n) * slots::SLOT);
     let mut slots = slots.filter_map(|at| image.get(at..at + slots::SLOT));
-    slots.find(|slot| tail > 0 && slots::position(slot) == tail)
+    slots.find(|slot| commit > 0 && slots::position(slot) == commit)
 }
 
 /// Takes `bytes` for the positions and entries of a file with a right header,
@@ -181,9 +187,10 @@ pub(crate) fn check(bytes: &[u8]) {
     for (n, field) in constants.into_iter().chain([u64::from(seal(constants))]).enumerate() {
         image[8 * n..8 * n + 8].copy_from_slice(&field.to_le_bytes());
     }
-    let tail = u64::from_le_bytes(array(bytes, 0)) >> 2 & !7;
+    let commit = u64::from_le_bytes(array(bytes, 0)) >> 2;
+    let tail = slots::position_of(commit);
     let head = tail.wrapping_add(u64::from_le_bytes(array(bytes, 8)));
-    image[TAIL_AT..TAIL_AT + 8].copy_from_slice(&tail.to_le_bytes());
+    image[TAIL_AT..TAIL_AT + 8].copy_from_slice(&commit.to_le_bytes());
     image[HEAD_AT..HEAD_AT + 8].copy_from_slice(&head.to_le_bytes());
     let data = bytes.get(16..).unwrap_or_default();
     let offset = usize::try_from(tail % capacity).unwrap_or_default();

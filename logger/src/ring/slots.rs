@@ -29,6 +29,22 @@ pub(crate) struct Carried {
 /// The longest unfinished piece of a line, in bytes.
 pub(crate) const CARRY_MAX: usize = 64 << 10;
 
+/// The bits in which positions have zeros: what is carried over a position may
+/// be replaced, when a tail is flushed that was a part of it, and each time has
+/// another number.
+const REVISION: u64 = 7;
+
+/// Where a stored tail is.
+pub(super) const fn position_of(commit: u64) -> u64 {
+    commit & !REVISION
+}
+
+/// What is to be stored for the position that `commit` has when something else is
+/// carried over it. Never 0.
+pub(super) const fn next_revision(commit: u64) -> u64 {
+    position_of(commit) | ((commit & REVISION) % REVISION + 1)
+}
+
 /// Bytes of a slot's description.
 const DESCRIPTION: usize = 4096;
 
@@ -46,7 +62,9 @@ pub(super) const fn index(stream: Stream, n: usize) -> usize {
     2 * stream.index() + if n == 0 { 0 } else { 1 }
 }
 
-/// The position that a slot is for; 0: none.
+/// The position that a slot is for, and in its lowest bits a [revision]; 0: none.
+///
+/// [revision]: next_revision
 pub(super) fn position(slot: &[u8]) -> u64 {
     u64::from_le_bytes(array(slot, 0))
 }

@@ -57,3 +57,22 @@ fn a_line_without_an_end_is_sent_after_a_kill_and_ends_there() {
     assert_eq!(second.wait(SOON).logger.unwrap(), Exit::Code(0));
     assert_eq!(std::fs::read_dir(&spool).unwrap().count(), 0);
 }
+
+#[test]
+fn a_tail_that_was_flushed_is_not_sent_again() {
+    let scratch = tempfile::tempdir().unwrap();
+    let spool = spool_in(scratch.path());
+    let receiver = TcpReceiver::start();
+    let options = [("spool", spool.to_str().unwrap()), ("flush-interval", "100ms")];
+    let spec = syslog_container(&receiver.syslog_address(), &options);
+    let first = Container::start(&spec, scratch.path());
+    first.write(Output::Stdout, b"whole\nprompt> ");
+    let page = first.wait_until_settled(SOON);
+    assert_eq!(page.delivered.bytes, 14, "{page:?}");
+    kill(&first);
+    let second = Container::start(&spec, scratch.path());
+    second.write(Output::Stdout, b"own\n");
+    let page = second.wait_until_settled(SOON);
+    assert_eq!(page.recovered.bytes, 0, "{page:?}");
+    assert_eq!(texts(&receiver.wait_for_messages(3, SOON)), ["whole", "prompt> ", "own"]);
+}

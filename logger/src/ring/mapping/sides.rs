@@ -78,7 +78,7 @@ impl<'a> Writable<'a> {
     }
 
     pub(in crate::ring) fn tail(&self) -> u64 {
-        self.handoff().tail()
+        slots::position_of(self.handoff().tail())
     }
 
     /// `len` free bytes from `position`; `None` if they are not all free or not
@@ -135,6 +135,11 @@ impl<'a> Readable<'a> {
     }
 
     pub(in crate::ring) fn tail(&self) -> u64 {
+        slots::position_of(self.commit())
+    }
+
+    /// The tail and its revision.
+    fn commit(&self) -> u64 {
         self.handoff().own_tail()
     }
 
@@ -154,30 +159,28 @@ impl<'a> Readable<'a> {
 
     /// Gives everything before `tail` back, and with it stores what is carried
     /// over that position and what became of everything before it. One commit
-    /// point: the store of `tail`.
+    /// point: the store of `tail`, with another revision if it is where it was.
     pub(in crate::ring) fn release(
         &mut self,
         tail: u64,
         carried: &[Carried; 2],
         account: &Account,
     ) {
-        let before = self.tail();
-        debug_assert!(tail >= before && tail <= self.head());
-        if tail == before {
-            return;
-        }
+        let before = self.commit();
+        debug_assert!(tail >= self.tail() && tail <= self.head());
+        let commit = if tail == self.tail() { slots::next_revision(before) } else { tail };
         for (stream, carried) in Stream::BOTH.into_iter().zip(carried) {
             let spare = (0..2).find(|&n| self.slot_position(stream, n) != before).unwrap_or(0);
             let generation = self.0.generation;
             let slot = self.slot_mut(stream, spare);
-            slots::write(slot, generation, tail, carried);
+            slots::write(slot, generation, commit, carried);
             if stream == Stream::Stdout {
                 slots::write_account(slot, account);
             }
         }
         // Fenced: the next release must not begin to overwrite the slots of this
         // position's predecessor before this position is visible.
-        self.handoff().release(tail);
+        self.handoff().release(commit);
         self.shared().show_tail(tail);
     }
 
@@ -231,8 +234,8 @@ impl<'a> Readable<'a> {
     }
 
     fn slot_of_tail(&mut self, stream: Stream) -> Option<usize> {
-        let tail = self.tail();
-        (0..2).find(|&n| tail > 0 && self.slot_position(stream, n) == tail)
+        let commit = self.commit();
+        (0..2).find(|&n| commit > 0 && self.slot_position(stream, n) == commit)
     }
 
     pub(super) fn slot_position(&mut self, stream: Stream, n: usize) -> u64 {

@@ -40,6 +40,29 @@ fn a_sender_that_dies_before_it_commits_changes_nothing() {
 }
 
 #[test]
+fn what_is_carried_over_a_position_can_be_replaced() {
+    let scratch = crate::scratch::Scratch::new();
+    let file = scratch.file("ring", Mapping::file_len(PAGE) as u64);
+    let mut mapping = Mapping::begin(&file, PAGE, 7, 4096, &carry("first")).unwrap();
+    for n in 1..30 {
+        let (mut writable, mut readable) = mapping.split();
+        let at = 4096 + n / 10 * 8;
+        writable.publish(at);
+        let text = format!("{n} was here");
+        readable.release(at, &carry(&text), &account(n));
+        assert_eq!((readable.tail(), writable.tail()), (at, at));
+        assert_eq!((readable.carried(), readable.account()), (carry(&text), account(n)));
+        // So a successor finds it, in this run and in another.
+        let found = recovery::recover(mapping.image()).unwrap();
+        assert_eq!((found.tail, found.bad_slots), (at, 0));
+        assert_eq!(found.held.bytes, text.len() as u64);
+        mapping.go_on(&found);
+        let (_, mut readable) = mapping.split();
+        assert_eq!((readable.tail(), readable.carried()), (at, carry(&text)));
+    }
+}
+
+#[test]
 fn neither_side_reaches_the_bytes_of_the_other() {
     let mut mapping = Mapping::create(1).unwrap();
     assert_eq!(mapping.capacity(), PAGE);

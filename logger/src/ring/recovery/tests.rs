@@ -152,7 +152,11 @@ fn every_other_file_is_refused_with_the_reason() {
     assert_eq!(changed(8, 2), Damage::Version { found: VERSION ^ 2 });
     assert_eq!(changed(17, 1), Damage::Header);
     assert_eq!(changed(24, 1), Damage::Header);
-    assert!(matches!(changed(TAIL_AT, 1), Damage::Position { .. }));
+    assert!(matches!(changed(TAIL_AT + 7, 0x80), Damage::Position { .. }));
+    // A revision that nobody has written.
+    let mut revised = image.clone();
+    revised[TAIL_AT] ^= 5;
+    assert_eq!(recover(&revised).unwrap().bad_slots, 2);
     assert_eq!(recover(&[]), Err(Damage::Empty));
     assert_eq!(recover(&vec![0; image.len()]), Err(Damage::Empty));
     let (found, expected) = (image.len() as u64 - 1, image.len() as u64);
