@@ -270,7 +270,7 @@ impl Pump {
     /// The frame in the place of a record that the transport cannot carry.
     pub(crate) fn oversize_marker(&mut self, lost: Amount) -> Vec<u8> {
         let mut frame = Vec::new();
-        self.writer.marker(&gap_of(lost, self.last_ns, DropCause::Oversize), &mut frame);
+        self.writer.marker(&Gap::of(lost, self.last_ns, DropCause::Oversize), &mut frame);
         frame
     }
 }
@@ -314,7 +314,7 @@ impl Writer {
     /// A record that must not be touched.
     fn leave_out(&mut self, lost: Amount, time_ns: u64, batch: &mut Batch) {
         batch.account.poison.add(lost);
-        self.write_marker(&gap_of(lost, time_ns, DropCause::Poison), batch);
+        self.write_marker(&Gap::of(lost, time_ns, DropCause::Poison), batch);
     }
 
     fn write_marker(&mut self, gap: &Gap, batch: &mut Batch) {
@@ -350,10 +350,6 @@ const fn waited_ns(since_ns: u64, now_ns: u64) -> u64 {
         // A clock that was set back says nothing: better too early.
         None => u64::MAX,
     }
-}
-
-const fn gap_of(lost: Amount, time_ns: u64, cause: DropCause) -> Gap {
-    Gap { lines: lost.lines, bytes: lost.bytes, first_ns: time_ns, last_ns: time_ns, cause }
 }
 
 /// `N lines / M bytes dropped HH:MM:SS–HH:MM:SS: CAUSE`

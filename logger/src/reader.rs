@@ -74,6 +74,9 @@ impl Reader<'_> {
     fn run(mut self) -> Outcome {
         self.supervisor.spawn(os::mono_ns());
         self.wake_if_waiting();
+        // What was said too late for a full ring goes out when there is room, even
+        // if the container says no more.
+        self.has_room();
         while self.sources.are_open() {
             let full = self.waits_for_room() && !self.has_room();
             let mut fds = self.interests(if full { Sources::ended() } else { self.sources.fds() });
@@ -242,7 +245,7 @@ impl Reader<'_> {
         let mut announced = false;
         self.supervisor.bring_forward();
         loop {
-            if !announced && (self.producer.flush_gaps() || self.has_room()) {
+            if !announced && (self.producer.flush_due() || self.has_room()) {
                 announced = true;
                 self.producer.handoff().finish();
                 self.supervisor.links().wake_sender();

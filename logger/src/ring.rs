@@ -11,7 +11,8 @@
 //! * [`recovery`] says what a ring file still holds; [`slots`] is the carry area.
 //! * [`layout`] says where the next entry goes: pure arithmetic on positions.
 //! * [`account`] says what became of source bytes, and the causes of loss.
-//! * [`producer`] is the reader's side, [`consumer`] the sender's.
+//! * [`producer`] is the reader's side, [`consumer`] the sender's; [`due`] is what
+//!   the first has to say and had no room for.
 //!
 //! ```text
 //! | header page | carry: 2 streams x 2 slots | data area (capacity bytes) |
@@ -33,6 +34,7 @@
 
 mod account;
 mod consumer;
+mod due;
 mod handoff;
 mod layout;
 mod mapping;
@@ -50,6 +52,7 @@ pub(crate) use account::DropCause;
 pub(crate) use consumer::Consumer;
 pub(crate) use consumer::Entry;
 pub(crate) use consumer::Payload;
+pub(crate) use due::Due;
 pub(crate) use handoff::Handoff;
 pub(crate) use mapping::HANDOVER_AT;
 pub(crate) use mapping::Mapping;
@@ -64,7 +67,7 @@ pub(crate) use shared::Shared;
 pub(crate) use shared::SinkState;
 pub(crate) use slots::Carried;
 
-/// What was dropped of one stream between two entries. Times are nanoseconds
+/// What was dropped of one stream for one cause between two entries. Times are nanoseconds
 /// since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Gap {
@@ -73,4 +76,11 @@ pub(crate) struct Gap {
     pub(crate) first_ns: u64,
     pub(crate) last_ns: u64,
     pub(crate) cause: DropCause,
+}
+
+impl Gap {
+    /// All of it at one time.
+    pub(crate) const fn of(lost: Amount, time_ns: u64, cause: DropCause) -> Self {
+        Self { lines: lost.lines, bytes: lost.bytes, first_ns: time_ns, last_ns: time_ns, cause }
+    }
 }

@@ -37,8 +37,8 @@ use rustix::fs::{AtFlags, Mode, OFlags};
 use crate::files::{FLAGS, MODE, container_stem, is_named};
 use crate::os;
 use crate::ring::{
-    Amount, Carried, Consumer, Damage, DropCause, Found, HANDOVER_AT, Mapping, Payload, Producer,
-    recover,
+    Amount, Carried, Consumer, Damage, DropCause, Due, Found, HANDOVER_AT, Mapping, Payload,
+    Producer, recover,
 };
 
 /// Why the ring is not in a file.
@@ -113,6 +113,8 @@ pub(crate) struct Spool {
 pub(crate) struct Opened {
     pub(crate) spool: Spool,
     pub(crate) ring: Mapping,
+    /// What the ring had no room to say.
+    pub(crate) due: Due,
     /// Something was lost, and this is what.
     pub(crate) problem: Option<String>,
 }
@@ -145,23 +147,20 @@ pub(crate) fn open(
                 Consumer::new(readable).resume()
             };
             if ring.capacity() == Mapping::rounded(capacity) {
-                return Ok(spool.gone_on(ring, &found, found.held, None));
+                return Ok(spool.gone_on(ring, &found, None));
             }
             match spool.begin(".new", capacity, found.generation, tail, &carried, meanwhile) {
                 Ok((file, mut other)) => {
-                    let dropped = copy(&mut ring, &mut other);
+                    let copied = copy(&mut ring, &mut other, Due::default());
                     // What was copied is counted below, as recovered.
                     other.forget_counts();
                     spool.rename(".new", "").map_err(failed("rename"))?;
                     spool.file = file;
-                    let mut kept = found.held;
-                    kept.lines = kept.lines.saturating_sub(dropped.lines);
-                    kept.bytes = kept.bytes.saturating_sub(dropped.bytes);
-                    return Ok(spool.gone_on(other, &found, kept, Some(dropped)));
+                    return Ok(spool.gone_on(other, &found, Some(copied)));
                 }
                 // In its old size rather than not at all.
                 Err(error) => {
-                    let mut opened = spool.gone_on(ring, &found, found.held, None);
+                    let mut opened = spool.gone_on(ring, &found, None);
                     opened.problem = Some(format!("{name} keeps its size: {error}"));
                     return Ok(opened);
                 }
@@ -181,7 +180,7 @@ pub(crate) fn open(
         .map_err(failed("make"))?;
     spool.file = file;
     let problem = found.map(|damage| format!("{name} was set aside, because {damage}"));
-    Ok(Opened { spool, ring, problem })
+    Ok(Opened { spool, ring, due: Due::default(), problem })
 }
 
 impl Spool {
@@ -236,20 +235,16 @@ impl Spool {
         Ok((file, ring?))
     }
 
-    /// Counts what was found, and marks where another run begins.
-    fn gone_on(
-        self,
-        mut ring: Mapping,
-        found: &Found,
-        kept: Amount,
-        dropped: Option<Amount>,
-    ) -> Opened {
+    /// Counts what was found, and marks where another run begins. `copied` says
+    /// what the copying into another ring has cost.
+    fn gone_on(self, mut ring: Mapping, found: &Found, copied: Option<(Amount, Due)>) -> Opened {
         let now_ns = os::wall_ns();
         let (writable, _) = ring.split();
-        let mut producer = Producer::new(writable);
-        producer.count_recovered(kept);
+        let (lost, due) = copied.unwrap_or_default();
+        let mut producer = Producer::going_on(writable, due);
+        producer.count_recovered(found.held.without(lost));
         let mut problem = None;
-        if let Some(lost) = dropped.filter(|lost| lost.bytes > 0) {
+        if lost.bytes > 0 {
             producer.note_loss(lost, now_ns, DropCause::BufferFull);
             problem = Some(format!("{} bytes did not fit into max-buffer-size", lost.bytes));
         }
@@ -258,10 +253,11 @@ impl Spool {
             producer.note_loss(lost, now_ns, DropCause::SpoolDamaged);
             problem = Some(format!("{} bytes of {} were damaged", lost.bytes, self.name));
         }
-        producer.flush_gaps();
+        producer.flush_due();
         // Even with nothing kept, a line may be open of which a part was sent.
         producer.mark_break(now_ns);
-        Opened { spool: self, ring, problem }
+        let due = producer.due();
+        Opened { spool: self, ring, due, problem }
     }
 
     fn still_named(&self) -> bool {
@@ -285,13 +281,13 @@ impl Spool {
     }
 }
 
-/// Copies every entry of one ring into another, in order, as far as they fit;
-/// says how much did not.
-pub(crate) fn copy(from: &mut Mapping, to: &mut Mapping) -> Amount {
+/// Copies every entry of one ring into another that has this to say first, in
+/// order, as far as they fit; says how much did not, and what is to be said still.
+pub(crate) fn copy(from: &mut Mapping, to: &mut Mapping, due: Due) -> (Amount, Due) {
     let (_, readable) = from.split();
     let mut consumer = Consumer::new(readable);
     let (writable, _) = to.split();
-    let mut producer = Producer::new(writable);
+    let mut producer = Producer::going_on(writable, due);
     let mut dropped = Amount::default();
     let (mut position, _) = consumer.resume();
     while let Some(entry) = consumer.entry(position) {
@@ -307,14 +303,12 @@ pub(crate) fn copy(from: &mut Mapping, to: &mut Mapping) -> Amount {
                 }
             }
             Payload::Gap(gap) => producer.mark_gap(entry.stream, gap),
-            Payload::Break => {
-                producer.mark_break(entry.time_ns);
-            }
+            Payload::Break => producer.mark_break(entry.time_ns),
         }
         position = entry.next;
     }
-    producer.flush_gaps();
-    dropped
+    producer.flush_due();
+    (dropped, producer.due())
 }
 
 fn file_name(id: &str) -> Result<String, SpoolError> {

@@ -14,7 +14,7 @@ use crate::launch::{Launch, LaunchError};
 use crate::os;
 use crate::output;
 use crate::report::report;
-use crate::ring::{Amount, Consumer, Description, DropCause, Mapping, Producer};
+use crate::ring::{Amount, Consumer, Description, DropCause, Due, Mapping, Producer};
 use crate::sender::Setup;
 use crate::spool::{self, Spool};
 use crate::status;
@@ -78,14 +78,14 @@ pub(crate) fn run(
     let launch = Launch::read(argv0, variable).map_err(StartError::Launch)?;
     let identity = Identity { host: os::hostname(), pid: std::process::id() };
     let settings = Settings::parse(driver, &launch, &identity.host).map_err(StartError::Config)?;
-    let Settled { mut mapping, spool, problem } =
+    let Settled { mut mapping, due, spool, problem } =
         settled(mapping, &settings, &launch, &mut sources);
     let status = status::create(launch.status_path.as_deref(), &launch.container_id);
     let status = status.ok().filter(|status| mapping.show_in(status.file()).is_ok());
     mapping.guard();
 
     let (writable, readable) = mapping.split();
-    let producer = Producer::new(writable);
+    let producer = Producer::going_on(writable, due);
     producer.shared().describe(&Description {
         driver,
         container: short_id(&launch.container_id),
@@ -132,9 +132,26 @@ pub(crate) fn run(
 /// The ring to work with.
 struct Settled {
     mapping: Mapping,
+    /// What it had no room to say.
+    due: Due,
     spool: Option<Spool>,
     /// What was wrong with the spool.
     problem: Option<String>,
+}
+
+impl Settled {
+    /// The same ring in another size. Where memory for it is refused, the first
+    /// one stays: smaller than asked for is better than none.
+    fn in_memory(mut first: Mapping, bytes: usize, problem: Option<String>) -> Self {
+        let (mut mapping, mut due) = (None, Due::default());
+        if bytes != first.capacity() {
+            mapping = Mapping::create(bytes).ok();
+        }
+        if let Some(other) = &mut mapping {
+            due = append(&mut first, other, due);
+        }
+        Self { mapping: mapping.unwrap_or(first), due, spool: None, problem }
+    }
 }
 
 /// The spool's file, or memory of the size asked for.
@@ -146,18 +163,19 @@ fn settled(
 ) -> Settled {
     let bytes = settings.generic.buffer_bytes;
     let Some(dir) = &settings.spool else {
-        return Settled { mapping: resized(first, bytes), spool: None, problem: None };
+        return Settled::in_memory(first, bytes, None);
     };
     // Reading goes on while the file is being made.
     let mut meanwhile = |pause| look_once(sources, &mut first, pause);
     let settled = match spool::open(dir, &launch.container_id, bytes, &mut meanwhile) {
         Ok(mut opened) => {
-            append(&mut first, &mut opened.ring);
-            Settled { mapping: opened.ring, spool: Some(opened.spool), problem: opened.problem }
+            let due = append(&mut first, &mut opened.ring, opened.due);
+            let (mapping, spool, problem) = (opened.ring, Some(opened.spool), opened.problem);
+            Settled { mapping, due, spool, problem }
         }
         Err(error) => {
             let problem = format!("{}; lines are kept in memory", report(&error));
-            Settled { mapping: resized(first, bytes), spool: None, problem: Some(problem) }
+            Settled::in_memory(first, bytes, Some(problem))
         }
     };
     if let Some(problem) = &settled.problem {
@@ -182,26 +200,17 @@ fn look_once(sources: &mut Sources, mapping: &mut Mapping, pause: Duration) {
     }
 }
 
-/// The same ring in another size. Where memory for it is refused, the first one
-/// stays: smaller than asked for is better than none.
-fn resized(mut mapping: Mapping, bytes: usize) -> Mapping {
-    if bytes == mapping.capacity() {
-        return mapping;
-    }
-    let Ok(mut other) = Mapping::create(bytes) else { return mapping };
-    append(&mut mapping, &mut other);
-    other
-}
-
-/// Puts what was read first behind what is in the ring already.
-fn append(first: &mut Mapping, ring: &mut Mapping) {
-    let dropped = spool::copy(first, ring);
+/// Puts what was read first behind what is in the ring already, and behind what
+/// that had to say; says what is to be said still.
+fn append(first: &mut Mapping, ring: &mut Mapping, due: Due) -> Due {
+    let (dropped, due) = spool::copy(first, ring, due);
+    let (writable, _) = ring.split();
+    let mut producer = Producer::going_on(writable, due);
     if dropped.bytes > 0 {
-        let (writable, _) = ring.split();
-        let mut producer = Producer::new(writable);
         producer.note_loss(dropped, os::wall_ns(), DropCause::BufferFull);
-        producer.flush_gaps();
+        producer.flush_due();
     }
+    producer.due()
 }
 
 /// The ring that the first look goes into, and the default of `max-buffer-size`.
@@ -231,7 +240,7 @@ mod tests {
             for (stream, byte) in [(Stream::Stdout, b'o'), (Stream::Stderr, b'e')] {
                 assert!(producer.copy_in(&[byte; FIRST_READ_BYTES], stream, 7));
             }
-            let mut mapping = resized(mapping, bytes);
+            let mut mapping = Settled::in_memory(mapping, bytes, None).mapping;
             assert!(mapping.capacity() >= bytes);
             let both = [[b'o'; FIRST_READ_BYTES], [b'e'; FIRST_READ_BYTES]].concat();
             assert!(content(&mut mapping) == both, "not all came through");

@@ -105,6 +105,14 @@ impl Amount {
         self.lines += other.lines;
         self.bytes += other.bytes;
     }
+
+    /// What is left of it.
+    pub(crate) const fn without(self, part: Self) -> Self {
+        Self {
+            lines: self.lines.saturating_sub(part.lines),
+            bytes: self.bytes.saturating_sub(part.bytes),
+        }
+    }
 }
 
 impl Account {

@@ -10,7 +10,7 @@ use super::handoff::Handoff;
 use super::layout::{ENTRY_HEADER, EntryHeader, Kind, Place, padded, place};
 use super::mapping::Writable;
 use super::shared::Shared;
-use super::{Amount, DropCause, Gap};
+use super::{Amount, DropCause, Due, Gap};
 use crate::record::Stream;
 
 /// The most one read takes, in bytes.
@@ -27,8 +27,7 @@ pub(super) const GAP_LEN: u64 = 40;
 pub(crate) struct Producer<'a> {
     area: Writable<'a>,
     reserved: Option<Place>,
-    /// What was dropped of each stream since its last entry.
-    gaps: [Option<Gap>; 2],
+    due: Due,
 }
 
 /// An entry that is complete and not published.
@@ -39,8 +38,18 @@ struct Sealed {
 }
 
 impl<'a> Producer<'a> {
-    pub(crate) const fn new(area: Writable<'a>) -> Self {
-        Self { area, reserved: None, gaps: [None; 2] }
+    pub(crate) fn new(area: Writable<'a>) -> Self {
+        Self::going_on(area, Due::default())
+    }
+
+    /// Goes on for another producer of the ring, which had this to say.
+    pub(crate) const fn going_on(area: Writable<'a>, due: Due) -> Self {
+        Self { area, reserved: None, due }
+    }
+
+    /// What there was no room to say.
+    pub(crate) const fn due(&self) -> Due {
+        self.due
     }
 
     /// What both sides count and say.
@@ -73,7 +82,7 @@ impl<'a> Producer<'a> {
     /// drops, until an eighth of the ring is free, so that a gap is long rather
     /// than many.
     pub(crate) fn reserve(&mut self) -> Option<&mut [u8]> {
-        if !self.flush_gaps() {
+        if !self.flush_due() {
             return None;
         }
         let place =
@@ -109,16 +118,7 @@ impl<'a> Producer<'a> {
         count(&shared.dropped_reads[index], 1);
         count(&shared.dropped_bytes[index], read.bytes);
         count(&shared.dropped_lines[index], read.lines);
-        let gap = self.gaps[stream.index()].get_or_insert(Gap {
-            lines: 0,
-            bytes: 0,
-            first_ns: time_ns,
-            last_ns: time_ns,
-            cause,
-        });
-        gap.lines += read.lines;
-        gap.bytes += read.bytes;
-        gap.last_ns = time_ns;
+        self.mark_gap(stream, Gap::of(read, time_ns, cause));
     }
 
     fn count_read(&self, read: Amount) {
@@ -130,19 +130,15 @@ impl<'a> Producer<'a> {
 
     /// Puts markers in the place of what was dropped, once there is room. True
     /// when no marker is due any more.
-    pub(crate) fn flush_gaps(&mut self) -> bool {
-        if self.gaps == [None; 2] {
+    pub(crate) fn flush_due(&mut self) -> bool {
+        if self.due.is_empty() {
             return true;
         }
         if self.held() > self.area.capacity() / 8 * 7 {
             return false;
         }
-        for stream in Stream::BOTH {
-            let Some(gap) = self.gaps[stream.index()] else { continue };
-            let (head, tail) = (self.area.head(), self.area.tail());
-            let Some(place) = place(head, tail, self.area.capacity(), GAP_LEN, GAP_LEN) else {
-                return false;
-            };
+        while let Some((stream, gap)) = self.due.first_gap() {
+            let Some(place) = self.place(GAP_LEN) else { return false };
             let Some(payload) = self.area.free_mut(place.at + ENTRY_HEADER, GAP_LEN) else {
                 return false;
             };
@@ -151,11 +147,15 @@ impl<'a> Producer<'a> {
             for (bytes, field) in payload.chunks_exact_mut(8).zip(fields) {
                 bytes.copy_from_slice(&field.to_le_bytes());
             }
-            self.gaps[stream.index()] = None;
+            self.due.forget_gap(stream, gap.cause);
             let entry = self.seal_entry(place, Kind::Gap, GAP_LEN, stream, gap.last_ns);
             self.publish(entry);
         }
-        true
+        if let Some(time_ns) = self.due.break_ns() {
+            self.due.forget_break();
+            self.mark_break(time_ns);
+        }
+        self.due.is_empty()
     }
 
     /// Copies the entry of another ring, if there is room.
@@ -184,38 +184,28 @@ impl<'a> Producer<'a> {
         count(&shared.lines_read, lost.lines);
         count(&shared.dropped_bytes[index], lost.bytes);
         count(&shared.dropped_lines[index], lost.lines);
-        self.mark_gap(
-            Stream::Stdout,
-            Gap {
-                lines: lost.lines,
-                bytes: lost.bytes,
-                first_ns: time_ns,
-                last_ns: time_ns,
-                cause,
-            },
-        );
+        self.mark_gap(Stream::Stdout, Gap::of(lost, time_ns, cause));
     }
 
     /// A marker for what was counted elsewhere goes out before the next entry.
     pub(crate) fn mark_gap(&mut self, stream: Stream, more: Gap) {
-        match &mut self.gaps[stream.index()] {
-            Some(gap) => {
-                gap.lines += more.lines;
-                gap.bytes += more.bytes;
-                gap.last_ns = more.last_ns;
-            }
-            gap => *gap = Some(more),
-        }
+        self.due.add_gap(stream, more);
     }
 
     /// What comes next, another run of the container wrote: whatever line is
-    /// open ends here. False when there is no room for that.
-    pub(crate) fn mark_break(&mut self, time_ns: u64) -> bool {
-        let place = place(self.area.head(), self.area.tail(), self.area.capacity(), 0, 0);
-        let Some(place) = place else { return false };
+    /// open ends here. Said at once, or when there is room.
+    pub(crate) fn mark_break(&mut self, time_ns: u64) {
+        let Some(place) = self.place(0) else {
+            self.due.add_break(time_ns);
+            return;
+        };
         let entry = self.seal_entry(place, Kind::Break, 0, Stream::Stdout, time_ns);
         self.publish(entry);
-        true
+    }
+
+    /// The place for an entry of `len` payload bytes.
+    fn place(&self, len: u64) -> Option<Place> {
+        place(self.area.head(), self.area.tail(), self.area.capacity(), len, len)
     }
 
     /// Writes the headers of an entry whose payload is in place. From here on,

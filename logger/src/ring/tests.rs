@@ -37,11 +37,15 @@ fn found(entry: &consumer::Entry<'_>) -> Expected {
 }
 
 /// Moves what was dropped of each stream to the end of the model's queue, as the
-/// producer does once there is room.
+/// producer does once there is room: what was dropped first comes first.
 fn settle(gaps: &mut [Option<Gap>; 2], queue: &mut VecDeque<Expected>) {
-    for (stream, gap) in [Stream::Stdout, Stream::Stderr].into_iter().zip(gaps) {
-        queue.extend(gap.take().map(|gap| Expected::Gap(stream, gap)));
-    }
+    let mut gaps: Vec<_> = Stream::BOTH
+        .into_iter()
+        .zip(gaps)
+        .filter_map(|(stream, gap)| Some((stream, gap.take()?)))
+        .collect();
+    gaps.sort_by_key(|(_, gap)| gap.first_ns);
+    queue.extend(gaps.into_iter().map(|(stream, gap)| Expected::Gap(stream, gap)));
 }
 
 fn run(seed: u64, capacity: usize) {
@@ -133,7 +137,7 @@ fn counters_add_up() {
     for cause in [DropCause::SinkDown, DropCause::BufferFull] {
         producer.note_drop(Stream::Stderr, b"a\nb\nc", 2, cause);
     }
-    assert!(!producer.flush_gaps());
+    assert!(!producer.flush_due());
     let shared = producer.shared();
     assert_eq!(shared.bytes_read.load(Relaxed), kept + 10);
     assert_eq!(shared.lines_read.load(Relaxed), kept + 4);
@@ -142,4 +146,38 @@ fn counters_add_up() {
         assert_eq!(shared.dropped_lines[n].load(Relaxed), 2);
         assert_eq!(shared.dropped_reads[n].load(Relaxed), 1);
     }
+}
+
+#[test]
+fn what_was_dropped_for_two_causes_has_two_markers() {
+    let mut mapping = Mapping::create(64 << 10).unwrap();
+    let (writable, readable) = mapping.split();
+    let (mut producer, mut consumer) = (Producer::new(writable), Consumer::new(readable));
+    while producer.copy_in(&[b'x'; 4000], Stream::Stdout, 1) {}
+    for (time_ns, stream, cause) in [
+        (2, Stream::Stdout, DropCause::SinkDown),
+        (3, Stream::Stderr, DropCause::BufferFull),
+        (4, Stream::Stdout, DropCause::BufferFull),
+        (5, Stream::Stdout, DropCause::SinkDown),
+        (6, Stream::Stdout, DropCause::BufferFull),
+    ] {
+        producer.note_drop(stream, b"lost\n", time_ns, cause);
+    }
+    let end = producer.position();
+    consumer.release(end, &Default::default(), &Account::default());
+    assert!(producer.reserve().is_some());
+    let mut position = end;
+    let gaps: Vec<_> = std::iter::from_fn(|| {
+        let entry = consumer.entry(position)?;
+        position = entry.next;
+        let Payload::Gap(gap) = entry.payload else { panic!("{entry:?}") };
+        Some((entry.stream, gap.cause, gap.lines, gap.first_ns, gap.last_ns))
+    })
+    .collect();
+    let want = [
+        (Stream::Stdout, DropCause::SinkDown, 2, 2, 5),
+        (Stream::Stderr, DropCause::BufferFull, 1, 3, 3),
+        (Stream::Stdout, DropCause::BufferFull, 2, 4, 6),
+    ];
+    assert_eq!(gaps, want);
 }

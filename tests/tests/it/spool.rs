@@ -10,8 +10,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use dockerlogger_tests::dockerinit::{Container, Ending, Output};
+use dockerlogger_tests::oracle::{self, Verdict};
 use dockerlogger_tests::process::Exit;
-use dockerlogger_tests::receiver::TcpReceiver;
+use dockerlogger_tests::receiver::{Manners, TcpReceiver};
 use dockerlogger_tests::{SOON, until};
 use rustix::process::Signal;
 
@@ -56,6 +57,37 @@ fn a_line_without_an_end_is_sent_after_a_kill_and_ends_there() {
     second.end(Ending::Close);
     assert_eq!(second.wait(SOON).logger.unwrap(), Exit::Code(0));
     assert_eq!(std::fs::read_dir(&spool).unwrap().count(), 0);
+}
+
+#[test]
+fn what_does_not_fit_into_a_smaller_spool_is_announced() {
+    let scratch = tempfile::tempdir().unwrap();
+    let spool = spool_in(scratch.path());
+    let receiver = TcpReceiver::start_refusing();
+    let spec = |size| {
+        let options = [("spool", spool.to_str().unwrap()), ("max-buffer-size", size)];
+        syslog_container(&receiver.syslog_address(), &options)
+    };
+    let first = Container::start(&spec("1m"), scratch.path());
+    for from in (0..4000).step_by(20) {
+        first.write(Output::Stdout, oracle::lines(from, from + 20).as_bytes());
+    }
+    kill(&first);
+    // Nothing is written any more: the marker has to go out by itself.
+    let second = Container::start(&spec("64k"), scratch.path());
+    receiver.set_manners(Manners::Take);
+    let texts = until("the marker", SOON * 2, || {
+        let texts = texts(&receiver.messages());
+        if texts.iter().any(|text| text.contains(" dropped ")) { Ok(texts) } else { Err(texts) }
+    });
+    let page = second.status().unwrap();
+    let dropped = page.dropped["buffer-full"];
+    assert!(dropped.lines > 1000, "{page:?}");
+    let marker = format!("{} lines / {} bytes dropped ", dropped.lines, dropped.bytes);
+    assert!(texts.last().unwrap().starts_with(&marker), "{marker}: {texts:?}");
+    let kept = texts.iter().filter(|text| text.starts_with("line "));
+    let verdict = Verdict::of(4000 - dropped.lines, kept);
+    assert!(verdict.lost.is_empty() && verdict.reordered.is_empty(), "{verdict}");
 }
 
 #[test]
