@@ -5,8 +5,10 @@
 //! Files of ours in directories that others may have their hands in.
 
 use std::fs::File;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
 
@@ -16,6 +18,14 @@ pub(crate) const FLAGS: OFlags =
 
 /// For nobody but us.
 pub(crate) const MODE: Mode = Mode::RUSR.union(Mode::WUSR);
+
+/// Opens a directory, which is no symbolic link, whatever is written behind its
+/// name: with a slash or a dot there, that of a link would lead on.
+pub(crate) fn open_dir(path: &str) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let path = Path::new(path).components().as_path();
+    Ok(rustix::fs::open(path, flags, Mode::empty())?)
+}
 
 /// Whether `file` still has this name.
 pub(crate) fn is_named(dir: &OwnedFd, name: &str, file: &File) -> bool {
@@ -30,4 +40,25 @@ pub(crate) fn is_named(dir: &OwnedFd, name: &str, file: &File) -> bool {
 pub(crate) fn container_stem(id: &str) -> Option<String> {
     let stem = id.chars().filter(char::is_ascii_alphanumeric).take(12).collect::<String>();
     (!stem.is_empty()).then_some(stem)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::scratch::Scratch;
+
+    #[test]
+    fn a_directory_is_no_link_however_it_is_written() {
+        let scratch = Scratch::new();
+        let dir = scratch.dir().to_str().unwrap();
+        std::fs::create_dir(scratch.path("real")).unwrap();
+        symlink("real", scratch.path("link")).unwrap();
+        for behind in ["", "/", "//", "/.", "/./", "/.//"] {
+            assert!(open_dir(&format!("{dir}/real{behind}")).is_ok(), "{behind:?}");
+            assert!(open_dir(&format!("{dir}/link{behind}")).is_err(), "{behind:?}");
+        }
+        assert!(open_dir("/").is_ok() && open_dir("").is_err());
+    }
 }

@@ -32,7 +32,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::time::Duration;
 
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::{AtFlags, OFlags};
 
 use crate::files::{FLAGS, MODE, container_stem, is_named};
 use crate::os;
@@ -322,9 +322,7 @@ fn open_dir(path: &str) -> Result<OwnedFd, SpoolError> {
     if !path.starts_with('/') {
         return Err(directory(io::ErrorKind::NotFound.into()));
     }
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let dir = rustix::fs::open(path, flags, Mode::empty()).map_err(|e| directory(e.into()))?;
-    let dir = File::from(dir);
+    let dir = File::from(crate::files::open_dir(path).map_err(directory)?);
     let metadata = dir.metadata().map_err(directory)?;
     let (owner, mode, us) =
         (metadata.uid(), metadata.mode() & 0o7777, rustix::process::geteuid().as_raw());

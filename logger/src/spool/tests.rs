@@ -148,7 +148,9 @@ fn directories_and_files_that_will_not_do() {
     assert!(matches!(open("relative"), SpoolError::Directory { .. }));
     assert!(matches!(open(&format!("{dir}/missing")), SpoolError::Directory { .. }));
     symlink(dir, scratch.path("link")).unwrap();
-    assert!(matches!(open(&format!("{dir}/link")), SpoolError::Directory { .. }));
+    for link in ["link", "link/", "link//", "link/./"] {
+        assert!(matches!(open(&format!("{dir}/{link}")), SpoolError::Directory { .. }), "{link}");
+    }
     std::fs::create_dir(scratch.path("open")).unwrap();
     std::fs::set_permissions(scratch.path("open"), PermissionsExt::from_mode(0o777)).unwrap();
     let message = open(&format!("{dir}/open")).to_string();

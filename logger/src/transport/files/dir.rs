@@ -11,7 +11,7 @@ use std::os::fd::OwnedFd;
 
 use rustix::fs::{AtFlags, Mode, OFlags};
 
-use crate::files::is_named;
+use crate::files::{is_named, open_dir};
 
 /// An open directory.
 #[derive(Debug)]
@@ -24,9 +24,8 @@ pub(super) struct Dir {
 impl Dir {
     /// Opens a directory, which is no symbolic link.
     pub(super) fn open(path: &str) -> io::Result<Self> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         Ok(Self {
-            fd: rustix::fs::open(path, flags, Mode::empty())?,
+            fd: open_dir(path)?,
             #[cfg(test)]
             faults: Faults::default(),
         })
