@@ -26,7 +26,7 @@ use crate::status;
 /// the same when it looks again. The first half of `bytes` is taken as a file;
 /// then all of it as the entries of a file whose header is right.
 pub fn ring_recovery(bytes: &[u8]) {
-    let _ = ring::recover(bytes);
+    let _ = ring::recover(bytes, &mut || {});
     ring::check_recovery(bytes);
 }
 

@@ -59,6 +59,7 @@ pub(crate) use mapping::Mapping;
 pub(crate) use producer::Producer;
 pub(crate) use recovery::Damage;
 pub(crate) use recovery::Found;
+pub(crate) use recovery::SLICE_BYTES;
 #[cfg(any(test, fuzzing))]
 pub(crate) use recovery::check as check_recovery;
 pub(crate) use recovery::recover;

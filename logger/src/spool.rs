@@ -38,7 +38,7 @@ use crate::files::{FLAGS, MODE, container_stem, is_named};
 use crate::os;
 use crate::ring::{
     Amount, Carried, Consumer, Damage, DropCause, Due, Found, HANDOVER_AT, Mapping, Payload,
-    Producer, recover,
+    Producer, SLICE_BYTES, recover,
 };
 
 /// Why the ring is not in a file.
@@ -139,10 +139,10 @@ pub(crate) fn open(
     };
     let file = open_locked(&dir, &name, meanwhile)?;
     let mut spool = Spool { dir, name: name.clone(), file };
-    let found = match spool.examine() {
+    let found = match spool.examine(meanwhile) {
         Ok((mut ring, found)) => {
             let (tail, carried) = {
-                ring.go_on(&found);
+                ring.go_on(&found, &mut || meanwhile(Duration::ZERO));
                 let (_, readable) = ring.split();
                 Consumer::new(readable).resume()
             };
@@ -151,7 +151,7 @@ pub(crate) fn open(
             }
             match spool.begin(".new", capacity, found.generation, tail, &carried, meanwhile) {
                 Ok((file, mut other)) => {
-                    let copied = copy(&mut ring, &mut other, Due::default());
+                    let copied = copy(&mut ring, &mut other, Due::default(), meanwhile);
                     // What was copied is counted below, as recovered.
                     other.forget_counts();
                     spool.rename(".new", "").map_err(failed("rename"))?;
@@ -197,7 +197,7 @@ impl Spool {
     }
 
     /// What an earlier logger left.
-    fn examine(&self) -> Result<(Mapping, Found), Damage> {
+    fn examine(&self, meanwhile: &mut dyn FnMut(Duration)) -> Result<(Mapping, Found), Damage> {
         let len = self.file.metadata().map_or(0, |metadata| metadata.len());
         if len == 0 {
             return Err(Damage::Empty);
@@ -206,7 +206,7 @@ impl Spool {
             let expected = Mapping::file_len(0) as u64;
             return Err(Damage::Length { found: len, expected });
         };
-        let found = recover(ring.image())?;
+        let found = recover(ring.image(), &mut || meanwhile(Duration::ZERO))?;
         Ok((ring, found))
     }
 
@@ -283,13 +283,19 @@ impl Spool {
 
 /// Copies every entry of one ring into another that has this to say first, in
 /// order, as far as they fit; says how much did not, and what is to be said still.
-pub(crate) fn copy(from: &mut Mapping, to: &mut Mapping, due: Due) -> (Amount, Due) {
+pub(crate) fn copy(
+    from: &mut Mapping,
+    to: &mut Mapping,
+    due: Due,
+    meanwhile: &mut dyn FnMut(Duration),
+) -> (Amount, Due) {
     let (_, readable) = from.split();
     let mut consumer = Consumer::new(readable);
     let (writable, _) = to.split();
     let mut producer = Producer::going_on(writable, due);
     let mut dropped = Amount::default();
     let (mut position, _) = consumer.resume();
+    let mut slice_end = position + SLICE_BYTES;
     while let Some(entry) = consumer.entry(position) {
         match entry.payload {
             Payload::Bytes(bytes) => {
@@ -306,6 +312,10 @@ pub(crate) fn copy(from: &mut Mapping, to: &mut Mapping, due: Due) -> (Amount, D
             Payload::Break => producer.mark_break(entry.time_ns),
         }
         position = entry.next;
+        if position >= slice_end {
+            slice_end = position + SLICE_BYTES;
+            meanwhile(Duration::ZERO);
+        }
     }
     producer.flush_due();
     (dropped, producer.due())
@@ -371,14 +381,18 @@ fn open_locked(
 
 /// Takes disk space for `len` bytes of zeros.
 fn allocate(file: &File, len: u64, meanwhile: &mut dyn FnMut(Duration)) -> io::Result<()> {
-    #[cfg(target_os = "linux")]
-    match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, len) {
-        Ok(()) => return Ok(()),
-        Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => {}
-        Err(error) => return Err(error.into()),
-    }
-    let zeros = vec![0; ZEROS_BYTES];
     let mut at = 0;
+    #[cfg(target_os = "linux")]
+    while at < len {
+        let n = (len - at).min(FALLOCATE_BYTES);
+        match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), at, n) {
+            Ok(()) => at += n,
+            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => break,
+            Err(error) => return Err(error.into()),
+        }
+        meanwhile(Duration::ZERO);
+    }
+    let zeros = vec![0; if at < len { ZEROS_BYTES } else { 0 }];
     while at < len {
         let n = usize::try_from(len - at).unwrap_or(ZEROS_BYTES).min(ZEROS_BYTES);
         file.write_all_at(&zeros[..n], at)?;
@@ -398,6 +412,10 @@ const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 /// The largest part of an entry that is copied in one piece.
 const COPY_BYTES: usize = 4096;
+
+/// What is asked for at once: some file systems write zeros.
+#[cfg(target_os = "linux")]
+const FALLOCATE_BYTES: u64 = 4 << 20;
 
 /// What is written at once where space cannot be asked for.
 const ZEROS_BYTES: usize = 256 << 10;

@@ -203,7 +203,7 @@ fn look_once(sources: &mut Sources, mapping: &mut Mapping, pause: Duration) {
 /// Puts what was read first behind what is in the ring already, and behind what
 /// that had to say; says what is to be said still.
 fn append(first: &mut Mapping, ring: &mut Mapping, due: Due) -> Due {
-    let (dropped, due) = spool::copy(first, ring, due);
+    let (dropped, due) = spool::copy(first, ring, due, &mut |_| {});
     let (writable, _) = ring.split();
     let mut producer = Producer::going_on(writable, due);
     if dropped.bytes > 0 {

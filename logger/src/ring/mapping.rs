@@ -187,8 +187,9 @@ impl Mapping {
 
     /// Goes on with what [`super::recover`] found: forgets what a former run
     /// counted, and what stands where entries will be written, because a torn
-    /// entry may have whole ones behind it.
-    pub(crate) fn go_on(&mut self, found: &Found) {
+    /// entry may have whole ones behind it. `meanwhile` is called every
+    /// [`SLICE_BYTES`](super::SLICE_BYTES).
+    pub(crate) fn go_on(&mut self, found: &Found, meanwhile: &mut dyn FnMut()) {
         self.generation = found.generation;
         let header = self.header();
         header.handoff.start_at(found.commit, found.head);
@@ -208,6 +209,9 @@ impl Mapping {
                 page.fill(0);
             }
             at += len;
+            if at.is_multiple_of(super::SLICE_BYTES) {
+                meanwhile();
+            }
         }
     }
 

@@ -102,6 +102,29 @@ fn a_smaller_ring_takes_the_oldest_and_counts_the_rest() {
 }
 
 #[test]
+fn reading_goes_on_while_a_large_file_is_opened() {
+    const LARGE: usize = 8 << 20;
+    let slices = LARGE / usize::try_from(SLICE_BYTES).unwrap();
+    let scratch = Scratch::new();
+    let mut first = open_in(&scratch, LARGE).unwrap();
+    for n in 0..LARGE / 2 / 4096 {
+        put(&mut first.ring, &[b'x'; 4000], 1 + n as u64);
+    }
+    drop(first);
+    // What is there is looked at, the rest is cleared, and in another size all of
+    // it is copied too.
+    for (capacity, least) in [(LARGE, slices), (2 * LARGE, slices * 3 / 2)] {
+        let mut calls = 0;
+        let mut meanwhile = |pause| {
+            assert_eq!(pause, Duration::ZERO);
+            calls += 1;
+        };
+        open(scratch.dir().to_str().unwrap(), ID, capacity, &mut meanwhile).unwrap();
+        assert!(calls + 8 >= least, "{calls} of {least}");
+    }
+}
+
+#[test]
 fn in_a_ring_of_another_size_every_byte_has_the_time_it_had() {
     let scratch = Scratch::new();
     let mut first = open_in(&scratch, CAPACITY).unwrap();

@@ -53,10 +53,10 @@ fn what_is_carried_over_a_position_can_be_replaced() {
         assert_eq!((readable.tail(), writable.tail()), (at, at));
         assert_eq!((readable.carried(), readable.account()), (carry(&text), account(n)));
         // So a successor finds it, in this run and in another.
-        let found = recovery::recover(mapping.image()).unwrap();
+        let found = recovery::recover(mapping.image(), &mut || {}).unwrap();
         assert_eq!((found.tail, found.bad_slots), (at, 0));
         assert_eq!(found.held.bytes, text.len() as u64);
-        mapping.go_on(&found);
+        mapping.go_on(&found, &mut || {});
         let (_, mut readable) = mapping.split();
         assert_eq!((readable.tail(), readable.carried()), (at, carry(&text)));
     }

@@ -15,6 +15,10 @@ use crate::scratch::{Random, Scratch};
 
 const CAPACITY: usize = 64 << 10;
 
+fn recover(image: &[u8]) -> Result<Found, Damage> {
+    super::recover(image, &mut || {})
+}
+
 /// What was published: where it begins, and its bytes.
 type Published = Vec<(u64, Vec<u8>)>;
 
@@ -57,7 +61,7 @@ fn reread(image: &[u8], scratch: &Scratch) -> Option<(Found, Vec<Vec<u8>>, Vec<u
     let file = scratch.file("copy", 0);
     std::fs::write(scratch.path("copy"), image).unwrap();
     let mut ring = Mapping::of_file(&file).unwrap();
-    ring.go_on(&found);
+    ring.go_on(&found, &mut || {});
     let (_, readable) = ring.split();
     let mut consumer = Consumer::new(readable);
     let (mut position, carried) = consumer.resume();
