@@ -4,7 +4,10 @@
 
 //! The sender: a forked child of the reader with one thread, which takes what
 //! the ring holds to the sink. It may wait, allocate and die; whatever the sink
-//! has not taken stays in the ring for its successor.
+//! has not taken stays in the ring for its successor. With a spool, a second
+//! thread watches for who may want that.
+
+mod handover;
 
 use std::os::fd::RawFd;
 use std::sync::atomic::Ordering;
@@ -49,6 +52,20 @@ pub(crate) enum SenderEnd {
 /// Sends until everything is taken and no more will come. `suspects` is what
 /// killed the senders before.
 pub(crate) fn run(
+    setup: Setup<'_>,
+    suspects: Suspects,
+    consumer: &mut Consumer<'_>,
+    links: &SenderLinks,
+) -> SenderEnd {
+    match consumer.handover_word() {
+        Some(word) => {
+            handover::watched(word, links.wake(), || send(setup, suspects, consumer, links))
+        }
+        None => send(setup, suspects, consumer, links),
+    }
+}
+
+fn send(
     setup: Setup<'_>,
     suspects: Suspects,
     consumer: &mut Consumer<'_>,
@@ -132,9 +149,11 @@ pub(crate) fn run(
             }
         }
         let mut look_ns = give_up_ns;
-        if give_up_ns.is_some() && consumer.is_file() {
+        if give_up_ns.is_some()
+            && let Some(word) = consumer.handover_word()
+        {
             // A new logger cannot wake us, and sends what we leave.
-            if consumer.handover_is_wanted() {
+            if word.load(Ordering::Relaxed) != 0 {
                 break SenderEnd::GaveUp;
             }
             look_ns = give_up_ns.map(|at_ns| at_ns.min(os::mono_ns() + HANDOVER_LOOK_NS));

@@ -12,7 +12,8 @@
 //!
 //! The lock is on the open file, which reader and sender share. It outlives a
 //! reader that was killed for as long as its sender drains; a new logger asks
-//! that sender, by a word in the file, to let go. Disk space is taken when the
+//! that sender, by a word in the file, to let go, which it does even while it
+//! waits for a connection. Disk space is taken when the
 //! file is made, so that a full disk is an error here and not a signal later.
 //! Nothing is ever flushed to the disk: a power cut may cost what the kernel had
 //! not written, and the seals of the entries tell.

@@ -4,6 +4,8 @@
 
 //! The sender's side of the ring.
 
+use std::sync::atomic::AtomicU32;
+
 use dockerlogger_manifest::status::PAGE_BYTES;
 
 use super::handoff::Handoff;
@@ -113,14 +115,9 @@ impl<'a> Consumer<'a> {
         self.area.page()
     }
 
-    /// Whether the ring is a file.
-    pub(crate) const fn is_file(&self) -> bool {
-        self.area.is_file()
-    }
-
-    /// Whether the ring is a file that a new logger waits for.
-    pub(crate) fn handover_is_wanted(&self) -> bool {
-        self.area.handover_is_wanted()
+    /// Of a ring that is a file: not 0 while a new logger waits for it.
+    pub(crate) fn handover_word(&self) -> Option<&'a AtomicU32> {
+        self.area.handover_word()
     }
 
     /// What became of everything before the last release.

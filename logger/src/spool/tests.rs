@@ -145,6 +145,10 @@ fn in_a_ring_of_another_size_every_byte_has_the_time_it_had() {
     assert_eq!(done, 10_000);
 }
 
+fn handover_word(consumer: &Consumer<'_>) -> Option<u32> {
+    Some(consumer.handover_word()?.load(std::sync::atomic::Ordering::Relaxed))
+}
+
 #[test]
 fn one_at_a_time_and_gone_when_it_is_empty() {
     let scratch = Scratch::new();
@@ -154,13 +158,13 @@ fn one_at_a_time_and_gone_when_it_is_empty() {
     {
         let mut ring = first.ring;
         let (_, readable) = ring.split();
-        assert!(Consumer::new(readable).handover_is_wanted());
+        assert_eq!(handover_word(&Consumer::new(readable)), Some(1));
     }
     first.spool.remove();
     assert_eq!(std::fs::read_dir(scratch.dir()).unwrap().count(), 0);
     let mut second = open_in(&scratch, CAPACITY).unwrap();
     let (_, readable) = second.ring.split();
-    assert!(!Consumer::new(readable).handover_is_wanted());
+    assert_eq!(handover_word(&Consumer::new(readable)), Some(0));
 }
 
 #[test]

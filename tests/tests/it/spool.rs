@@ -6,17 +6,24 @@
 
 #![cfg(target_os = "linux")]
 
+use std::fs::File;
+use std::io::Write;
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use dockerlogger_tests::dockerinit::{Container, Ending, Output};
 use dockerlogger_tests::oracle::{self, Verdict};
-use dockerlogger_tests::process::Exit;
+use dockerlogger_tests::os::Launch;
+use dockerlogger_tests::process::{Exit, Process};
 use dockerlogger_tests::receiver::{Manners, TcpReceiver};
 use dockerlogger_tests::{SOON, until};
-use rustix::process::Signal;
+use rustix::net::{AddressFamily, SocketType, ipproto};
+use rustix::process::{Pid, Signal};
 
-use super::sender_killed::kill_sender;
+use super::sender_killed::{children_of, kill_sender};
 use super::{syslog_container, texts};
 
 /// A directory that will do.
@@ -107,4 +114,66 @@ fn a_tail_that_was_flushed_is_not_sent_again() {
     let page = second.wait_until_settled(SOON);
     assert_eq!(page.recovered.bytes, 0, "{page:?}");
     assert_eq!(texts(&receiver.wait_for_messages(3, SOON)), ["whole", "prompt> ", "own"]);
+}
+
+/// A server that never gets to accept anybody: the system answers no attempt to connect. With what keeps it so.
+fn black_hole() -> (SocketAddr, Vec<impl Drop>) {
+    let listener =
+        rustix::net::socket(AddressFamily::INET, SocketType::STREAM, Some(ipproto::TCP)).unwrap();
+    rustix::net::bind(&listener, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    rustix::net::listen(&listener, 0).unwrap();
+    let address = rustix::net::getsockname(&listener).unwrap().try_into().unwrap();
+    let mut open = vec![listener];
+    while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(300)) {
+        open.push(stream.into());
+    }
+    (address, open)
+}
+
+/// Whether somebody waits for an answer from this port of this machine.
+fn is_waited_for(port: u16) -> Result<(), String> {
+    let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let (to, syn_sent) = (format!(":{port:04X}"), "02");
+    let waits = sockets.lines().any(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        fields[2].ends_with(&to) && fields[3] == syn_sent
+    });
+    if waits { Ok(()) } else { Err(sockets) }
+}
+
+#[test]
+fn a_sender_that_waits_for_a_connection_does_not_keep_the_spool() {
+    let scratch = tempfile::tempdir().unwrap();
+    let spool = spool_in(scratch.path());
+    let (address, _open) = black_hole();
+    until("the attempts before to be over", SOON, || match is_waited_for(address.port()) {
+        Ok(()) => Err(()),
+        Err(_) => Ok(()),
+    });
+    let options = [("spool", spool.to_str().unwrap())];
+    let spec = syslog_container(&format!("tcp://{address}"), &options);
+    // Not in a container, whose end would be the sender's too: the platform leaves a logger's children alone.
+    let null = File::options().read(true).write(true).open("/dev/null").unwrap();
+    let (stream, mut output) = std::io::pipe().unwrap();
+    let mut env = spec.environment();
+    let status = scratch.path().join("first").to_str().unwrap().to_owned();
+    env.push(("DOCKERLOG_STATUS".to_owned(), status));
+    let launch = Launch {
+        program: &spec.logger,
+        argv: &["logger".to_owned(), spec.driver.clone()],
+        env: &env,
+        cwd: scratch.path(),
+        fds: &[null.as_fd(), null.as_fd(), null.as_fd(), stream.as_fd(), null.as_fd()],
+    };
+    let first = Process::start(&launch, |_| ()).unwrap();
+    output.write_all(b"first\n").unwrap();
+    until("the sender to connect", SOON, || is_waited_for(address.port()));
+    let [sender] = children_of(first.pid())[..] else { panic!("no sender") };
+    first.signal(Signal::KILL);
+    assert_eq!(first.wait(SOON), Some(Exit::Signal(9)));
+    let second = Container::start(&spec, scratch.path());
+    let page = until("the next logger", SOON, || second.status().ok_or(()));
+    assert!(page.ring.is_file && page.recovered.lines == 1, "{page:?}");
+    // Unless it has found itself that the reader is dead.
+    let _ = rustix::process::kill_process(Pid::from_raw(sender).unwrap(), Signal::KILL);
 }

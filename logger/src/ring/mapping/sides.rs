@@ -6,7 +6,7 @@
 
 use std::marker::PhantomData;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use dockerlogger_manifest::status::PAGE_BYTES;
 
@@ -116,14 +116,9 @@ impl<'a> Readable<'a> {
         self.0.capacity as u64
     }
 
-    /// Whether the ring is a file that a new logger wants.
-    pub(in crate::ring) fn handover_is_wanted(&self) -> bool {
-        self.0.header().handover.load(Ordering::Relaxed) != 0
-    }
-
-    /// Whether the ring is a file.
-    pub(in crate::ring) const fn is_file(&self) -> bool {
-        self.0.generation != 0
+    /// Of a ring that is a file: not 0 while a new logger wants it.
+    pub(in crate::ring) fn handover_word(&self) -> Option<&'a AtomicU32> {
+        (self.0.generation != 0).then(|| &self.0.header().handover)
     }
 
     pub(in crate::ring) fn handoff(&self) -> &'a Handoff {
