@@ -307,10 +307,11 @@ impl Sources {
     /// One read of a stream that is ready, straight into the ring.
     fn take(&mut self, n: usize, producer: &mut Producer<'_>, max_bytes: usize) -> Taken {
         let Some(Source { stream, fd }) = self.streams.get(n).copied() else { return Taken::Some };
-        let Some(room) = producer.reserve() else { return Taken::NoRoom };
+        let time_ns = self.time();
+        let Some(room) = producer.begin_read(stream, time_ns) else { return Taken::NoRoom };
         let len = room.len().min(max_bytes);
         if let Some(len) = room.get_mut(..len).and_then(|room| self.read(n, fd, room)) {
-            let time_ns = self.stamp(len);
+            self.have_read(len, time_ns);
             producer.commit(len, stream, time_ns);
         }
         Taken::Some
@@ -325,8 +326,9 @@ impl Sources {
         cause: DropCause,
     ) {
         let Some(Source { stream, fd }) = self.streams.get(n).copied() else { return };
+        let time_ns = self.time();
         if let Some(bytes) = self.read(n, fd, scratch).and_then(|len| scratch.get(..len)) {
-            let time_ns = self.stamp(bytes.len());
+            self.have_read(bytes.len(), time_ns);
             producer.note_drop(stream, bytes, time_ns, cause);
         }
     }
@@ -340,8 +342,7 @@ impl Sources {
             // The ring's file was cut short. Touched by us and not by the kernel,
             // its pages come back empty; then the stream is looked at again.
             Err(error) if error.raw_os_error() == Some(libc::EFAULT) => {
-                buffer.iter_mut().step_by(PAGE_BYTES).for_each(|byte| *byte = 0);
-                buffer.last_mut().into_iter().for_each(|byte| *byte = 0);
+                buffer.fill(0);
                 return None;
             }
             // The end, or an error that will not go away: both end the stream. The
@@ -354,12 +355,15 @@ impl Sources {
         None
     }
 
-    /// The time of a read of `len` bytes, which is that of its first byte: a read
-    /// makes no more records than it has bytes, each with the time of one of them.
-    fn stamp(&mut self, len: usize) -> u64 {
-        let time_ns = time_after(self.last_ns, os::wall_ns());
+    /// The time of a read that begins now.
+    fn time(&self) -> u64 {
+        time_after(self.last_ns, os::wall_ns())
+    }
+
+    /// It gave `len` bytes. Its time is that of the first: a read makes no more
+    /// records than it has bytes, each with the time of one of them.
+    fn have_read(&mut self, len: usize, time_ns: u64) {
         self.last_ns = time_ns + (len as u64).saturating_sub(1);
-        time_ns
     }
 }
 
@@ -380,6 +384,3 @@ const WAKE_EVERY_NS: u64 = 2_000_000;
 
 /// How long to read at most after SIGTERM, from a container that does not stop.
 const SWEEP_MAX_NS: u64 = 200_000_000;
-
-/// No page of memory is smaller.
-const PAGE_BYTES: usize = 4096;

@@ -352,6 +352,11 @@ impl Container {
         self.stream(output).counts()
     }
 
+    /// Bytes of a stream that the logger has read, also when it was killed before it could count them.
+    pub fn handed_over(&self, output: Output) -> u64 {
+        self.stream(output).handed_over()
+    }
+
     /// Every byte of a stream that the simulated kernel did not drop.
     pub fn accepted(&self, output: Output) -> Vec<u8> {
         self.stream(output).accepted()

@@ -99,7 +99,7 @@ impl<'a> Consumer<'a> {
             let payload = match header.kind {
                 Kind::Gap => Payload::Gap(gap(bytes)),
                 Kind::Break => Payload::Break,
-                Kind::Bytes | Kind::Pad => Payload::Bytes(bytes),
+                Kind::Bytes | Kind::Pad | Kind::Open => Payload::Bytes(bytes),
             };
             return Some(Entry { stream: header.stream, time_ns: header.time_ns, payload, next });
         }

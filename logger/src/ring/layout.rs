@@ -24,6 +24,10 @@ pub(super) enum Kind {
     Pad,
     /// Nothing; what comes behind it, another run of the container wrote.
     Break,
+    /// The bytes of a read that is under way, in room for as many as the length
+    /// says: zeros at its end were not read. Never published; only a file has it,
+    /// and its seal leaves the room out.
+    Open,
 }
 
 /// The header of an entry.
@@ -84,10 +88,11 @@ impl EntryHeader {
 
     pub(super) fn decode(bytes: &[u8]) -> Self {
         let word = u32::from_le_bytes(array(bytes, 0));
-        let kind = match word >> 24 & 3 {
-            0 => Kind::Bytes,
-            1 => Kind::Gap,
-            2 => Kind::Pad,
+        let kind = match (word >> 24 & 3, word & OPEN) {
+            (_, OPEN) => Kind::Open,
+            (0, _) => Kind::Bytes,
+            (1, _) => Kind::Gap,
+            (2, _) => Kind::Pad,
             _ => Kind::Break,
         };
         Self {
@@ -117,6 +122,7 @@ impl EntryHeader {
             Kind::Gap => 1,
             Kind::Pad => 2,
             Kind::Break => 3,
+            Kind::Open => OPEN >> 24,
         };
         let stream = u32::from(self.stream == Stream::Stderr);
         self.len & LEN_MASK | kind << 24 | stream << 26
@@ -126,7 +132,7 @@ impl EntryHeader {
     pub(super) fn next(&self, at: u64, capacity: u64) -> u64 {
         match self.kind {
             Kind::Pad => at + (capacity - at % capacity),
-            Kind::Bytes | Kind::Gap | Kind::Break => {
+            Kind::Bytes | Kind::Gap | Kind::Break | Kind::Open => {
                 at + ENTRY_HEADER + padded(u64::from(self.len))
             }
         }
@@ -134,6 +140,7 @@ impl EntryHeader {
 }
 
 const LEN_MASK: u32 = 0xff_ffff;
+const OPEN: u32 = 1 << 27;
 
 /// `N` bytes at `at`; zeros where the slice is shorter.
 pub(super) fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
@@ -164,16 +171,15 @@ mod tests {
 
     #[test]
     fn headers_round_trip() {
-        let header = EntryHeader {
-            len: 65_536,
-            kind: Kind::Break,
-            stream: Stream::Stderr,
-            time_ns: u64::MAX - 5,
-            seal: 0,
-        };
-        let header = header.sealed(1, 2, b"payload");
-        assert_ne!(header.seal, header.sealed(1, 10, b"payload").seal);
-        assert_ne!(header.seal, header.sealed(2, 2, b"payload").seal);
-        assert_eq!(EntryHeader::decode(&header.encode()), header);
+        for kind in [Kind::Bytes, Kind::Gap, Kind::Pad, Kind::Break, Kind::Open] {
+            for stream in Stream::BOTH {
+                let header =
+                    EntryHeader { len: 65_536, kind, stream, time_ns: u64::MAX - 5, seal: 0 };
+                let header = header.sealed(1, 2, b"payload");
+                assert_ne!(header.seal, header.sealed(1, 10, b"payload").seal);
+                assert_ne!(header.seal, header.sealed(2, 2, b"payload").seal);
+                assert_eq!(EntryHeader::decode(&header.encode()), header);
+            }
+        }
     }
 }

@@ -192,12 +192,17 @@ impl Mapping {
     pub(crate) fn go_on(&mut self, found: &Found, meanwhile: &mut dyn FnMut()) {
         self.generation = found.generation;
         let header = self.header();
-        header.handoff.start_at(found.commit, found.head);
+        // Whoever goes on writes the header that the reader could not.
+        header.handoff.start_at(found.commit, found.open.map_or(found.head, |(at, _)| at));
         header.handover.store(0, Ordering::Relaxed);
         self.forget_counts();
         let capacity = self.capacity as u64;
         let (mut writable, mut readable) = self.split();
         readable.forget_account(found.bad_slots > 0);
+        if let Some((at, len)) = found.open {
+            writable.close(at, len);
+            writable.publish(found.head);
+        }
         let (mut at, end) = (found.head, found.tail + capacity);
         while at < end {
             let to_page = PAGE as u64 - at % PAGE as u64;

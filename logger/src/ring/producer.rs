@@ -27,6 +27,8 @@ pub(super) const GAP_LEN: u64 = 40;
 pub(crate) struct Producer<'a> {
     area: Writable<'a>,
     reserved: Option<Place>,
+    /// Behind the place of the next read, everything up to here is zeros.
+    clean: u64,
     due: Due,
 }
 
@@ -44,7 +46,7 @@ impl<'a> Producer<'a> {
 
     /// Goes on for another producer of the ring, which had this to say.
     pub(crate) const fn going_on(area: Writable<'a>, due: Due) -> Self {
-        Self { area, reserved: None, due }
+        Self { area, reserved: None, clean: 0, due }
     }
 
     /// What there was no room to say.
@@ -89,6 +91,26 @@ impl<'a> Producer<'a> {
             place(self.area.head(), self.area.tail(), self.area.capacity(), READ_MIN, READ_MAX)?;
         self.reserved = Some(place);
         self.area.free_mut(place.at + ENTRY_HEADER, place.room)
+    }
+
+    /// Room as for [`Self::reserve`], which is said to be for a read at `time_ns`:
+    /// if the reader is killed before it knows how much that gave, whoever opens
+    /// the file finds what there is.
+    pub(crate) fn begin_read(&mut self, stream: Stream, time_ns: u64) -> Option<&mut [u8]> {
+        self.reserve()?;
+        let place = self.reserved?;
+        let begin = place.at + ENTRY_HEADER;
+        if self.area.generation() != 0 {
+            // Most of it is from the last time.
+            let (dirty, end) = (self.clean.max(begin), begin + place.room);
+            if let Some(room) = end.checked_sub(dirty).and_then(|n| self.area.free_mut(dirty, n)) {
+                room.fill(0);
+                self.clean = end;
+            }
+            fence(Ordering::Release);
+            self.write_headers(place, Kind::Open, place.room, stream, time_ns);
+        }
+        self.area.free_mut(begin, place.room)
     }
 
     /// Publishes the first `len` bytes of what was reserved last.
@@ -218,33 +240,23 @@ impl<'a> Producer<'a> {
         stream: Stream,
         time_ns: u64,
     ) -> Sealed {
+        self.write_headers(place, kind, len, stream, time_ns);
+        Sealed { end: place.at + ENTRY_HEADER + padded(len) }
+    }
+
+    /// Of a pad in front of it too, where one is needed.
+    fn write_headers(&mut self, place: Place, kind: Kind, len: u64, stream: Stream, time_ns: u64) {
         let head = self.area.head();
         if place.at - head >= ENTRY_HEADER {
-            self.write_header(
-                head,
-                EntryHeader { len: 0, kind: Kind::Pad, stream, time_ns, seal: 0 },
-            );
+            let pad = EntryHeader { len: 0, kind: Kind::Pad, stream, time_ns, seal: 0 };
+            self.area.write_header(head, pad);
         }
-        let len_field = u32::try_from(len).unwrap_or(u32::MAX);
-        self.write_header(place.at, EntryHeader { len: len_field, kind, stream, time_ns, seal: 0 });
-        Sealed { end: place.at + ENTRY_HEADER + padded(len) }
+        let len = u32::try_from(len).unwrap_or(u32::MAX);
+        self.area.write_header(place.at, EntryHeader { len, kind, stream, time_ns, seal: 0 });
     }
 
     fn publish(&mut self, entry: Sealed) {
         self.area.publish(entry.end);
-    }
-
-    /// The checksum is for who finds the entry in a file; without one, nobody.
-    fn write_header(&mut self, at: u64, mut header: EntryHeader) {
-        let generation = self.area.generation();
-        if generation != 0
-            && let Some(payload) = self.area.free_mut(at + ENTRY_HEADER, header.len.into())
-        {
-            header = header.sealed(generation, at, payload);
-        }
-        if let Some(bytes) = self.area.free_mut(at, ENTRY_HEADER) {
-            bytes.copy_from_slice(&header.encode());
-        }
     }
 }
 

@@ -10,9 +10,14 @@
 //! `head` had reached them or not. So an entry that was complete when the reader
 //! was killed is found, and one that was torn ends the walk, as does whatever is
 //! left of an earlier lap. Nothing before `tail` is looked at.
+//!
+//! A reader may be killed when the kernel has given it bytes and it has not
+//! written how many. It has said before where they would be, and that all of that
+//! was zeros: so they end with the last byte that is none. Zeros that the
+//! container itself wrote last are lost then, and nothing else.
 
 use super::Amount;
-use super::layout::{ENTRY_HEADER, EntryHeader, Kind, PAYLOAD_MAX, array, header_at};
+use super::layout::{ENTRY_HEADER, EntryHeader, Kind, PAYLOAD_MAX, array, header_at, padded};
 use super::mapping::{CAPACITY_MAX, DATA_AT, HEAD_AT, MAGIC, PAGE, TAIL_AT, VERSION};
 use super::slots;
 use crate::record::Stream;
@@ -27,6 +32,9 @@ pub(crate) struct Found {
     pub(crate) commit: u64,
     /// Behind the last entry that is whole.
     pub(crate) head: u64,
+    /// The last of them, if it was being read when its reader died: where it is,
+    /// and its bytes.
+    pub(crate) open: Option<(u64, u64)>,
     /// What those entries and the carry slots hold.
     pub(crate) held: Amount,
     /// Ring space between there and where the stored head was.
@@ -109,15 +117,20 @@ pub(crate) fn recover(image: &[u8], meanwhile: &mut dyn FnMut()) -> Result<Found
         tail,
         commit,
         head: tail,
+        open: None,
         held: Amount::default(),
         lost_bytes: 0,
         bad_slots: 0,
     };
     let data = image.get(DATA_AT..).unwrap_or_default();
     let mut slice_end = tail + SLICE_BYTES;
-    while let Some((next, bytes)) = entry(data, &found) {
+    while let Some(Whole { next, bytes, open }) = entry(data, &found) {
         found.head = next;
         found.held.add(bytes);
+        found.open = open;
+        if open.is_some() {
+            break;
+        }
         if next >= slice_end {
             slice_end = next + SLICE_BYTES;
             meanwhile();
@@ -149,8 +162,18 @@ pub(super) fn seal(constants: [u64; 4]) -> u32 {
     sum.finalize()
 }
 
-/// The whole entry at `found.head`: the position behind it, and its source bytes.
-fn entry(data: &[u8], found: &Found) -> Option<(u64, Amount)> {
+/// An entry to go on with.
+struct Whole {
+    /// The position behind it.
+    next: u64,
+    /// Its source bytes.
+    bytes: Amount,
+    /// See [`Found::open`].
+    open: Option<(u64, u64)>,
+}
+
+/// The whole entry at `found.head`.
+fn entry(data: &[u8], found: &Found) -> Option<Whole> {
     let capacity = found.capacity as u64;
     let limit = found.tail + capacity;
     let at = header_at(found.head, capacity);
@@ -168,11 +191,19 @@ fn entry(data: &[u8], found: &Found) -> Option<(u64, Amount)> {
         return None;
     }
     let payload = bytes_at(at + ENTRY_HEADER, len)?;
-    if header.sealed(found.generation, at, payload).seal != header.seal {
+    let is_open = header.kind == Kind::Open;
+    let sealed = if is_open { &[] } else { payload };
+    if header.sealed(found.generation, at, sealed).seal != header.seal {
         return None;
     }
+    if is_open {
+        let read = payload.get(..=payload.iter().rposition(|&byte| byte != 0)?)?;
+        let len = read.len() as u64;
+        let next = at + ENTRY_HEADER + padded(len);
+        return Some(Whole { next, bytes: Amount::of(read), open: Some((at, len)) });
+    }
     let bytes = if header.kind == Kind::Bytes { Amount::of(payload) } else { Amount::default() };
-    Some((next, bytes))
+    Some(Whole { next, bytes, open: None })
 }
 
 /// The slot of a stream that is for this tail and revision, if there is one.
@@ -211,7 +242,8 @@ pub(crate) fn check(bytes: &[u8]) {
         let header = EntryHeader::decode(bytes);
         let len = usize::try_from(header.len).unwrap_or_default();
         let Some(payload) = image.get(place + 16..place + 16 + len) else { break };
-        let header = header.sealed(9, at, payload);
+        let sealed = if header.kind == Kind::Open { &[] } else { payload };
+        let header = header.sealed(9, at, sealed);
         image[place..place + 16].copy_from_slice(&header.encode());
         at = header.next(at, capacity);
     }

@@ -57,6 +57,26 @@ struct State {
     accepted: Vec<u8>,
     /// The end of the pipe where the stream head is filled; gone when the stream has ended.
     head: Option<PipeWriter>,
+    /// Bytes put there.
+    put: u64,
+    /// Of them, those that nobody had read when it ended.
+    left: u64,
+}
+
+impl State {
+    fn put_at_head(&mut self, message: &[u8]) {
+        let Some(pipe) = &mut self.head else { return };
+        if pipe.write_all(message).is_ok() {
+            self.put += message.len() as u64;
+        }
+    }
+
+    fn end(&mut self) {
+        self.queues.discard();
+        if let Some(pipe) = self.head.take() {
+            self.left = unread(&pipe) as u64;
+        }
+    }
 }
 
 impl Stream {
@@ -78,6 +98,8 @@ impl Stream {
             queues: Queues::new(options.pressure),
             accepted: Vec::new(),
             head: Some(writer),
+            put: 0,
+            left: 0,
         };
         let shared = Arc::new(Shared { state: Mutex::new(state) });
         let stream = Stream { shared: Arc::clone(&shared), control };
@@ -93,6 +115,12 @@ impl Stream {
     /// Every byte that was not dropped, in the order of the stream.
     pub fn accepted(&self) -> Vec<u8> {
         self.shared.state.lock().unwrap().accepted.clone()
+    }
+
+    /// Bytes that the logger has read, whatever became of them and it.
+    pub fn handed_over(&self) -> u64 {
+        let state = self.shared.state.lock().unwrap();
+        state.put - state.head.as_ref().map_or(state.left, |head| unread(head) as u64)
     }
 
     /// True when the logger has read everything that was accepted so far.
@@ -149,30 +177,26 @@ fn run(shared: &Shared, inside: &OwnedFd, mut orders: &PipeReader, options: Stre
             Ready::Nothing => {}
         }
     }
-    let mut state = shared.state.lock().unwrap();
-    state.head = None;
-    state.queues.discard();
+    shared.state.lock().unwrap().end();
 }
 
 /// Moves messages to the stream head, and notices when nobody reads there any more.
 fn move_on(state: &mut State) {
-    let State { queues, head, .. } = state;
-    let Some(pipe) = head else { return };
+    let Some(pipe) = &state.head else { return };
     if readers_gone(pipe) {
-        queues.discard();
-        *head = None;
+        state.end();
         return;
     }
-    for message in queues.service(unread(pipe)) {
-        let _ = pipe.write_all(&message);
+    for message in state.queues.service(unread(pipe)) {
+        state.put_at_head(&message);
     }
 }
 
 /// One message of the application, in pieces of at most 64 KiB.
 fn take(shared: &Shared, message: &[u8], unjoined: &mut u64) {
     let mut state = shared.state.lock().unwrap();
-    let State { queues, accepted, head } = &mut *state;
     for piece in message.chunks(MESSAGE_MAX) {
+        let State { queues, accepted, head, .. } = &mut *state;
         let Some(pipe) = head else {
             queues.lose(piece.len(), Loss::NoReader);
             continue;
@@ -188,7 +212,7 @@ fn take(shared: &Shared, message: &[u8], unjoined: &mut u64) {
             accepted.extend_from_slice(piece);
         }
         if let Some(piece) = direct {
-            let _ = pipe.write_all(&piece);
+            state.put_at_head(&piece);
         }
     }
 }

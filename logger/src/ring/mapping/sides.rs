@@ -14,6 +14,7 @@ use super::{DATA_AT, Header, Mapping, PAGE, header};
 use crate::record::Stream;
 use crate::ring::account::Account;
 use crate::ring::handoff::Handoff;
+use crate::ring::layout::{ENTRY_HEADER, EntryHeader, Kind};
 use crate::ring::shared::Shared;
 use crate::ring::slots::{self, Carried, SLOT};
 
@@ -93,6 +94,30 @@ impl<'a> Writable<'a> {
         // check, so the consumer makes no reference to it; `&mut self` keeps this
         // side from making a second one.
         Some(unsafe { std::slice::from_raw_parts_mut(start.as_ptr(), len) })
+    }
+
+    /// Writes the header of an entry whose payload is in place, with the checksum
+    /// that an entry of a file has: for who finds it there. Without a file, nobody
+    /// does.
+    pub(in crate::ring) fn write_header(&mut self, at: u64, mut header: EntryHeader) {
+        let generation = self.generation();
+        let len = if header.kind == Kind::Open { 0 } else { header.len.into() };
+        if generation != 0
+            && let Some(payload) = self.free_mut(at + ENTRY_HEADER, len)
+        {
+            header = header.sealed(generation, at, payload);
+        }
+        if let Some(bytes) = self.free_mut(at, ENTRY_HEADER) {
+            bytes.copy_from_slice(&header.encode());
+        }
+    }
+
+    /// The read that the entry at `at` was left open for gave `len` bytes.
+    pub(super) fn close(&mut self, at: u64, len: u64) {
+        let Some(bytes) = self.free_mut(at, ENTRY_HEADER) else { return };
+        let len = u32::try_from(len).unwrap_or(0);
+        let header = EntryHeader { len, kind: Kind::Bytes, ..EntryHeader::decode(bytes) };
+        self.write_header(at, header);
     }
 
     /// Hands everything before `head` to the consumer.

@@ -143,6 +143,59 @@ fn what_a_crash_leaves_is_a_beginning_of_what_was_there() {
     assert!(shortened > 20 && whole > 20, "{shortened} {whole}");
 }
 
+/// The reader is killed when the kernel has filled the room and nothing says how
+/// far, in every lap and at every place of it.
+#[test]
+fn a_read_that_its_reader_did_not_survive_is_found() {
+    let scratch = Scratch::new();
+    let file = scratch.file("ring", Mapping::file_len(CAPACITY) as u64);
+    let none = [Carried::default(), Carried::default()];
+    let mut ring = Mapping::begin(&file, CAPACITY, 7, 4096, &none).unwrap();
+    let (writable, readable) = ring.split();
+    let (mut producer, mut consumer) = (Producer::new(writable), Consumer::new(readable));
+    let mut random = Random::new(77);
+    let mut held: Vec<Vec<u8>> = Vec::new();
+    let (mut found_open, mut laps) = (0, 0);
+    for time_ns in 1..500 {
+        let stream = Stream::BOTH[usize::from(random.byte() % 2)];
+        let Some(room) = producer.begin_read(stream, time_ns) else {
+            while held.len() > 3 {
+                let next = consumer.entry(consumer.tail()).unwrap().next;
+                consumer.release(next, &none, &Account::default());
+                held.remove(0);
+            }
+            laps += 1;
+            continue;
+        };
+        // Nothing, when the stream had nothing after all.
+        let len = usize::try_from(random.below(6) * random.below(900)).unwrap().min(room.len());
+        let mut bytes: Vec<u8> = (0..len).map(|_| random.byte()).collect();
+        let zeros = if random.below(4) == 0 { len.min(3) } else { 0 };
+        bytes[len - zeros..].fill(0);
+        room[..len].copy_from_slice(&bytes);
+        let image = std::fs::read(scratch.path("ring")).unwrap();
+        let (found, mut texts, _) = reread(&image, &scratch).unwrap();
+        let meant = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+        assert_eq!(
+            (found.open.map(|open| open.1), found.lost_bytes),
+            match meant {
+                0 => (None, 0),
+                _ => (Some(meant as u64), 0),
+            }
+        );
+        if meant > 0 {
+            assert!(texts.pop().unwrap() == bytes[..meant], "{meant} bytes at {time_ns}");
+            found_open += 1;
+        }
+        assert!(texts == held, "{} and {} entries", texts.len(), held.len());
+        if len > 0 {
+            producer.commit(len, stream, time_ns);
+            held.push(bytes);
+        }
+    }
+    assert!(found_open > 300 && laps > 5, "{found_open} {laps}");
+}
+
 #[test]
 fn every_other_file_is_refused_with_the_reason() {
     let scratch = Scratch::new();
