@@ -53,8 +53,9 @@ struct Header {
 }
 
 pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"dklogrng");
-/// To be raised with every change of entries, slots or the header before
-/// `shared`.
+/// To be raised with every change of entries, slots or the header before `shared`
+/// that a logger of another version would misread. An open entry it takes for a
+/// torn one, and a tail with a revision for none.
 pub(super) const VERSION: u64 = 1;
 pub(super) const PAGE: usize = 4096;
 /// Where the data area begins, behind the header's page and the carry slots.
