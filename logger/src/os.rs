@@ -221,9 +221,29 @@ pub(crate) fn notice_signals(pipe: &OwnedFd) {
     }
 }
 
-/// Until signals are noticed, one that asks for a report must not end us.
-pub(crate) fn ignore_report_signal() {
-    set_handler(libc::SIGUSR1, libc::SIG_IGN);
+/// The end of this process ends the container: only what must end it does. What
+/// is noticed later is ignored as well until [`notice_signals`].
+pub(crate) fn ignore_stray_signals() {
+    for signal in [
+        libc::SIGHUP,
+        libc::SIGQUIT,
+        libc::SIGUSR1,
+        libc::SIGUSR2,
+        libc::SIGALRM,
+        libc::SIGVTALRM,
+        libc::SIGPROF,
+        libc::SIGPOLL,
+        libc::SIGXFSZ,
+    ] {
+        set_handler(signal, libc::SIG_IGN);
+    }
+}
+
+/// Ends this process after `seconds`. For a forked child.
+pub(crate) fn end_after(seconds: u32) {
+    set_handler(libc::SIGALRM, libc::SIG_DFL);
+    // SAFETY: takes a number and touches no memory of ours.
+    unsafe { libc::alarm(seconds) };
 }
 
 /// For a forked sender: the reader decides about ends, signals do not.

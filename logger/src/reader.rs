@@ -202,16 +202,15 @@ impl Reader<'_> {
 
     /// True if we were asked to end.
     fn take_notices(&mut self) -> bool {
-        let mut terminate = false;
+        let (mut terminate, mut report) = (false, false);
         for notice in os::notices(self.supervisor.notices()) {
             terminate |= notice == Notice::Terminate;
-            if notice == Notice::Report {
-                // Formatting is for the sender.
-                self.producer.handoff().ask_for_report();
-                self.supervisor.links().wake_sender();
-            }
+            report |= notice == Notice::Report;
         }
         self.supervisor.reap(os::mono_ns());
+        if report {
+            self.supervisor.report();
+        }
         terminate
     }
 
