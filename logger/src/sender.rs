@@ -174,7 +174,7 @@ fn release(released: Released, window: &Window, consumer: &mut Consumer<'_>, lin
     consumer.shared().show(window.account());
     let Some((checkpoint, account)) = released.committed else { return };
     consumer.release(checkpoint.position, &checkpoint.carried, &account);
-    if consumer.handoff().take_room_request() {
+    if consumer.take_room_request() {
         links.wake_reader();
     }
 }

@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use super::handoff::Handoff;
-use super::layout::{ENTRY_HEADER, EntryHeader, Kind, Place, padded, place};
+use super::layout::{ENTRY_HEADER, EntryHeader, Kind, Place, padded, place, room_worth_waking};
 use super::mapping::Writable;
 use super::shared::Shared;
 use super::{Amount, DropCause, Gap};
@@ -80,6 +80,12 @@ impl<'a> Producer<'a> {
             place(self.area.head(), self.area.tail(), self.area.capacity(), READ_MIN, READ_MAX)?;
         self.reserved = Some(place);
         self.area.free_mut(place.at + ENTRY_HEADER, place.room)
+    }
+
+    /// Whether there is so much room that the consumer would wake who waits for it.
+    pub(crate) fn has_much_room(&mut self) -> bool {
+        let free = self.area.capacity() - self.held();
+        free >= room_worth_waking(self.area.capacity()) && self.reserve().is_some()
     }
 
     /// Publishes the first `len` bytes of what was reserved last.
