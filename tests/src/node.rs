@@ -355,7 +355,7 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
     entries
 }
 
-/// Where tests run as root, the agent probes loggers as nobody, who has to get to them.
+/// Where tests run as root, the agent probes loggers as another user, who has to get to them.
 fn let_others_pass(folder: &Path) {
     let scratch = std::env::temp_dir();
     for folder in folder.ancestors().take_while(|folder| folder.starts_with(&scratch)) {

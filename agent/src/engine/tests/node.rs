@@ -40,7 +40,7 @@ pub(super) fn now() -> Timestamp {
 
 impl Node {
     pub(super) fn new() -> Self {
-        // Open to nobody, as whom loggers are probed.
+        // Open to whom loggers are probed as.
         let open = fs::Permissions::from_mode(0o755);
         let scratch = tempfile::Builder::new().permissions(open).tempdir().unwrap();
         let publisher = Publisher::new(&scratch.path().join("repository"));
