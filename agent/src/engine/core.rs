@@ -32,6 +32,16 @@ mod observe;
 pub(crate) mod trial;
 mod update;
 
+/// A look at what a source offers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Check<'a> {
+    pub(crate) source: &'a Source,
+    /// Whether metadata past its expiry is a warning only.
+    pub(crate) allow_expired: bool,
+    pub(crate) now: Timestamp,
+    pub(crate) runtime: &'a Handle,
+}
+
 /// Everything an engine knows and holds.
 #[derive(Debug)]
 pub(crate) struct Core {
@@ -128,9 +138,10 @@ impl Core {
         runtime: &Handle,
     ) -> Result<Plan, UpdateError> {
         self.passed_over.clear();
+        let check = Check { source, allow_expired: false, now, runtime };
         let planned = self.settle(now).and_then(|()| {
-            self.try_each(source, &mut |_| {}, &mut |core, source, _| {
-                let mut observed = core.observe(source, now, false, runtime)?;
+            self.try_each(check, &mut |_| {}, &mut |core, check, _| {
+                let mut observed = core.observe(check)?;
                 core.plan_observed(&mut observed)
             })
         });
@@ -152,25 +163,22 @@ impl Core {
         runtime: &Handle,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Outcome, UpdateError> {
-        self.update_unless_expired(source, false, now, runtime, progress)
+        self.update_unless_expired(Check { source, allow_expired: false, now, runtime }, progress)
     }
 
     pub(crate) fn update_unless_expired(
         &mut self,
-        source: &Source,
-        allow_expired: bool,
-        now: Timestamp,
-        runtime: &Handle,
+        check: Check<'_>,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Outcome, UpdateError> {
         self.passed_over.clear();
-        let updated = self.update_unrecorded(source, allow_expired, now, runtime, progress);
+        let updated = self.update_unrecorded(check, progress);
         self.distrust(updated.as_ref().err());
         let outcome = updated.as_ref().map(|outcome| match outcome {
             Outcome::Moved { to, .. } => format!("installed release {to}"),
             Outcome::Stayed(reason) => reason.to_string(),
         });
-        self.checked(now, outcome);
+        self.checked(check.now, outcome);
         updated
     }
 
