@@ -46,6 +46,7 @@ pub mod frail;
 pub mod gelf;
 pub mod graygelf;
 pub mod http;
+mod http_server;
 pub mod imgapi;
 pub mod metadata;
 pub mod node;
