@@ -48,6 +48,7 @@ pub mod graygelf;
 pub mod http;
 mod http_server;
 pub mod imgapi;
+mod js_receiver;
 pub mod metadata;
 pub mod node;
 pub mod oracle;
