@@ -27,6 +27,7 @@ use crate::engine::view::{Blocked, Installed, LastCheck, NodeView, PassedOver, T
 use crate::engine::{EngineConfig, Outcome, Progress};
 use crate::os::lock::{Held, LockError};
 use crate::os::{FileError, Files};
+use crate::report::chain;
 
 mod observe;
 pub(crate) mod trial;
@@ -384,7 +385,7 @@ impl Core {
         let last = match outcome {
             Ok(outcome) => LastCheck { at, outcome, error: None, kind: None, passed_over },
             Err(e) => {
-                let (error, kind) = (Some(chain(e)), Some(e.kind()));
+                let (error, kind) = (Some(chain(e).to_string()), Some(e.kind()));
                 LastCheck { at, outcome: String::new(), error, kind, passed_over }
             }
         };
@@ -395,16 +396,4 @@ impl Core {
         self.last_check = Some(last);
         self.publish();
     }
-}
-
-/// An error and its causes in one line, for the view.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -4,7 +4,7 @@
 
 //! One update: from each source in turn, until one of them does not fail.
 
-use crate::engine::core::{Check, Core, chain};
+use crate::engine::core::{Check, Core};
 use crate::engine::error::UpdateError;
 use crate::engine::execute::Execution;
 use crate::engine::history::{Action, Entry};
@@ -12,6 +12,7 @@ use crate::engine::policy::{Decision, Facts};
 use crate::engine::source::Source;
 use crate::engine::view::PassedOver;
 use crate::engine::{Outcome, Progress};
+use crate::report::chain;
 
 /// What is done with one source; it tells its progress.
 type Work<'a, T> =
@@ -60,7 +61,8 @@ impl Core {
             match work(self, Check { source, ..check }, progress) {
                 Err(error) if error.is_of_source() && rest.peek().is_some() => {
                     let source = source.shown();
-                    let passed = PassedOver { source, why: chain(&error), kind: error.kind() };
+                    let passed =
+                        PassedOver { source, why: chain(&error).to_string(), kind: error.kind() };
                     progress(Progress::PassedOver(passed.clone()));
                     self.passed_over.push(passed);
                 }

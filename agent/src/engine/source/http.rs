@@ -16,13 +16,13 @@ use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use crate::engine::Limits;
-use crate::engine::core::chain;
 use crate::engine::error::FetchError;
 use crate::engine::source::http::body::Transfer;
 use crate::engine::source::memory::{Memory, Remembered};
 use crate::engine::source::proxy::Proxy;
 use crate::engine::source::retries::Retries;
 use crate::engine::source::{Bounded, Expect, Repository, fetch_error};
+use crate::report;
 
 mod body;
 
@@ -222,7 +222,7 @@ impl Getter {
 
 /// A request without an answer; the client has no type for a tunnel that was refused, only words.
 fn unanswered(error: reqwest::Error) -> FetchError {
-    let causes = chain(&error);
+    let causes = report::chain(&error).to_string();
     if causes.contains("tunnel error: proxy authorization required") {
         FetchError::ProxyPassword
     } else if causes.contains("tunnel error: ") {

@@ -109,13 +109,7 @@ impl Node {
 }
 
 pub(super) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
+    crate::report::chain(error).to_string()
 }
 
 /// What must hold at every instant, opened or not: `bin/logger` is absent or
