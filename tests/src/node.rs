@@ -115,7 +115,7 @@ impl Node {
     }
 
     /// Starts the agent and does not wait for anything.
-    pub fn start_unready(&mut self) {
+    fn start_unready(&mut self) {
         self.starts += 1;
         let log = File::create(self.log_file()).expect("a log file can be made");
         let agent = Command::new(programs::agent())
@@ -157,7 +157,7 @@ impl Node {
     }
 
     /// How the agent ended, or `None` while it runs.
-    pub fn try_exit(&mut self) -> Option<ExitStatus> {
+    fn try_exit(&mut self) -> Option<ExitStatus> {
         self.agent.as_mut().and_then(|agent| agent.try_wait().ok().flatten())
     }
 
