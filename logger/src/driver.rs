@@ -268,12 +268,13 @@ impl Generic {
 impl Driver {
     /// The longest piece of a line, in bytes; at most 64 KiB.
     pub(crate) const fn piece_limit(&self) -> usize {
-        match self {
-            Self::Fluentd(options) => options.piece_limit(),
-            Self::Gelf(options) => options.profile.piece_limit(),
-            Self::JsonFile(_) => json_file::PIECE_LIMIT,
-            Self::Syslog(options) => options.profile.piece_limit(),
-        }
+        let is_tritons = match self {
+            Self::Fluentd(options) => matches!(options.profile, fluentd::Profile::Triton),
+            Self::Gelf(options) => matches!(options.profile, gelf::Profile::Triton),
+            Self::JsonFile(_) => false,
+            Self::Syslog(options) => matches!(options.profile, syslog::Profile::Triton(_)),
+        };
+        if is_tritons { 64 << 10 } else { 16 << 10 }
     }
 
     pub(crate) fn sink(&self) -> Sink {

@@ -16,6 +16,7 @@
 //! | [`syslog_ng`] | another one: syslog-ng |
 //! | [`release_server`] | an HTTP server with release files, healthy or not |
 //! | [`imgapi`] | the image API of a data centre |
+//! | [`connect_proxy`] | the HTTP proxy of a site |
 //! | [`node`] | a node with an agent on it |
 //! | [`clock`] | its clock, when that is wrong |
 //! | [`repository`] | the release engineer with the real `release` tool |
@@ -39,6 +40,7 @@ pub mod os;
 pub mod bench;
 pub mod certificates;
 pub mod clock;
+pub mod connect_proxy;
 pub mod demo;
 pub mod dockerinit;
 pub mod fluentd;
@@ -46,7 +48,9 @@ pub mod frail;
 pub mod gelf;
 pub mod graygelf;
 pub mod http;
+mod http_server;
 pub mod imgapi;
+mod js_receiver;
 pub mod metadata;
 pub mod node;
 pub mod oracle;

@@ -4,7 +4,7 @@
 
 //! The proof before the switch: run the staged logger, compare what it says of
 //! itself with the signed release, and have it deliver a record by every driver.
-//! It is bounded in every respect and runs as nobody ([`crate::os::confine`]).
+//! It is bounded in every respect and runs as a user of its own ([`crate::os::confine`]).
 
 mod deliver;
 
@@ -17,7 +17,7 @@ use dockerlogger_manifest::{DriverSpec, Release};
 use tokio::runtime::Handle;
 
 use crate::engine::error::ProbeError;
-use crate::os::confine;
+use crate::os::confine::{self, DynamicUser};
 use crate::os::process::{self, Finished, Invocation, RunError};
 
 /// Bytes of output, at most.
@@ -77,6 +77,7 @@ struct Said {
 async fn run(logger: &Path, arguments: &[&str], timeout: Duration) -> Result<Said, ProbeError> {
     let command = format!("{} {}", logger.display(), arguments.join(" "));
     let invocation = Invocation {
+        user: DynamicUser::new(),
         program: logger.to_owned(),
         arg0: None,
         environment: Vec::new(),
@@ -85,7 +86,7 @@ async fn run(logger: &Path, arguments: &[&str], timeout: Duration) -> Result<Sai
         timeout,
         output_bytes_max: OUTPUT_BYTES_MAX,
     };
-    match process::run(&invocation).await {
+    match process::run(invocation).await {
         Ok(Finished { status, stdout, .. }) if status.success() => Ok(Said { command, stdout }),
         Ok(Finished { status, stderr, .. }) => {
             let (status, stderr) = (status.to_string(), first_line(&stderr));

@@ -299,7 +299,7 @@ fn write_synced(files: &dyn Files, path: &Path, bytes: &[u8], mode: u32) -> Resu
 }
 
 /// What the names of files begin with that are not in place yet.
-pub(crate) const TEMPORARY_PREFIX: &str = ".new-";
+const TEMPORARY_PREFIX: &str = ".new-";
 
 /// Removes what [`write_atomic`] may have left in a directory.
 pub(crate) fn remove_temporaries(files: &dyn Files, directory: &Path) -> Result<(), FileError> {

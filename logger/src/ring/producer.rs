@@ -14,13 +14,13 @@ use super::{Amount, DropCause, Gap};
 use crate::record::Stream;
 
 /// The most one read takes, in bytes.
-pub(crate) const READ_MAX: u64 = 64 << 10;
+const READ_MAX: u64 = 64 << 10;
 
 /// The least room worth a read, in bytes: more than a zfd queue holds.
 const READ_MIN: u64 = 4096;
 
 /// Payload of a gap entry: lines, bytes, first time, last time, cause.
-pub(super) const GAP_LEN: u64 = 40;
+const GAP_LEN: u64 = 40;
 
 /// Writes entries, and counts what it cannot keep.
 #[derive(Debug)]

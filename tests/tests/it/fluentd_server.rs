@@ -5,7 +5,6 @@
 //! Interop with a real server of Fluentd's protocol: what a container wrote is what it stores, also when it is restarted
 //! under load.
 
-use std::io::Write;
 use std::path::Path;
 use std::thread;
 
@@ -13,22 +12,17 @@ use dockerlogger_tests::certificates::Authority;
 use dockerlogger_tests::dockerinit::{CONTAINER_ID, Container, Ending, Output};
 use dockerlogger_tests::fluentd::Fluentd;
 use dockerlogger_tests::oracle::{self, Verdict};
-use dockerlogger_tests::process::Exit;
 use dockerlogger_tests::{SOON, try_until, until};
 use serde_json::{Value, json};
 
 use super::fluentd::fluentd_container;
+use super::skip;
 
 /// A server, or the word that there is none.
 fn server(folder: &Path, options: Value) -> Option<Fluentd> {
     let server = Fluentd::start(folder, options);
     if server.is_none() {
-        assert!(std::env::var_os("CI").is_none(), "the server has to be installed where CI is set");
-        // Not a print macro: the test runner would hide that.
-        let _ = writeln!(
-            std::io::stderr(),
-            "SKIP: tests/receivers/fluentd is not installed (npm install there); nothing was compared"
-        );
+        skip("tests/receivers/fluentd is not installed (npm install there): nothing was compared");
     }
     server
 }
@@ -62,9 +56,7 @@ fn check(server: &Fluentd, address: &str, options: &[(&str, &str)], scratch: &Pa
         container.write(Output::Stdout, format!("{line}\n").as_bytes());
     }
     container.write(Output::Stderr, b"the end, without a newline");
-    container.end(Ending::Close);
-    let exit = container.wait(SOON).logger.unwrap();
-    assert_eq!(exit, Exit::Code(0), "{}, {:?}", container.dockerinit_log(), container.status());
+    container.end_well();
     let mut expected = lines();
     expected.push("the end, without a newline".to_owned());
     until("the server to have stored all", SOON, || {
@@ -204,8 +196,7 @@ fn restart_under_load(options: &[(&str, &str)], end: fn(&mut Fluentd), duplicate
         duplicates * EVENT_BYTES <= 3 * duplicate_bytes_max,
         "{duplicates} duplicates of three restarts; {options:?}"
     );
-    container.end(Ending::Close);
-    assert_eq!(container.wait(SOON).logger.unwrap(), Exit::Code(0));
+    container.end_well();
     let page = container.status().unwrap();
     assert_eq!((page.delivered, page.dropped.len()), (page.read, 0), "{page:?}");
 }

@@ -157,8 +157,7 @@ mod poison {
             let page = container.wait_until_settled(SOON);
             let poison = &page.dropped["poison"];
             assert_eq!((poison.lines, poison.bytes, page.dropped.len()), (3, 36, 1), "{page:?}");
-            container.end(Ending::Close);
-            assert_eq!(container.wait(SOON).logger.unwrap(), Exit::Code(0));
+            container.end_well();
         }
     }
 }

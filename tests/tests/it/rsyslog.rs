@@ -6,13 +6,12 @@
 
 use std::path::Path;
 
-use dockerlogger_tests::dockerinit::{Container, Ending, Output};
+use dockerlogger_tests::dockerinit::{Container, Output};
 use dockerlogger_tests::oracle::{self, Verdict};
-use dockerlogger_tests::process::Exit;
 use dockerlogger_tests::rsyslog::{Rsyslog, Transport};
 use dockerlogger_tests::{SOON, try_until, until};
 
-use super::{skip, syslog_container};
+use super::{expect_stored, skip, syslog_container};
 
 /// Lines as containers write them. Empty ones are missing: Docker's formats do not send them.
 fn lines() -> Vec<Vec<u8>> {
@@ -63,30 +62,8 @@ fn check(transport: Transport, format: &str) {
         expected.push(b'\n');
         container.write(Output::Stdout, &[&line[..], b"\n"].concat());
     }
-    container.end(Ending::Close);
-    assert_eq!(
-        container.wait(SOON).logger.unwrap(),
-        Exit::Code(0),
-        "{}",
-        container.dockerinit_log()
-    );
-    let written = try_until(SOON, || {
-        let written = rsyslog.written();
-        if written == expected { Ok(written) } else { Err(written) }
-    });
-    if let Err(written) = written {
-        let (mut got, mut want) =
-            (written.split(|byte| *byte == b'\n'), expected.split(|byte| *byte == b'\n'));
-        let first = (0..).find_map(|idx| match (got.next(), want.next()) {
-            (got, want) if got == want => None,
-            (got, want) => {
-                Some((idx, got.map(String::from_utf8_lossy), want.map(String::from_utf8_lossy)))
-            }
-        });
-        panic!(
-            "{transport:?} {format:?}: the file differs; first difference (line, in the file, written): {first:?}"
-        );
-    }
+    container.end_well();
+    expect_stored(&expected, || rsyslog.written());
 }
 
 #[test]

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use dockerlogger_tests::dockerinit::{Container, ContainerSpec, Ending, Output};
+use dockerlogger_tests::dockerinit::{Container, ContainerSpec, Output};
 use dockerlogger_tests::oracle::{self, Verdict};
 use dockerlogger_tests::process::Exit;
 use dockerlogger_tests::receiver::{Manners, TcpReceiver};
@@ -93,8 +93,7 @@ fn whatever_the_moment_at_which_senders_are_killed() {
     assert!((verdict.duplicated.len() as u64) <= bound, "more than {bound}: {verdict}");
     eprintln!("{killed} senders killed, {written} lines written: {verdict}");
     assert_eq!(container.logger_exit(), None);
-    container.end(Ending::Close);
-    assert_eq!(container.wait(SOON).logger.unwrap(), Exit::Code(0));
+    container.end_well();
 }
 
 /// One life of a logger with a spool: lines from `first` on, until somebody kills the reader, and with it the sender or
@@ -169,8 +168,7 @@ fn whatever_the_moment_at_which_the_reader_is_killed_with_a_spool() {
     let bound = lives * (64 << 10) / (oracle::line(0).len() + 1);
     assert!(verdict.duplicated.len() <= bound, "more than {bound}: {verdict}");
     eprintln!("{lives} readers killed, {next} lines read: {verdict}");
-    container.end(Ending::Close);
-    assert_eq!(container.wait(SOON).logger.unwrap(), Exit::Code(0));
+    container.end_well();
 }
 
 #[test]

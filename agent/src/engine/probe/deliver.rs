@@ -23,8 +23,9 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::engine::error::ProbeError;
 use crate::engine::probe::{OUTPUT_BYTES_MAX, first_line, run_error};
+use crate::os::confine::DynamicUser;
 use crate::os::process::{self, Invocation};
-use crate::os::{Files as _, RealFiles, confine};
+use crate::os::{Files as _, RealFiles};
 
 /// What each driver is tried against.
 const RECEIVERS: [(&str, Kind); 5] = [
@@ -83,10 +84,12 @@ async fn attempt(
 ) -> Result<(), ProbeError> {
     let marker = format!("dockerlogger probe {}", crate::random::request_id());
     let here = |source| ProbeError::Receiver { driver: driver.to_owned(), source };
-    let (receiver, options) = open(kind).await.map_err(here)?;
+    let user = DynamicUser::new();
+    let (receiver, options) = open(kind, &user).await.map_err(here)?;
     let streams = streams(&marker).map_err(here)?;
     let command = format!("{} {driver}, with the options {options},", logger.display());
     let invocation = Invocation {
+        user,
         program: logger.to_owned(),
         arg0: Some("logger"),
         arguments: vec![driver.to_owned()],
@@ -96,7 +99,7 @@ async fn attempt(
         output_bytes_max: OUTPUT_BYTES_MAX,
     };
     let deadline = Instant::now() + timeout + LATE_MAX;
-    let mut running = pin!(process::run(&invocation));
+    let mut running = pin!(process::run(invocation));
     let mut receiving = pin!(receive(&receiver, &marker));
     let mut received = None;
     let finished = loop {
@@ -122,7 +125,7 @@ async fn attempt(
 }
 
 /// A receiver, and the options that lead to it.
-async fn open(kind: Kind) -> io::Result<(Receiver, Value)> {
+async fn open(kind: Kind, user: &DynamicUser) -> io::Result<(Receiver, Value)> {
     let loopback = (Ipv4Addr::LOCALHOST, 0);
     let option = match kind {
         Kind::FluentdTcp => "fluentd-address",
@@ -133,7 +136,7 @@ async fn open(kind: Kind) -> io::Result<(Receiver, Value)> {
     Ok(match kind {
         Kind::JsonFile => {
             let dir = tempfile::tempdir()?;
-            confine::hand_over(dir.path())?;
+            user.give(dir.path())?;
             let options = json!({ (option): dir.path() });
             (Receiver::File(dir), options)
         }
@@ -222,6 +225,7 @@ fn environment(options: &Value) -> Vec<(String, String)> {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::os::unix::fs::PermissionsExt;
 
     use super::*;
     use crate::engine::error::FailureKind;
@@ -233,6 +237,9 @@ mod tests {
     async fn a_logger_that_delivers_passes_and_gets_the_contract() {
         let folder = folder();
         let seen = folder.path().join("seen");
+        // Each run is another user's.
+        fs::write(&seen, "").unwrap();
+        fs::set_permissions(&seen, fs::Permissions::from_mode(0o666)).unwrap();
         let body = format!(
             r#"pipe() {{ [ -p /dev/fd/$1 ] && echo pipe; }}
             echo "$1 $(pipe 3) $(pipe 4) $(cat <&4 | wc -c)" >> {}
