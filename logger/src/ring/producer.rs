@@ -14,7 +14,7 @@ use super::{Amount, DropCause, Gap};
 use crate::record::Stream;
 
 /// The most one read takes, in bytes.
-const READ_MAX: u64 = 64 << 10;
+pub(super) const READ_MAX: u64 = 64 << 10;
 
 /// The least room worth a read, in bytes: more than a zfd queue holds.
 const READ_MIN: u64 = 4096;
