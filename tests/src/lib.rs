@@ -21,6 +21,7 @@
 //! | [`repository`] | the release engineer with the real `release` tool |
 //! | [`gelf`] | what a server reads as GELF |
 //! | [`graygelf`] | a real GELF server, where it is installed |
+//! | [`gelf_stream`] | the same over TCP and TLS |
 //! | [`oracle`], [`vectors`] | what should have arrived |
 //! | [`demo`] | all of these in one story |
 //! | [`mod@bench`] | what the logger costs and loses, measured |
@@ -44,6 +45,7 @@ pub mod dockerinit;
 pub mod fluentd;
 pub mod frail;
 pub mod gelf;
+pub mod gelf_stream;
 pub mod graygelf;
 pub mod http;
 pub mod imgapi;
