@@ -97,6 +97,17 @@ fn every_mode_is_stored_as_it_was_written() {
 }
 
 #[test]
+fn over_a_socket_of_this_machine() {
+    for acks in ["false", "true"] {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("socket");
+        let Some(server) = server(scratch.path(), json!({ "path": path })) else { return };
+        let options = [("tag", "app.{{.Name}}"), ("fluentd-request-ack", acks)];
+        check(&server, &format!("unix://{}", path.display()), &options, scratch.path());
+    }
+}
+
+#[test]
 fn over_tls_with_certificates_of_both_ends() {
     let scratch = tempfile::tempdir().unwrap();
     let authority = Authority::new(scratch.path());
