@@ -362,6 +362,34 @@ pub(crate) fn unacknowledged(_socket: RawFd) -> Option<u64> {
     None
 }
 
+/// How much more a TCP socket's peer said that it can hold; `None` where the system
+/// does not say.
+#[cfg(target_os = "linux")]
+pub(crate) fn peer_room(socket: RawFd) -> Option<u64> {
+    /// Of `tcp_info` up to `tcpi_snd_wnd`, which came with Linux 5.4, in words.
+    const WORDS: usize = 58;
+    let mut info = [0_u32; WORDS];
+    let size = libc::socklen_t::try_from(size_of_val(&info)).ok()?;
+    let mut filled = size;
+    // SAFETY: the kernel writes at most `filled` bytes into the array, and how many.
+    let result = unsafe {
+        libc::getsockopt(
+            socket,
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            info.as_mut_ptr().cast(),
+            &raw mut filled,
+        )
+    };
+    (result == 0 && filled == size).then(|| info[WORDS - 1].into())
+}
+
+/// How much more a TCP socket's peer said that it can hold; illumos does not say.
+#[cfg(not(target_os = "linux"))]
+pub(crate) const fn peer_room(_socket: RawFd) -> Option<u64> {
+    None
+}
+
 /// Asks the kernel to probe a silent peer: after 30 s where that can be set.
 pub(crate) fn keep_alive(socket: RawFd) {
     set_option(socket, libc::SOL_SOCKET, libc::SO_KEEPALIVE, 1);

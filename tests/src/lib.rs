@@ -22,6 +22,7 @@
 //! | [`repository`] | the release engineer with the real `release` tool |
 //! | [`gelf`] | what a server reads as GELF |
 //! | [`graygelf`] | a real GELF server, where it is installed |
+//! | [`gelf_stream`] | the same over TCP and TLS |
 //! | [`oracle`], [`vectors`] | what should have arrived |
 //! | [`demo`] | all of these in one story |
 //! | [`mod@bench`] | what the logger costs and loses, measured |
@@ -46,6 +47,7 @@ pub mod dockerinit;
 pub mod fluentd;
 pub mod frail;
 pub mod gelf;
+pub mod gelf_stream;
 pub mod graygelf;
 pub mod http;
 mod http_server;

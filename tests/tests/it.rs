@@ -21,6 +21,7 @@ mod it {
     mod metadata;
     mod no_allocation;
     mod on_failure;
+    mod outage;
     mod resolving;
     mod rsyslog;
     mod sender_killed;

@@ -7,6 +7,7 @@
 //! It is bounded in every respect and runs as a user of its own ([`crate::os::confine`]).
 
 mod deliver;
+mod tls;
 
 use std::fmt;
 use std::io;
@@ -62,7 +63,7 @@ async fn probe(logger: &Path, release: &Release, timeout: Duration) -> Result<()
     let drivers = run(logger, &["drivers", "--json"], timeout).await?;
     compare_drivers(&drivers.command, &drivers.stdout, release)?;
     for driver in release.drivers.iter().filter(|driver| driver.runs.in_zone()) {
-        if !deliver::deliver(logger, &driver.name, timeout).await? {
+        if !deliver::deliver(logger, driver, timeout).await? {
             tracing::debug!(driver = driver.name, "there is no receiver to try this driver on");
         }
     }

@@ -148,6 +148,28 @@ fn tcp_repeats_the_last_second_after_a_reset() {
     assert_eq!(read(&mut peer, 8), "one\ntwo\n");
 }
 
+/// Its kernel goes on for a program that hangs: until somebody kills that.
+#[cfg(target_os = "linux")]
+#[test]
+fn tcp_repeats_all_that_a_hung_peer_has_not_read() {
+    const FRAMES: usize = 10;
+    let (listener, mut rig) = tcp();
+    let frames: Vec<String> = (0..=FRAMES).map(|number| format!("{number:8999}\n")).collect();
+    for frame in &frames[..FRAMES] {
+        rig.push(&[frame.as_bytes()]);
+        rig.drive_until("frame acknowledged", |rig| !rig.window.has_unreleased());
+    }
+    drop(listener.accept().unwrap());
+    let again = std::thread::spawn(move || {
+        let (mut peer, _) = listener.accept().unwrap();
+        read(&mut peer, 9000 * (FRAMES + 1))
+    });
+    rig.push(&[frames[FRAMES].as_bytes()]);
+    rig.drive_until("last taken", |rig| rig.records() == FRAMES as u64 + 1);
+    drop(rig);
+    assert!(again.join().unwrap() == frames.concat());
+}
+
 #[test]
 fn tcp_waits_for_a_sink_that_is_down() {
     let (listener, mut rig) = tcp();

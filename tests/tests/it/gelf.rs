@@ -7,8 +7,10 @@
 use std::io::Write;
 use std::path::Path;
 
+use dockerlogger_tests::certificates::Authority;
 use dockerlogger_tests::dockerinit::{CONTAINER_ID, Container, ContainerSpec, Output};
 use dockerlogger_tests::gelf::{Message, messages_in, messages_of};
+use dockerlogger_tests::gelf_stream::GelfStream;
 use dockerlogger_tests::graygelf::Graygelf;
 use dockerlogger_tests::oracle::{self, Verdict};
 use dockerlogger_tests::receiver::{Manners, TcpReceiver, UdpReceiver};
@@ -107,6 +109,38 @@ fn a_real_server_stores_every_line_however_it_was_sent() {
         assert_eq!(messages[0]["level"], 6);
         assert_eq!(messages.last().unwrap()["level"], 3);
     }
+}
+
+#[test]
+fn a_real_server_over_tls_stores_every_line() {
+    let scratch = tempfile::tempdir().unwrap();
+    let authority = Authority::new(scratch.path());
+    let Some(server) = GelfStream::start(scratch.path(), Some(&authority.issue("localhost")))
+    else {
+        return skip("graygelf is not installed (npm install in tests/receivers/graygelf)");
+    };
+    let ca = authority.file().display().to_string();
+    let address = format!("tcp+tls://localhost:{}", server.port());
+    let container = start(&address, &[("gelf-tls-ca-cert", &ca)], scratch.path());
+    for line in lines() {
+        container.write(Output::Stdout, format!("{line}\n").as_bytes());
+    }
+    container.write(Output::Stderr, b"the end, without a newline");
+    end(&container);
+    let mut expected = lines();
+    expected.push("the end, without a newline".to_owned());
+    let messages = until("the server to have stored all", SOON, || {
+        let messages = server.messages();
+        if messages.len() == expected.len() { Ok(messages) } else { Err(messages.len()) }
+    });
+    for (message, line) in messages.iter().zip(&expected) {
+        assert!(message["short_message"] == *line, "{message:?}, not {line:?}");
+        assert_eq!(message["_container_id"], CONTAINER_ID);
+    }
+    assert_eq!(
+        (&messages[0]["level"], &messages[messages.len() - 1]["level"]),
+        (&6.into(), &3.into())
+    );
 }
 
 #[test]
