@@ -61,7 +61,7 @@ mod trust;
 mod trust_store;
 pub mod view;
 
-use core::Core;
+use core::{Check, Core};
 
 pub use change::{Change, ChangeError, Changed, Which};
 pub use core::trial::TrialEnd;
@@ -312,7 +312,8 @@ impl Engine {
                     _ => drop(sender.blocking_send(sign)),
                 }
             };
-            core.update_unless_expired(&source, allow_expired, now, runtime, &mut tell)
+            let check = Check { source: &source, allow_expired, now, runtime };
+            core.update_unless_expired(check, &mut tell)
         };
         let mut working = pin!(self.blocking(work));
         let updated = loop {

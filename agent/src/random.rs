@@ -2,7 +2,7 @@
 // License, v. 2.0. If a copy of the MPL was not distributed with this
 // file, You can obtain one at https://mozilla.org/MPL/2.0/.
 
-//! Randomness that need not be secret: request ids and jitter.
+//! Randomness that need not be secret: request ids, jitter, numbers of users.
 
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
@@ -27,6 +27,11 @@ pub(crate) fn request_id() -> String {
         text.push_str(&format!("{byte:02x}"));
     }
     text
+}
+
+/// A number below `count`.
+pub(crate) fn below(count: u32) -> u32 {
+    u32::try_from(bits() % u64::from(count)).unwrap_or(0)
 }
 
 /// `mean` ± 25 %, evenly spread, so that nodes that started together do not poll together.

@@ -153,6 +153,7 @@ pub fn run(
         Ok(Command::Validate { driver }) => validate(&driver),
         Ok(Command::Ctxdump) => match Launch::read(argv0, variable) {
             Ok(launch) => {
+                launch.complaints.iter().for_each(|complaint| output::complain(complaint));
                 output::print(&launch.to_json().to_string());
                 ExitCode::SUCCESS
             }

@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use dockerlogger_manifest::catalog::BUFFER_SIZE_BYTES;
 use dockerlogger_manifest::value::{parse_bool, parse_duration, parse_size_binary};
 use dockerlogger_manifest::{DriverSpec, Normalized, Problem, ProblemCode, catalog, validate};
 
@@ -249,7 +250,9 @@ impl Generic {
         let blocking = options.get("mode") == Some("blocking");
         Self {
             mode: if blocking { Mode::Blocking } else { Mode::NonBlocking },
-            buffer_bytes: size.and_then(|size| usize::try_from(size).ok()).unwrap_or(1 << 20),
+            buffer_bytes: size
+                .and_then(|size| usize::try_from(size.max(BUFFER_SIZE_BYTES.0)).ok())
+                .unwrap_or(1 << 20),
             drain: drain.unwrap_or(Duration::from_secs(5)),
             on_failure: match options.get("on-failure") {
                 Some("kill") => OnFailure::Kill,
@@ -265,12 +268,13 @@ impl Generic {
 impl Driver {
     /// The longest piece of a line, in bytes; at most 64 KiB.
     pub(crate) const fn piece_limit(&self) -> usize {
-        match self {
-            Self::Fluentd(options) => options.piece_limit(),
-            Self::Gelf(options) => options.profile.piece_limit(),
-            Self::JsonFile(_) => json_file::PIECE_LIMIT,
-            Self::Syslog(options) => options.profile.piece_limit(),
-        }
+        let is_tritons = match self {
+            Self::Fluentd(options) => matches!(options.profile, fluentd::Profile::Triton),
+            Self::Gelf(options) => matches!(options.profile, gelf::Profile::Triton),
+            Self::JsonFile(_) => false,
+            Self::Syslog(options) => matches!(options.profile, syslog::Profile::Triton(_)),
+        };
+        if is_tritons { 64 << 10 } else { 16 << 10 }
     }
 
     pub(crate) fn sink(&self) -> Sink {
@@ -376,6 +380,22 @@ mod tests {
             cut: Cut::Characters,
         };
         assert_eq!(settings.generic, chosen);
+    }
+
+    #[test]
+    fn what_docker_takes_is_taken() {
+        for (name, value) in [
+            ("max-buffer-size", "0"),
+            ("max-buffer-size", "1"),
+            ("cache-disabled", "true"),
+            ("cache-max-size", "any value"),
+            ("cache-tag", "{{"),
+        ] {
+            let settings = parse("syslog", &[("syslog-address", "udp://h"), (name, value)]);
+            let smallest = name == "max-buffer-size";
+            let bytes = if smallest { 64 << 10 } else { 1 << 20 };
+            assert_eq!(settings.unwrap().generic.buffer_bytes, bytes, "{name}={value}");
+        }
     }
 
     #[test]

@@ -6,7 +6,8 @@
 //!
 //! Every one may be absent. A malformed entrypoint or command counts as empty,
 //! as it always has: they only serve tags, and refusing them would end a
-//! container that runs today. Malformed options, labels or environment are
+//! container that runs today. So do malformed labels and a malformed environment,
+//! with a complaint: most containers have no use for them. Malformed options are
 //! refused, because what the user asked for cannot be done.
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use std::collections::BTreeMap;
 use dockerlogger_manifest::{SECRET, catalog};
 use serde_json::{Value, json};
 
+use crate::report::report;
 use crate::template::container::Container;
 
 /// The container as its starter describes it.
@@ -53,6 +55,8 @@ pub struct Launch {
     pub metadata_path: Option<String>,
     /// The base name under which this program was started.
     pub argv0: String,
+    /// What is wrong with labels or environment, which count as empty then.
+    pub complaints: Vec<String>,
 }
 
 /// A variable that cannot be used.
@@ -96,7 +100,7 @@ impl Launch {
     /// this program was started.
     ///
     /// # Errors
-    /// When options, labels or environment are not JSON of the right form.
+    /// When the options are not JSON of the right form.
     pub fn read(
         argv0: &str,
         variable: impl Fn(&'static str) -> Option<String>,
@@ -105,6 +109,7 @@ impl Launch {
         let mut command = strings(&text("DOCKERLOG_ENTRYPOINT"));
         command.extend(strings(&text("DOCKERLOG_CMD")));
         let args = command.split_off(command.len().min(1));
+        let mut complaints = Vec::new();
         Ok(Self {
             options: parse_options("DOCKERLOG_CONFIG", &text("DOCKERLOG_CONFIG"))?,
             container_id: text("DOCKERLOG_CONTAINERID"),
@@ -114,14 +119,17 @@ impl Launch {
             image_name: text("DOCKERLOG_IMAGENAME"),
             program: command.pop().unwrap_or_default(),
             args,
-            labels: parse_options("DOCKERLOG_LABELS", &text("DOCKERLOG_LABELS"))?,
-            env: parse_list("DOCKERLOG_ENV", &text("DOCKERLOG_ENV"))?,
+            labels: parse_options("DOCKERLOG_LABELS", &text("DOCKERLOG_LABELS"))
+                .unwrap_or_else(|error| none(&error, &mut complaints)),
+            env: parse_list("DOCKERLOG_ENV", &text("DOCKERLOG_ENV"))
+                .unwrap_or_else(|error| none(&error, &mut complaints)),
             time_zone: variable("TZ"),
             status_path: variable("DOCKERLOG_STATUS"),
             metadata_path: variable("DOCKERLOG_METADATA"),
             #[cfg(debug_assertions)]
             test_poison: variable("DOCKERLOGGER_TEST_POISON"),
             argv0: argv0.rsplit('/').next().unwrap_or_default().to_owned(),
+            complaints,
         })
     }
 
@@ -168,6 +176,12 @@ impl Launch {
             "LogPath": "",
         })
     }
+}
+
+/// Nothing, in the place of what cannot be used.
+fn none<T: Default>(error: &LaunchError, complaints: &mut Vec<String>) -> T {
+    complaints.push(format!("{}; it counts as empty", report(error)));
+    T::default()
 }
 
 /// A JSON object of strings; absent or empty text is an empty object.
@@ -312,19 +326,37 @@ mod tests {
                 r#"{"a":1}"#,
                 "DOCKERLOG_CONFIG: the value of \"a\" is a number, expected a string",
             ),
+        ] {
+            assert_eq!(read(&[(name, text)]).unwrap_err().to_string(), message);
+        }
+    }
+
+    #[test]
+    fn labels_and_environment_that_cannot_be_used_are_none() {
+        for (name, text, complaint) in [
+            ("DOCKERLOG_LABELS", "3", "is a number, expected a JSON object of strings"),
             (
                 "DOCKERLOG_LABELS",
-                "3",
-                "DOCKERLOG_LABELS is a number, expected a JSON object of strings",
+                r#"{"a":"b","c":1}"#,
+                ": the value of \"c\" is a number, expected a string",
             ),
-            ("DOCKERLOG_ENV", "{}", "DOCKERLOG_ENV is an object, expected a JSON array of strings"),
+            ("DOCKERLOG_ENV", "{}", "is an object, expected a JSON array of strings"),
             (
                 "DOCKERLOG_ENV",
                 "[1]",
-                "DOCKERLOG_ENV is an array with other items, expected a JSON array of strings",
+                "is an array with other items, expected a JSON array of strings",
+            ),
+            (
+                "DOCKERLOG_ENV",
+                "[",
+                "is not JSON, expected a JSON array of strings: EOF while parsing a list at line 1 column 1",
             ),
         ] {
-            assert_eq!(read(&[(name, text)]).unwrap_err().to_string(), message);
+            let launch = read(&[(name, text)]).unwrap();
+            assert!(launch.labels.is_empty() && launch.env.is_empty());
+            let [found] = launch.complaints.as_slice() else { panic!("{launch:?}") };
+            let space = if complaint.starts_with(':') { "" } else { " " };
+            assert_eq!(*found, format!("{name}{space}{complaint}; it counts as empty"));
         }
     }
 }

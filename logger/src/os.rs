@@ -221,9 +221,29 @@ pub(crate) fn notice_signals(pipe: &OwnedFd) {
     }
 }
 
-/// Until signals are noticed, one that asks for a report must not end us.
-pub(crate) fn ignore_report_signal() {
-    set_handler(libc::SIGUSR1, libc::SIG_IGN);
+/// The end of this process ends the container: only what must end it does. What
+/// is noticed later is ignored as well until [`notice_signals`].
+pub(crate) fn ignore_stray_signals() {
+    for signal in [
+        libc::SIGHUP,
+        libc::SIGQUIT,
+        libc::SIGUSR1,
+        libc::SIGUSR2,
+        libc::SIGALRM,
+        libc::SIGVTALRM,
+        libc::SIGPROF,
+        libc::SIGPOLL,
+        libc::SIGXFSZ,
+    ] {
+        set_handler(signal, libc::SIG_IGN);
+    }
+}
+
+/// Ends this process after `seconds`. For a forked child.
+pub(crate) fn end_after(seconds: u32) {
+    set_handler(libc::SIGALRM, libc::SIG_DFL);
+    // SAFETY: takes a number and touches no memory of ours.
+    unsafe { libc::alarm(seconds) };
 }
 
 /// For a forked sender: the reader decides about ends, signals do not.
@@ -339,6 +359,34 @@ pub(crate) fn unacknowledged(socket: RawFd) -> Option<u64> {
 /// Bytes of a TCP socket that its peer has not acknowledged; illumos does not say.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn unacknowledged(_socket: RawFd) -> Option<u64> {
+    None
+}
+
+/// How much more a TCP socket's peer said that it can hold; `None` where the system
+/// does not say.
+#[cfg(target_os = "linux")]
+pub(crate) fn peer_room(socket: RawFd) -> Option<u64> {
+    /// Of `tcp_info` up to `tcpi_snd_wnd`, which came with Linux 5.4, in words.
+    const WORDS: usize = 58;
+    let mut info = [0_u32; WORDS];
+    let size = libc::socklen_t::try_from(size_of_val(&info)).ok()?;
+    let mut filled = size;
+    // SAFETY: the kernel writes at most `filled` bytes into the array, and how many.
+    let result = unsafe {
+        libc::getsockopt(
+            socket,
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            info.as_mut_ptr().cast(),
+            &raw mut filled,
+        )
+    };
+    (result == 0 && filled == size).then(|| info[WORDS - 1].into())
+}
+
+/// How much more a TCP socket's peer said that it can hold; illumos does not say.
+#[cfg(not(target_os = "linux"))]
+pub(crate) const fn peer_room(_socket: RawFd) -> Option<u64> {
     None
 }
 

@@ -153,16 +153,17 @@ impl Reader<'_> {
         matches!(self.mode, Mode::Blocking) && !self.supervisor.has_lost_sender()
     }
 
-    /// Whether the ring can take a read; if not, asks the sender to say when.
+    /// Whether the ring can take a long read; if not, asks the sender to say when.
+    /// A reader that is woken for every entry costs more than its reads.
     fn has_room(&mut self) -> bool {
-        if self.producer.reserve().is_some() {
+        if self.producer.has_much_room() {
             return true;
         }
         if self.producer.handoff().ask_for_room() {
             // It may wait for something else, or hold what has long been taken.
             self.supervisor.links().wake_sender();
         }
-        self.producer.reserve().is_some()
+        self.producer.has_much_room()
     }
 
     /// There is room again: markers of what was dropped come first.
@@ -205,16 +206,15 @@ impl Reader<'_> {
 
     /// True if we were asked to end.
     fn take_notices(&mut self) -> bool {
-        let mut terminate = false;
+        let (mut terminate, mut report) = (false, false);
         for notice in os::notices(self.supervisor.notices()) {
             terminate |= notice == Notice::Terminate;
-            if notice == Notice::Report {
-                // Formatting is for the sender.
-                self.producer.handoff().ask_for_report();
-                self.supervisor.links().wake_sender();
-            }
+            report |= notice == Notice::Report;
         }
         self.supervisor.reap(os::mono_ns());
+        if report {
+            self.supervisor.report();
+        }
         terminate
     }
 
@@ -227,7 +227,7 @@ impl Reader<'_> {
             if !os::poll(&mut fds, Some(Duration::ZERO)).is_ok_and(|ready| ready > 0) {
                 return;
             }
-            if self.waits_for_room() && !self.has_room() {
+            if self.waits_for_room() && self.producer.reserve().is_none() {
                 return;
             }
             for (n, fd) in fds.iter().enumerate() {

@@ -13,20 +13,16 @@ use std::os::fd::RawFd;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use dockerlogger_manifest::status::StatusPage;
-
 use crate::driver::{Driver, Identity, Settings};
 use crate::launch::Launch;
 use crate::links::SenderLinks;
 use crate::local_time::LocalTime;
 use crate::metadata;
 use crate::os;
-use crate::output;
 use crate::pump::{BATCH_BYTES, Pump};
 use crate::report::report;
 use crate::resolver::{Paths, Resolver};
 use crate::ring::{Consumer, Handoff, Shared};
-use crate::status;
 use crate::suspects::Suspects;
 use crate::transport::{Haste, Transport, Wait};
 use crate::window::{Released, Window};
@@ -93,11 +89,6 @@ fn send(
     let (shared, handoff) = (consumer.shared(), consumer.handoff());
     shared.sender_pid.store(std::process::id(), Ordering::Relaxed);
     let end = loop {
-        if handoff.take_report_request()
-            && let Ok(page) = StatusPage::decode(&consumer.page())
-        {
-            output::tell_starter(&status::json(&page));
-        }
         // Looked at before the ring: what was there when no more was to come has
         // been seen after this.
         let last = give_up_ns.is_some() || handoff.is_finished();
@@ -202,7 +193,7 @@ fn release(released: Released, window: &Window, consumer: &mut Consumer<'_>, lin
     consumer.shared().show(window.account());
     let Some((checkpoint, account)) = released.committed else { return };
     consumer.release(checkpoint.position, &checkpoint.carried, &account);
-    if consumer.handoff().take_room_request() {
+    if consumer.take_room_request() {
         links.wake_reader();
     }
 }

@@ -47,8 +47,9 @@ pub(crate) struct Checkpoint {
 }
 
 /// How much of what the sink has taken is kept for a peer that breaks down: the
-/// last `max_bytes` and the rest of the batch they begin in, but nothing older
-/// than `max_age_ns`.
+/// last `max_bytes` and the rest of the batch they begin in, but nothing that it
+/// took first more than `max_age_ns` ago; and however long that is ago, what it is
+/// known not to have read.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Replay {
     pub(crate) max_bytes: u64,
@@ -90,6 +91,8 @@ pub(crate) struct Window {
     /// What became of everything released.
     account: Account,
     replay: Replay,
+    /// Of what is taken, how many of the last bytes are to be kept anyway.
+    unread: u64,
     spares: Vec<Batch>,
 }
 
@@ -99,6 +102,8 @@ struct Held {
     start: u64,
     /// When its last byte was sent.
     sent_ns: u64,
+    /// When it was released; sending it again changes nothing of that.
+    released_ns: u64,
 }
 
 impl Frame {
@@ -175,6 +180,7 @@ impl Window {
             end: 0,
             account,
             replay,
+            unread: 0,
             spares: Vec::new(),
         }
     }
@@ -196,7 +202,7 @@ impl Window {
         }
         let start = self.end;
         self.end += batch.bytes.len() as u64;
-        self.batches.push_back(Held { batch, start, sent_ns: 0 });
+        self.batches.push_back(Held { batch, start, sent_ns: 0, released_ns: 0 });
     }
 
     /// Bytes not sent yet.
@@ -332,6 +338,11 @@ impl Window {
         self.batches.iter().take_while(old).last().map_or(self.taken, Held::end)
     }
 
+    /// Of what the sink has taken, it will lose the last `bytes` if it breaks down.
+    pub(crate) const fn set_unread(&mut self, bytes: u64) {
+        self.unread = bytes;
+    }
+
     /// The sink has everything before `taken`.
     pub(crate) fn take(&mut self, taken: u64, now_ns: u64) -> Released {
         self.taken = taken.clamp(self.taken, self.cursor.max(self.taken));
@@ -341,6 +352,7 @@ impl Window {
                 break;
             }
             released.any = true;
+            held.released_ns = now_ns;
             self.account.add(&held.batch.account);
             self.account.records += held.batch.records;
             self.account.sent_bytes += held.batch.bytes.len() as u64;
@@ -385,10 +397,11 @@ impl Window {
         while self.released > 0 {
             let Some(held) = self.batches.front() else { break };
             let len = held.batch.bytes.len() as u64;
-            let old = held.sent_ns.saturating_add(self.replay.max_age_ns) <= now_ns;
-            let spare = self.kept_bytes - len >= self.replay.max_bytes;
+            let old = held.released_ns.saturating_add(self.replay.max_age_ns) <= now_ns;
+            let newer = self.kept_bytes - len;
+            let spare = newer >= self.replay.max_bytes;
             // What is sent again stays until it is taken again.
-            let wanted = held.end() > self.taken;
+            let wanted = held.end() > self.taken || newer < self.unread;
             if wanted || !(old || spare || len == 0) {
                 break;
             }

@@ -15,30 +15,31 @@
 //!
 //! A logger that ends by itself is held against its status page: [`Container::wait`].
 
+mod contract;
 mod spec;
+mod start;
 
 pub use spec::CONTAINER_ID;
 pub use spec::ContainerSpec;
 pub use spec::Ending;
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, channel};
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::thread;
 use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::os::Launch;
 use dockerlogger_manifest::status::StatusPage;
 
+use self::contract::end_zone;
+use crate::SOON;
 use crate::oracle::status::{self, StatusFile};
 use crate::process::{Exit, Process};
 use crate::until::until;
-use crate::zfd::{Counts, Stream, StreamOptions};
+use crate::zfd::{Counts, Stream};
 
 /// The two output streams of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,140 +74,13 @@ pub struct Container {
     status: Arc<Mutex<Option<StatusFile>>>,
 }
 
-#[derive(Debug)]
-enum Ended {
-    Logger,
-    Init,
-}
-
 impl Container {
-    /// Starts the logger, then the command. `scratch` keeps dockerinit's log; one folder per container.
-    pub fn start(spec: &ContainerSpec, scratch: &Path) -> Container {
-        let dockerinit_log = scratch.join("sdc-dockerinit.log");
-        let log = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&dockerinit_log)
-            .expect("dockerinit's log opens");
-        let null_out =
-            OpenOptions::new().write(true).open("/dev/null").expect("/dev/null opens for writing");
-        let null_in = File::open("/dev/null").expect("/dev/null opens for reading");
-
-        let options = StreamOptions {
-            pressure: spec.pressure,
-            unjoined_messages: spec.unjoined_messages,
-            tty: spec.tty,
-        };
-        let mut streams = Vec::new();
-        let mut app_ends = Vec::new();
-        let mut log_ends = Vec::new();
-        for _ in 0..if spec.tty { 1 } else { 2 } {
-            let (stream, app_end, log_end) = Stream::start(options).expect("a zfd stream starts");
-            streams.push(stream);
-            app_ends.push(app_end);
-            log_ends.push(log_end);
-        }
-
-        let log_start = fs::read(&dockerinit_log).map_or(0, |log| log.len());
-        let status_path = scratch.join("status");
-        let mut environment = spec.environment();
-        // Programs in a logger's place get what the platform gives, and nothing else.
-        let is_logger =
-            spec.logger.file_name().is_some_and(|name| name.to_string_lossy().contains("logger"));
-        if is_logger {
-            let path = status_path.to_string_lossy().into_owned();
-            environment.push(("DOCKERLOG_STATUS".to_owned(), path));
-        }
-
-        let (report, reports) = channel();
-        let logger = {
-            let stderr_stream = log_ends.get(1).map_or(null_in.as_fd(), |fd| fd.as_fd());
-            let report = report.clone();
-            Process::start(
-                &Launch {
-                    program: &spec.logger,
-                    argv: &["logger".to_owned(), spec.driver.clone()],
-                    env: &environment,
-                    cwd: &spec.workdir,
-                    fds: &[
-                        log.as_fd(),
-                        null_out.as_fd(),
-                        null_out.as_fd(),
-                        log_ends[0].as_fd(),
-                        stderr_stream,
-                    ],
-                },
-                move |_| drop(report.send(Ended::Logger)),
-            )
-        };
-        drop(log_ends);
-        if let Err(error) = &logger {
-            let _ = writeln!(&log, "failed to execute {}: {error}", spec.logger.display());
-        }
-        let init = spec.command.as_ref().map(|command| {
-            let stdout = app_ends[0].as_fd();
-            let stderr = app_ends.get(1).unwrap_or(&app_ends[0]).as_fd();
-            Process::start(
-                &Launch {
-                    program: &find_program(&command[0]),
-                    argv: command,
-                    env: &spec.command_env,
-                    cwd: &spec.workdir,
-                    fds: &[null_in.as_fd(), stdout, stderr],
-                },
-                move |_| drop(report.send(Ended::Init)),
-            )
-            .unwrap_or_else(|error| {
-                panic!("the container's command {command:?} cannot be executed: {error}")
-            })
-        });
-        let streams = Arc::new(streams);
-        let ending = Arc::new(Mutex::new(spec.ending));
-        match &logger {
-            Ok(logger) => {
-                let contract = Contract {
-                    logger: logger.clone(),
-                    init: init.clone(),
-                    streams: Arc::clone(&streams),
-                    ending: Arc::clone(&ending),
-                };
-                thread::spawn(move || contract.supervise(&reports));
-            }
-            // As the platform does: the child that could not execute the logger kills the container.
-            Err(_) => {
-                if let Some(init) = &init {
-                    init.kill_group();
-                }
-            }
-        }
-        let status = Arc::default();
-        if let Ok(logger) = &logger
-            && is_logger
-        {
-            let (logger, status) = (logger.clone(), Arc::clone(&status));
-            thread::spawn(move || watch_for_status(&status_path, &logger, &status));
-        }
-        let writers = if init.is_some() { Vec::new() } else { app_ends };
-        let written_messages = Mutex::new(vec![0; writers.len()]);
-        Container {
-            logger,
-            init,
-            streams,
-            writers: Mutex::new(writers),
-            written_messages,
-            ending,
-            dockerinit_log,
-            log_start,
-            status,
-        }
-    }
-
     /// Writes one message as the application (only when the spec has no command) and returns when the logger has read
     /// it, so that the order over both streams is known.
     pub fn write(&self, output: Output, bytes: &[u8]) {
         let stream = self.write_unread(output, bytes);
         let expected = self.written_messages.lock().unwrap()[stream];
-        until("the logger to read what was written", crate::SOON, || {
+        until("the logger to read what was written", SOON, || {
             let counts = self.streams[stream].counts();
             let read = counts.written.messages >= expected && self.streams[stream].settled();
             if read { Ok(()) } else { Err((counts, self.logger_exit())) }
@@ -254,6 +128,19 @@ impl Container {
                     end_zone(how, logger, &self.streams);
                 }
             }
+        }
+    }
+
+    /// Closes the streams and waits for the logger, which must have delivered everything.
+    ///
+    /// # Panics
+    /// When it has not.
+    #[track_caller]
+    pub fn end_well(&self) {
+        self.end(Ending::Close);
+        match self.wait(SOON).logger {
+            Ok(Exit::Code(0)) => {}
+            other => panic!("{other:?}: {}, {:?}", self.dockerinit_log(), self.status()),
         }
     }
 
@@ -327,11 +214,6 @@ impl Container {
         self.logger.as_ref().expect("the logger was executed").pid()
     }
 
-    /// The process id of the container's command.
-    pub fn init_pid(&self) -> i32 {
-        self.init.as_ref().expect("a container with a command").pid()
-    }
-
     /// Sends a signal to the logger.
     pub fn signal_logger(&self, signal: Signal) {
         self.logger.as_ref().expect("the logger was executed").signal(signal);
@@ -389,66 +271,4 @@ impl Drop for Container {
             stream.halt();
         }
     }
-}
-
-/// What the platform's process contract and zone do when one of the two ends.
-struct Contract {
-    logger: Process,
-    init: Option<Process>,
-    streams: Arc<Vec<Stream>>,
-    ending: Arc<Mutex<Ending>>,
-}
-
-impl Contract {
-    fn supervise(self, ended: &Receiver<Ended>) {
-        match ended.recv() {
-            Ok(Ended::Logger) => {
-                if let Some(init) = &self.init {
-                    init.kill_group();
-                }
-                end_zone(Ending::Halt, &self.logger, &self.streams);
-            }
-            Ok(Ended::Init) => {
-                if let Some(init) = &self.init {
-                    init.kill_group();
-                }
-                let how = *self.ending.lock().unwrap();
-                end_zone(how, &self.logger, &self.streams);
-            }
-            Err(_) => {}
-        }
-    }
-}
-
-/// Finds the status page of `logger` while it is there.
-fn watch_for_status(path: &Path, logger: &Process, found: &Mutex<Option<StatusFile>>) {
-    while logger.exit().is_none() {
-        if let Some(status) = StatusFile::open(path, logger.pid()) {
-            *found.lock().unwrap() = Some(status);
-            return;
-        }
-        thread::sleep(Duration::from_millis(1));
-    }
-}
-
-fn end_zone(how: Ending, logger: &Process, streams: &[Stream]) {
-    match how {
-        Ending::Halt | Ending::Stop { .. } => {
-            logger.kill_group();
-            streams.iter().for_each(Stream::halt);
-        }
-        Ending::Close => streams.iter().for_each(Stream::close),
-    }
-}
-
-/// The first executable of that name in the usual folders, as a container's PATH would find it.
-fn find_program(name: &str) -> PathBuf {
-    if name.contains('/') {
-        return PathBuf::from(name);
-    }
-    let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
-    std::env::split_paths(&path)
-        .map(|folder| folder.join(name))
-        .find(|file| file.is_file())
-        .unwrap_or_else(|| PathBuf::from(name))
 }

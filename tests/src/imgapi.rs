@@ -5,15 +5,16 @@
 //! A small image API on loopback: lists images with the filters and the sort order of IMGAPI, and gives their files with
 //! the headers it gives. No ranges: the real one has none either.
 
-use std::fmt::Write as _;
-use std::io::{self, BufRead, BufReader, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::io::{self, Write};
+use std::net::TcpStream;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+
+use crate::http_server::{HttpServer, Request, serve};
 
 /// An image with its file.
 #[derive(Debug, Clone)]
@@ -38,7 +39,7 @@ pub enum FileFault {
 /// An image API that lives until it is dropped.
 #[derive(Debug)]
 pub struct Imgapi {
-    address: SocketAddr,
+    server: HttpServer,
     shared: Arc<Shared>,
 }
 
@@ -47,36 +48,22 @@ struct Shared {
     images: Mutex<Vec<Image>>,
     fault: Mutex<Option<FileFault>>,
     requests: Mutex<Vec<String>>,
-    over: AtomicBool,
 }
 
 impl Imgapi {
     /// Starts one without images on a free loopback port.
     pub fn start() -> Imgapi {
-        let listener =
-            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback port is free");
-        let address = listener.local_addr().expect("a listener has an address");
         let shared = Arc::new(Shared::default());
         let serving = Arc::clone(&shared);
-        thread::spawn(move || {
-            for connection in listener.incoming() {
-                if serving.over.load(Ordering::Relaxed) {
-                    return;
-                }
-                let Ok(connection) = connection else { continue };
-                let serving = Arc::clone(&serving);
-                thread::spawn(move || {
-                    // A client that hangs up in the middle is the client's business.
-                    let _ = serve(&serving, &connection);
-                });
-            }
+        let server = HttpServer::start(move |connection| {
+            serve(&connection, |request, connection| answer(&serving, request, connection))
         });
-        Imgapi { address, shared }
+        Imgapi { server, shared }
     }
 
     /// Where it is, as the agent's `source`.
     pub fn source(&self) -> String {
-        format!("imgapi://{}", self.address)
+        format!("imgapi://{}", self.server.address())
     }
 
     /// Imports an image; `published_at` decides which is the newest.
@@ -98,7 +85,7 @@ impl Imgapi {
             "tags": {"smartdc_service": "true"},
         });
         let (channel, file) = (channel.map(str::to_owned), file.to_vec());
-        let md5 = base64(&unhex(&sum("md5sum", &file)));
+        let md5 = STANDARD.encode(unhex(&sum("md5sum", &file)));
         images.push(Image { manifest, channel, file, md5 });
     }
 
@@ -118,42 +105,21 @@ impl Imgapi {
     }
 }
 
-impl Drop for Imgapi {
-    fn drop(&mut self) {
-        self.shared.over.store(true, Ordering::Relaxed);
-        let _ = TcpStream::connect(self.address);
-    }
-}
-
-fn serve(shared: &Shared, connection: &TcpStream) -> io::Result<()> {
-    let mut reader = BufReader::new(connection);
-    loop {
-        let mut request = String::new();
-        if reader.read_line(&mut request)? == 0 {
-            return Ok(());
+/// Answers one request; true when the connection can be used again.
+fn answer(shared: &Shared, request: &Request, connection: &TcpStream) -> io::Result<bool> {
+    shared.requests.lock().unwrap().push(request.target.clone());
+    let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
+    let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
+    match parts.as_slice() {
+        ["images"] => {
+            let list = shared.list(query);
+            json_answer(connection, "200 OK", &Value::Array(list))
         }
-        let mut header = String::new();
-        while reader.read_line(&mut header)? > 2 {
-            header.clear();
-        }
-        let target = request.split(' ').nth(1).unwrap_or("/").to_owned();
-        shared.requests.lock().unwrap().push(target.clone());
-        let (path, query) = target.split_once('?').unwrap_or((&target, ""));
-        let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
-        match parts.as_slice() {
-            ["images"] => {
-                let list = shared.list(query);
-                json_answer(connection, "200 OK", &Value::Array(list))?;
-            }
-            ["images", uuid, "file"] => {
-                if !file_answer(connection, shared, uuid)? {
-                    return Ok(());
-                }
-            }
-            _ => {
-                let error = json!({"code": "ResourceNotFound", "message": format!("{path} does not exist")});
-                json_answer(connection, "404 Not Found", &error)?;
-            }
+        ["images", uuid, "file"] => file_answer(connection, shared, uuid),
+        _ => {
+            let error =
+                json!({"code": "ResourceNotFound", "message": format!("{path} does not exist")});
+            json_answer(connection, "404 Not Found", &error)
         }
     }
 }
@@ -186,7 +152,7 @@ impl Shared {
     }
 }
 
-/// GetImageFile; true when the connection can be used again.
+/// GetImageFile.
 fn file_answer(mut connection: &TcpStream, shared: &Shared, uuid: &str) -> io::Result<bool> {
     let image = {
         let images = shared.images.lock().unwrap();
@@ -194,14 +160,12 @@ fn file_answer(mut connection: &TcpStream, shared: &Shared, uuid: &str) -> io::R
     };
     let Some(Image { manifest, mut file, md5, .. }) = image else {
         let error = json!({"code": "ResourceNotFound", "message": "image not found"});
-        json_answer(connection, "404 Not Found", &error)?;
-        return Ok(true);
+        return json_answer(connection, "404 Not Found", &error);
     };
     let fault = *shared.fault.lock().unwrap();
     if fault == Some(FileFault::StorageIsDown) {
         let error = json!({"code": "StorageIsDown", "message": "storage is down"});
-        json_answer(connection, "503 Service Unavailable", &error)?;
-        return Ok(true);
+        return json_answer(connection, "503 Service Unavailable", &error);
     }
     let sha1 = manifest["files"][0]["sha1"].as_str().unwrap_or_default();
     write!(
@@ -220,13 +184,14 @@ fn file_answer(mut connection: &TcpStream, shared: &Shared, uuid: &str) -> io::R
     Ok(fault != Some(FileFault::Truncated))
 }
 
-fn json_answer(mut connection: &TcpStream, status: &str, body: &Value) -> io::Result<()> {
+fn json_answer(mut connection: &TcpStream, status: &str, body: &Value) -> io::Result<bool> {
     let body = body.to_string();
     write!(
         connection,
         "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
-    )
+    )?;
+    Ok(true)
 }
 
 /// What `sha1sum` or `md5sum` say of bytes.
@@ -247,21 +212,6 @@ fn unhex(text: &str) -> Vec<u8> {
     (0..text.len()).step_by(2).map(byte).collect()
 }
 
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for group in bytes.chunks(3) {
-        let number = group.iter().fold(0_u32, |sum, byte| sum << 8 | u32::from(*byte));
-        let number = number << (8 * (3 - group.len()));
-        for place in 0..4 {
-            let digit = DIGITS[(number >> (18 - 6 * place)) as usize & 63];
-            let shown = if place > group.len() { '=' } else { char::from(digit) };
-            let _ = text.write_char(shown);
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -269,10 +219,6 @@ mod tests {
 
     #[test]
     fn sums_are_written_as_the_headers_have_them() {
-        assert_eq!(
-            ["", "f", "fo", "foo", "foob"].map(|text| base64(text.as_bytes())),
-            ["", "Zg==", "Zm8=", "Zm9v", "Zm9vYg=="]
-        );
         assert_eq!(sum("sha1sum", b"abc"), "a9993e364706816aba3e25717850c26c9cd0d89d");
     }
 

@@ -16,11 +16,13 @@
 //! | [`syslog_ng`] | another one: syslog-ng |
 //! | [`release_server`] | an HTTP server with release files, healthy or not |
 //! | [`imgapi`] | the image API of a data centre |
+//! | [`connect_proxy`] | the HTTP proxy of a site |
 //! | [`node`] | a node with an agent on it |
 //! | [`clock`] | its clock, when that is wrong |
 //! | [`repository`] | the release engineer with the real `release` tool |
 //! | [`gelf`] | what a server reads as GELF |
 //! | [`graygelf`] | a real GELF server, where it is installed |
+//! | [`gelf_stream`] | the same over TCP and TLS |
 //! | [`oracle`], [`vectors`] | what should have arrived |
 //! | [`demo`] | all of these in one story |
 //! | [`mod@bench`] | what the logger costs and loses, measured |
@@ -39,14 +41,18 @@ pub mod os;
 pub mod bench;
 pub mod certificates;
 pub mod clock;
+pub mod connect_proxy;
 pub mod demo;
 pub mod dockerinit;
 pub mod fluentd;
 pub mod frail;
 pub mod gelf;
+pub mod gelf_stream;
 pub mod graygelf;
 pub mod http;
+mod http_server;
 pub mod imgapi;
+mod js_receiver;
 pub mod metadata;
 pub mod node;
 pub mod oracle;

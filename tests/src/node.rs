@@ -115,7 +115,7 @@ impl Node {
     }
 
     /// Starts the agent and does not wait for anything.
-    pub fn start_unready(&mut self) {
+    fn start_unready(&mut self) {
         self.starts += 1;
         let log = File::create(self.log_file()).expect("a log file can be made");
         let agent = Command::new(programs::agent())
@@ -157,7 +157,7 @@ impl Node {
     }
 
     /// How the agent ended, or `None` while it runs.
-    pub fn try_exit(&mut self) -> Option<ExitStatus> {
+    fn try_exit(&mut self) -> Option<ExitStatus> {
         self.agent.as_mut().and_then(|agent| agent.try_wait().ok().flatten())
     }
 
@@ -355,7 +355,7 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
     entries
 }
 
-/// Where tests run as root, the agent probes loggers as nobody, who has to get to them.
+/// Where tests run as root, the agent probes loggers as another user, who has to get to them.
 fn let_others_pass(folder: &Path) {
     let scratch = std::env::temp_dir();
     for folder in folder.ancestors().take_while(|folder| folder.starts_with(&scratch)) {

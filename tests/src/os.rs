@@ -14,6 +14,7 @@ use std::io::{self, Read};
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::process::Pid;
 
@@ -171,6 +172,15 @@ pub fn run_first() {
         // SAFETY: reads a structure that is ours; 0 is the calling process.
         unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const highest) };
     }
+}
+
+/// Processor time of this process so far, user and system, threads that have ended included.
+pub fn processor_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: writes a structure that is ours.
+    unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) };
+    let (secs, nanos) = (u64::try_from(time.tv_sec), u32::try_from(time.tv_nsec));
+    Duration::new(secs.unwrap_or(0), nanos.unwrap_or(0))
 }
 
 /// SIGINT and SIGTERM, held back from every thread started later.

@@ -5,13 +5,15 @@
 //! A small HTTP/1.1 file server on loopback over a folder that can be switched, with faults per path.
 
 use std::fs;
-use std::io::{self, BufRead, BufReader, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
+
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+use crate::http_server::{HttpServer, serve};
 
 /// The pause between two pieces of a slow answer.
 const SLOW_PAUSE: Duration = Duration::from_millis(2);
@@ -40,14 +42,9 @@ pub enum Fault {
 /// A server that lives until it is dropped.
 #[derive(Debug)]
 pub struct ReleaseServer {
-    address: SocketAddr,
-    shared: Arc<Shared>,
-}
-
-#[derive(Debug)]
-struct Shared {
-    state: Mutex<State>,
-    over: AtomicBool,
+    server: HttpServer,
+    scheme: &'static str,
+    state: Arc<Mutex<State>>,
 }
 
 #[derive(Debug)]
@@ -61,85 +58,58 @@ struct State {
 impl ReleaseServer {
     /// Serves the files of a folder on a free loopback port.
     pub fn start(folder: &Path) -> ReleaseServer {
-        let listener =
-            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback port is free");
-        let address = listener.local_addr().expect("a listener has an address");
+        Self::launch(folder, None)
+    }
+
+    /// The same over TLS.
+    pub fn start_tls(folder: &Path, tls: Arc<ServerConfig>) -> ReleaseServer {
+        Self::launch(folder, Some(tls))
+    }
+
+    fn launch(folder: &Path, tls: Option<Arc<ServerConfig>>) -> ReleaseServer {
         let state = State { folder: folder.to_owned(), faults: Vec::new(), requests: Vec::new() };
-        let shared = Arc::new(Shared { state: Mutex::new(state), over: AtomicBool::new(false) });
-        let serving = Arc::clone(&shared);
-        thread::spawn(move || {
-            for connection in listener.incoming() {
-                if serving.over.load(Ordering::Relaxed) {
-                    return;
+        let state = Arc::new(Mutex::new(state));
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let serving = Arc::clone(&state);
+        let server = HttpServer::start(move |connection| {
+            // Head and body are two writes: without this, the second waits 40 ms for the client's acknowledgement.
+            connection.set_nodelay(true)?;
+            match &tls {
+                None => serve(connection, |request, to| answer(&serving, &request.target, to)),
+                Some(tls) => {
+                    let session =
+                        ServerConnection::new(Arc::clone(tls)).map_err(io::Error::other)?;
+                    let connection = StreamOwned::new(session, connection);
+                    serve(connection, |request, to| answer(&serving, &request.target, to))
                 }
-                let Ok(connection) = connection else { continue };
-                let serving = Arc::clone(&serving);
-                thread::spawn(move || {
-                    // A client that hangs up in the middle is the client's business.
-                    let _ = serve(&serving, &connection);
-                });
             }
         });
-        ReleaseServer { address, shared }
+        ReleaseServer { server, scheme, state }
     }
 
     /// The address of the folder.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", self.scheme, self.server.address())
     }
 
     /// Serves another folder from now on.
     pub fn switch(&self, folder: &Path) {
-        self.shared.state.lock().unwrap().folder = folder.to_owned();
+        self.state.lock().unwrap().folder = folder.to_owned();
     }
 
     /// Answers every request whose path contains the text with a fault.
     pub fn set_fault(&self, path_contains: &str, fault: Fault) {
-        self.shared.state.lock().unwrap().faults.push((path_contains.to_owned(), fault));
+        self.state.lock().unwrap().faults.push((path_contains.to_owned(), fault));
     }
 
     /// Answers every request well again.
     pub fn clear_faults(&self) {
-        self.shared.state.lock().unwrap().faults.clear();
+        self.state.lock().unwrap().faults.clear();
     }
 
     /// The paths requested so far, in order.
     pub fn requests(&self) -> Vec<String> {
-        self.shared.state.lock().unwrap().requests.clone()
-    }
-}
-
-impl Drop for ReleaseServer {
-    fn drop(&mut self) {
-        self.shared.over.store(true, Ordering::Relaxed);
-        let _ = TcpStream::connect(self.address);
-    }
-}
-
-fn serve(shared: &Shared, connection: &TcpStream) -> io::Result<()> {
-    // Head and body are two writes: without this, the second waits 40 ms for the client's acknowledgement.
-    connection.set_nodelay(true)?;
-    let mut reader = BufReader::new(connection);
-    loop {
-        let mut request = String::new();
-        if reader.read_line(&mut request)? == 0 {
-            return Ok(());
-        }
-        let mut header = String::new();
-        while reader.read_line(&mut header)? > 2 {
-            header.clear();
-        }
-        let path = request.split(' ').nth(1).unwrap_or("/").to_owned();
-        let (file, fault) = {
-            let mut state = shared.state.lock().unwrap();
-            state.requests.push(path.clone());
-            let fault =
-                state.faults.iter().find(|(text, _)| path.contains(text)).map(|(_, fault)| *fault);
-            (file_of(&state.folder, &path), fault)
-        };
-        if !answer(connection, file.as_deref(), fault)? {
-            return Ok(());
-        }
+        self.state.lock().unwrap().requests.clone()
     }
 }
 
@@ -153,11 +123,13 @@ fn file_of(folder: &Path, path: &str) -> Option<Vec<u8>> {
 }
 
 /// Answers one request; true when the connection can be used again.
-fn answer(
-    mut connection: &TcpStream,
-    file: Option<&[u8]>,
-    fault: Option<Fault>,
-) -> io::Result<bool> {
+fn answer(state: &Mutex<State>, path: &str, connection: &mut impl Write) -> io::Result<bool> {
+    let (file, fault) = {
+        let mut state = state.lock().unwrap();
+        state.requests.push(path.to_owned());
+        let fault = state.faults.iter().find(|(text, _)| path.contains(text));
+        (file_of(&state.folder, path), fault.map(|(_, fault)| *fault))
+    };
     let Some(body) = file else {
         write!(connection, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")?;
         return Ok(true);
@@ -166,10 +138,10 @@ fn answer(
     match fault {
         None => {
             connection.write_all(head(body.len()).as_bytes())?;
-            connection.write_all(body)?;
+            connection.write_all(&body)?;
         }
         Some(Fault::FlippedByte) => {
-            let mut body = body.to_vec();
+            let mut body = body;
             let middle = body.len() / 2;
             body[middle] ^= 1;
             connection.write_all(head(body.len()).as_bytes())?;
@@ -182,7 +154,7 @@ fn answer(
         }
         Some(Fault::Endless) => {
             connection.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")?;
-            connection.write_all(body)?;
+            connection.write_all(&body)?;
             let more = vec![0; 64 * 1024];
             for _ in 0..ENDLESS_BYTES / more.len() {
                 connection.write_all(&more)?;
@@ -191,7 +163,7 @@ fn answer(
         }
         Some(Fault::TooLong) => {
             connection.write_all(head(body.len() + 1000).as_bytes())?;
-            connection.write_all(body)?;
+            connection.write_all(&body)?;
             connection.write_all(&[0; 1000])?;
         }
         Some(Fault::Slow) => {

@@ -94,18 +94,30 @@ impl Rsyslog {
         Some(rsyslog)
     }
 
-    /// Ends it as the system would, waits until it has, and starts it again.
+    /// Sends it a signal.
     ///
     /// # Panics
-    /// When it does not end, or not start.
-    pub fn restart(&mut self) {
-        let pid = i32::try_from(self.server.id()).ok().and_then(Pid::from_raw);
-        kill_process(pid.expect("a child has a process id"), Signal::TERM)
-            .expect("a child can be told");
+    /// When it has ended.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.server), signal).expect("a child can be told");
+    }
+
+    /// Waits until it has ended, as it was told to.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn wait(&mut self) {
         until("rsyslogd to end", SOON, || match self.server.try_wait() {
             Ok(Some(_)) => Ok(()),
             other => Err(format!("{other:?}")),
         });
+    }
+
+    /// Starts it again on the same port, with the same file.
+    ///
+    /// # Panics
+    /// When it cannot be executed.
+    pub fn start_again(&mut self) {
         self.server = spawn(self.program, &self.folder);
     }
 

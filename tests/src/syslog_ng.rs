@@ -9,6 +9,8 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::SOON;
 use crate::certificates::Authority;
 use crate::rsyslog::{Transport, free_port};
@@ -17,10 +19,14 @@ use crate::until::until;
 /// Where it is installed, or unpacked: Debian has it only instead of rsyslog. What it needs is below the same root.
 const ROOTS: [&str; 2] = ["/", "/opt/syslog-ng"];
 
+/// Its configuration, in the folder of its own.
+const CONFIG: &str = "syslog-ng.conf";
+
 /// A running syslog-ng; killed when it is dropped.
 #[derive(Debug)]
 pub struct SyslogNg {
     server: Child,
+    root: &'static Path,
     folder: PathBuf,
     port: u16,
     authority: Authority,
@@ -34,39 +40,34 @@ impl SyslogNg {
     /// When it is installed and does not work.
     pub fn start(folder: &Path) -> Option<SyslogNg> {
         let root = ROOTS.map(Path::new).into_iter().find(|root| program(root).is_file())?;
-        let libraries = root.join("usr/lib/syslog-ng");
-        let version = version(root, &libraries);
+        let version = version(root, &libraries(root));
         let port = free_port(Transport::Tls);
         let authority = Authority::new(folder);
         authority.issue("127.0.0.1");
-        let config = folder.join("syslog-ng.conf");
-        fs::write(&config, configuration(folder, &version, port))
+        fs::write(folder.join(CONFIG), configuration(folder, &version, port))
             .expect("a scratch folder can be written");
-        let said =
-            File::create(folder.join("syslog-ng.out")).expect("a scratch folder can be written");
-        let server = Command::new(program(root))
-            .env("LD_LIBRARY_PATH", &libraries)
-            .args(["--foreground", "--stderr", "--no-caps", "--cfgfile"])
-            .arg(&config)
-            .arg("--module-path")
-            .arg(modules(&libraries))
-            .arg("--persist-file")
-            .arg(folder.join("persist"))
-            .arg("--control")
-            .arg(folder.join("control"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(said)
-            .spawn()
-            .expect("syslog-ng can be executed");
-        let mut started = SyslogNg { server, folder: folder.to_owned(), port, authority };
-        until("syslog-ng to listen", SOON, || {
-            if let Ok(Some(status)) = started.server.try_wait() {
-                panic!("syslog-ng ended with {status}: {}", started.said());
-            }
-            TcpStream::connect(("127.0.0.1", port)).map(drop).map_err(|_| started.said())
-        });
+        let server = spawn(root, folder);
+        let mut started = SyslogNg { server, root, folder: folder.to_owned(), port, authority };
+        started.wait_until_it_listens();
         Some(started)
+    }
+
+    /// Ends it as the system would, and waits until it has.
+    ///
+    /// # Panics
+    /// When it cannot be told.
+    pub fn end(&mut self) {
+        kill_process(Pid::from_child(&self.server), Signal::TERM).expect("a child can be told");
+        self.server.wait().expect("a child can be waited for");
+    }
+
+    /// Starts it again on the same port, with the same file.
+    ///
+    /// # Panics
+    /// When it does not listen.
+    pub fn start_again(&mut self) {
+        self.server = spawn(self.root, &self.folder);
+        self.wait_until_it_listens();
     }
 
     /// The log options that lead there.
@@ -82,6 +83,15 @@ impl SyslogNg {
         fs::read(self.folder.join("messages")).unwrap_or_default()
     }
 
+    fn wait_until_it_listens(&mut self) {
+        until("syslog-ng to listen", SOON, || {
+            if let Ok(Some(status)) = self.server.try_wait() {
+                panic!("syslog-ng ended with {status}: {}", self.said());
+            }
+            TcpStream::connect(("127.0.0.1", self.port)).map(drop).map_err(|_| self.said())
+        });
+    }
+
     fn said(&self) -> String {
         fs::read_to_string(self.folder.join("syslog-ng.out")).unwrap_or_default()
     }
@@ -92,6 +102,30 @@ impl Drop for SyslogNg {
         let _ = self.server.kill();
         let _ = self.server.wait();
     }
+}
+
+fn spawn(root: &Path, folder: &Path) -> Child {
+    let libraries = libraries(root);
+    let said = File::options().create(true).append(true).open(folder.join("syslog-ng.out"));
+    Command::new(program(root))
+        .env("LD_LIBRARY_PATH", &libraries)
+        .args(["--foreground", "--stderr", "--no-caps", "--cfgfile"])
+        .arg(folder.join(CONFIG))
+        .arg("--module-path")
+        .arg(modules(&libraries))
+        .arg("--persist-file")
+        .arg(folder.join("persist"))
+        .arg("--control")
+        .arg(folder.join("control"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(said.expect("a scratch folder can be written"))
+        .spawn()
+        .expect("syslog-ng can be executed")
+}
+
+fn libraries(root: &Path) -> PathBuf {
+    root.join("usr/lib/syslog-ng")
 }
 
 fn program(root: &Path) -> PathBuf {

@@ -30,13 +30,13 @@ pub use stream::write_message;
 use std::collections::VecDeque;
 
 /// The driver queue is full at this many bytes or messages.
-pub const DRIVER_HIGH: usize = 2048;
+const DRIVER_HIGH: usize = 2048;
 /// With flow control, a stopped application goes on below this many bytes in the driver queue.
-pub const DRIVER_LOW: usize = 128;
+const DRIVER_LOW: usize = 128;
 /// The stream head is full at this many unread bytes or messages.
-pub const HEAD_HIGH: usize = 512;
+const HEAD_HIGH: usize = 512;
 /// The driver queue moves on when fewer than this many bytes are unread at the stream head.
-pub const HEAD_LOW: usize = 256;
+const HEAD_LOW: usize = 256;
 /// A write is split into messages of at most this many bytes.
 pub const MESSAGE_MAX: usize = 64 * 1024;
 

@@ -21,6 +21,7 @@ mod it {
     mod metadata;
     mod no_allocation;
     mod on_failure;
+    mod outage;
     mod resolving;
     mod rsyslog;
     mod sender_killed;
@@ -33,7 +34,7 @@ mod it {
     mod vectors;
 
     use dockerlogger_tests::dockerinit::ContainerSpec;
-    use dockerlogger_tests::{programs, receiver};
+    use dockerlogger_tests::{SOON, programs, receiver, try_until};
 
     /// The status of a logger whose configuration can never work.
     const EX_CONFIG: i32 = 78;
@@ -60,6 +61,28 @@ mod it {
         let mut config = vec![("syslog-address", address)];
         config.extend_from_slice(options);
         ContainerSpec::new(&programs::logger(), "syslog", &config)
+    }
+
+    /// Waits until a server has stored exactly these lines.
+    #[track_caller]
+    fn expect_stored(expected: &[u8], stored: impl Fn() -> Vec<u8>) {
+        let waited = try_until(SOON, || match stored() {
+            stored if stored == expected => Ok(()),
+            stored => Err(stored),
+        });
+        let Err(stored) = waited else { return };
+        let lines = |text: &[u8]| -> Vec<String> {
+            let line = |line: &[u8]| String::from_utf8_lossy(line).into_owned();
+            text.split(|byte| *byte == b'\n').map(line).collect()
+        };
+        let (stored, expected) = (lines(&stored), lines(expected));
+        let count = stored.len().max(expected.len());
+        let differs = (0..count).find(|at| stored.get(*at) != expected.get(*at)).unwrap();
+        panic!(
+            "line {differs} differs: {:?} is stored, not {:?}",
+            stored.get(differs),
+            expected.get(differs)
+        );
     }
 
     /// What the container wrote, in messages as they arrived.

@@ -186,106 +186,112 @@ impl Core {
     }
 }
 
-/// The state after a change, and what to say of it; none if it was so already. Pure.
+/// What goes into the history of a change, and what to say of it; none if it was so already.
+type Applied = Option<(Entry, String)>;
+
+/// Makes `state` what it is after a change by an operator. Pure.
 fn apply(
     state: &mut State,
     change: &Change,
     by: &str,
     now: Timestamp,
-) -> Result<Option<(Entry, String)>, ChangeError> {
+) -> Result<Applied, ChangeError> {
     let by = by.to_owned();
-    let entry = |what, why: &str, from: Option<String>, to: Option<String>| Entry {
-        what,
-        why: why.to_owned(),
-        from,
-        to,
-        digest: None,
-    };
-    let running = state.current.as_ref().map(|current| current.version.clone());
-    let done = match change {
+    match change {
         Change::Hold { reason } => {
             let reason = reason_of(reason.as_deref())?;
-            if state.held.as_ref().is_some_and(|held| held.reason == reason) {
-                return Ok(None);
-            }
-            let entry = entry(Action::Hold, &reason, None, None);
-            state.held = Some(Held { reason, by, since: now, extra: Extra::new() });
-            (entry, "this node keeps the release it has".to_owned())
+            Ok(hold(state, Held { reason, by, since: now, extra: Extra::new() }))
         }
-        Change::ReleaseHold => match state.held.take() {
-            None => return Ok(None),
-            Some(held) => {
-                let text = "this node follows its channel again".to_owned();
-                (entry(Action::ReleaseHold, &format!("was: {}", held.reason), None, None), text)
-            }
-        },
+        Change::ReleaseHold => Ok(release_hold(state)),
         Change::Pin { version } => {
-            if state.pinned.as_ref().is_some_and(|pinned| pinned.version == *version) {
-                return Ok(None);
-            }
-            let from = state.pinned.as_ref().map(|pinned| pinned.version.to_string());
-            let why = "the operator chose this release";
-            let entry = entry(Action::Pin, why, from, Some(version.to_string()));
-            let pinned = Pinned { version: version.clone(), by, since: now, extra: Extra::new() };
-            state.pinned = Some(pinned);
-            let next = match &running {
-                Some(running) if running == version => "which it runs",
-                _ => "which the next update installs",
-            };
-            (entry, format!("this node is pinned to release {version}, {next}"))
+            let version = version.clone();
+            Ok(pin(state, Pinned { version, by, since: now, extra: Extra::new() }))
         }
-        Change::Unpin => match state.pinned.take() {
-            None => return Ok(None),
-            Some(pinned) => {
-                let from = Some(pinned.version.to_string());
-                let why = "the operator lifted the pin";
-                let text = "this node follows its channel again".to_owned();
-                (entry(Action::Unpin, why, from, None), text)
-            }
-        },
+        Change::Unpin => Ok(unpin(state)),
         Change::Block { what, reason } => {
-            let reason = reason_of(reason.as_deref())?;
-            let why = reason.clone();
-            if state.barred.len() >= BLOCKS_MAX {
-                return Err(ChangeError::TooMany);
-            }
-            match (what, &state.current) {
-                (Which::Digest(digest), Some(current)) if current.digest == *digest => {
-                    return Err(ChangeError::BlocksCurrent(current.version.clone()));
-                }
-                (Which::Version(version), Some(current)) if current.version == *version => {
-                    return Err(ChangeError::BlocksCurrent(current.version.clone()));
-                }
-                _ => {}
-            }
-            let digest = |blocked: &Blocked| *what == Which::Digest(blocked.digest);
-            if state.barred.iter().any(|barred| barred.what == *what)
-                || state.blocked.iter().any(digest)
-            {
-                return Ok(None);
-            }
-            let (what_barred, reason) = (what.clone(), reason.clone());
-            let barred = Barred { what: what_barred, reason, by, since: now, extra: Extra::new() };
-            state.barred.push(barred);
-            let entry = entry(Action::Block, &why, None, Some(what.to_string()));
-            (entry, format!("{what} is blocked on this node"))
+            let (what, reason) = (what.clone(), reason_of(reason.as_deref())?);
+            block(state, Barred { what, reason, by, since: now, extra: Extra::new() })
         }
-        Change::Unblock { what } => {
-            let before = state.blocked.len() + state.barred.len();
-            state.barred.retain(|barred| barred.what != *what);
-            state.blocked.retain(|blocked| match what {
-                Which::Digest(digest) => blocked.digest != *digest,
-                Which::Version(version) => blocked.version != *version,
-            });
-            if before == state.blocked.len() + state.barred.len() {
-                return Err(ChangeError::NotBlocked(what.clone()));
-            }
-            let why = "the operator lifted the block";
-            let entry = entry(Action::Unblock, why, Some(what.to_string()), None);
-            (entry, format!("{what} may be installed on this node again"))
-        }
+        Change::Unblock { what } => unblock(state, what),
+    }
+}
+
+fn entry(what: Action, why: &str, from: Option<String>, to: Option<String>) -> Entry {
+    Entry { what, why: why.to_owned(), from, to, digest: None }
+}
+
+fn hold(state: &mut State, held: Held) -> Applied {
+    if state.held.as_ref().is_some_and(|now| now.reason == held.reason) {
+        return None;
+    }
+    let entry = entry(Action::Hold, &held.reason, None, None);
+    state.held = Some(held);
+    Some((entry, "this node keeps the release it has".to_owned()))
+}
+
+fn release_hold(state: &mut State) -> Applied {
+    let held = state.held.take()?;
+    let entry = entry(Action::ReleaseHold, &format!("was: {}", held.reason), None, None);
+    Some((entry, "this node follows its channel again".to_owned()))
+}
+
+fn pin(state: &mut State, pinned: Pinned) -> Applied {
+    if state.pinned.as_ref().is_some_and(|now| now.version == pinned.version) {
+        return None;
+    }
+    let version = pinned.version.clone();
+    let from = state.pinned.replace(pinned).map(|pinned| pinned.version.to_string());
+    let why = "the operator chose this release";
+    let entry = entry(Action::Pin, why, from, Some(version.to_string()));
+    let next = match &state.current {
+        Some(current) if current.version == version => "which it runs",
+        _ => "which the next update installs",
     };
-    Ok(Some(done))
+    Some((entry, format!("this node is pinned to release {version}, {next}")))
+}
+
+fn unpin(state: &mut State) -> Applied {
+    let from = state.pinned.take()?.version.to_string();
+    let entry = entry(Action::Unpin, "the operator lifted the pin", Some(from), None);
+    Some((entry, "this node follows its channel again".to_owned()))
+}
+
+fn block(state: &mut State, barred: Barred) -> Result<Applied, ChangeError> {
+    let what = &barred.what;
+    if state.barred.len() >= BLOCKS_MAX {
+        return Err(ChangeError::TooMany);
+    }
+    if let Some(current) = &state.current
+        && match what {
+            Which::Digest(digest) => current.digest == *digest,
+            Which::Version(version) => current.version == *version,
+        }
+    {
+        return Err(ChangeError::BlocksCurrent(current.version.clone()));
+    }
+    let digest = |blocked: &Blocked| *what == Which::Digest(blocked.digest);
+    if state.barred.iter().any(|now| now.what == *what) || state.blocked.iter().any(digest) {
+        return Ok(None);
+    }
+    let entry = entry(Action::Block, &barred.reason, None, Some(what.to_string()));
+    let text = format!("{what} is blocked on this node");
+    state.barred.push(barred);
+    Ok(Some((entry, text)))
+}
+
+fn unblock(state: &mut State, what: &Which) -> Result<Applied, ChangeError> {
+    let before = state.blocked.len() + state.barred.len();
+    state.barred.retain(|barred| barred.what != *what);
+    state.blocked.retain(|blocked| match what {
+        Which::Digest(digest) => blocked.digest != *digest,
+        Which::Version(version) => blocked.version != *version,
+    });
+    if before == state.blocked.len() + state.barred.len() {
+        return Err(ChangeError::NotBlocked(what.clone()));
+    }
+    let why = "the operator lifted the block";
+    let entry = entry(Action::Unblock, why, Some(what.to_string()), None);
+    Ok(Some((entry, format!("{what} may be installed on this node again"))))
 }
 
 fn reason_of(given: Option<&str>) -> Result<String, ChangeError> {

@@ -27,10 +27,21 @@ use crate::engine::view::{Blocked, Installed, LastCheck, NodeView, PassedOver, T
 use crate::engine::{EngineConfig, Outcome, Progress};
 use crate::os::lock::{Held, LockError};
 use crate::os::{FileError, Files};
+use crate::report::chain;
 
 mod observe;
 pub(crate) mod trial;
 mod update;
+
+/// A look at what a source offers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Check<'a> {
+    pub(crate) source: &'a Source,
+    /// Whether metadata past its expiry is a warning only.
+    pub(crate) allow_expired: bool,
+    pub(crate) now: Timestamp,
+    pub(crate) runtime: &'a Handle,
+}
 
 /// Everything an engine knows and holds.
 #[derive(Debug)]
@@ -128,9 +139,10 @@ impl Core {
         runtime: &Handle,
     ) -> Result<Plan, UpdateError> {
         self.passed_over.clear();
+        let check = Check { source, allow_expired: false, now, runtime };
         let planned = self.settle(now).and_then(|()| {
-            self.try_each(source, &mut |_| {}, &mut |core, source, _| {
-                let mut observed = core.observe(source, now, false, runtime)?;
+            self.try_each(check, &mut |_| {}, &mut |core, check, _| {
+                let mut observed = core.observe(check)?;
                 core.plan_observed(&mut observed)
             })
         });
@@ -152,25 +164,22 @@ impl Core {
         runtime: &Handle,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Outcome, UpdateError> {
-        self.update_unless_expired(source, false, now, runtime, progress)
+        self.update_unless_expired(Check { source, allow_expired: false, now, runtime }, progress)
     }
 
     pub(crate) fn update_unless_expired(
         &mut self,
-        source: &Source,
-        allow_expired: bool,
-        now: Timestamp,
-        runtime: &Handle,
+        check: Check<'_>,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Outcome, UpdateError> {
         self.passed_over.clear();
-        let updated = self.update_unrecorded(source, allow_expired, now, runtime, progress);
+        let updated = self.update_unrecorded(check, progress);
         self.distrust(updated.as_ref().err());
         let outcome = updated.as_ref().map(|outcome| match outcome {
             Outcome::Moved { to, .. } => format!("installed release {to}"),
             Outcome::Stayed(reason) => reason.to_string(),
         });
-        self.checked(now, outcome);
+        self.checked(check.now, outcome);
         updated
     }
 
@@ -376,7 +385,7 @@ impl Core {
         let last = match outcome {
             Ok(outcome) => LastCheck { at, outcome, error: None, kind: None, passed_over },
             Err(e) => {
-                let (error, kind) = (Some(chain(e)), Some(e.kind()));
+                let (error, kind) = (Some(chain(e).to_string()), Some(e.kind()));
                 LastCheck { at, outcome: String::new(), error, kind, passed_over }
             }
         };
@@ -387,16 +396,4 @@ impl Core {
         self.last_check = Some(last);
         self.publish();
     }
-}
-
-/// An error and its causes in one line, for the view.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -4,9 +4,10 @@
 
 //! The proof before the switch: run the staged logger, compare what it says of
 //! itself with the signed release, and have it deliver a record by every driver.
-//! It is bounded in every respect and runs as nobody ([`crate::os::confine`]).
+//! It is bounded in every respect and runs as a user of its own ([`crate::os::confine`]).
 
 mod deliver;
+mod tls;
 
 use std::fmt;
 use std::io;
@@ -17,7 +18,7 @@ use dockerlogger_manifest::{DriverSpec, Release};
 use tokio::runtime::Handle;
 
 use crate::engine::error::ProbeError;
-use crate::os::confine;
+use crate::os::confine::{self, DynamicUser};
 use crate::os::process::{self, Finished, Invocation, RunError};
 
 /// Bytes of output, at most.
@@ -62,7 +63,7 @@ async fn probe(logger: &Path, release: &Release, timeout: Duration) -> Result<()
     let drivers = run(logger, &["drivers", "--json"], timeout).await?;
     compare_drivers(&drivers.command, &drivers.stdout, release)?;
     for driver in release.drivers.iter().filter(|driver| driver.runs.in_zone()) {
-        if !deliver::deliver(logger, &driver.name, timeout).await? {
+        if !deliver::deliver(logger, driver, timeout).await? {
             tracing::debug!(driver = driver.name, "there is no receiver to try this driver on");
         }
     }
@@ -77,6 +78,7 @@ struct Said {
 async fn run(logger: &Path, arguments: &[&str], timeout: Duration) -> Result<Said, ProbeError> {
     let command = format!("{} {}", logger.display(), arguments.join(" "));
     let invocation = Invocation {
+        user: DynamicUser::new(),
         program: logger.to_owned(),
         arg0: None,
         environment: Vec::new(),
@@ -85,7 +87,7 @@ async fn run(logger: &Path, arguments: &[&str], timeout: Duration) -> Result<Sai
         timeout,
         output_bytes_max: OUTPUT_BYTES_MAX,
     };
-    match process::run(&invocation).await {
+    match process::run(invocation).await {
         Ok(Finished { status, stdout, .. }) if status.success() => Ok(Said { command, stdout }),
         Ok(Finished { status, stderr, .. }) => {
             let (status, stderr) = (status.to_string(), first_line(&stderr));

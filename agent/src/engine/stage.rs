@@ -5,18 +5,22 @@
 //! Staging: one pass from the source to a complete, verified, durable tree.
 //!
 //! ```text
-//! source → bounded → SHA-256 → zstd → bounded ─ queue ─▶ tar → files in tmp/, each hashed → store/<sha256>/
-//!              └→ tmp/partial-<sha256>            (a thread of its own)
+//! source → bounded → SHA-256 ─ queue ─▶ zstd → bounded ─ queue ─▶ tar → files in tmp/, each hashed → store/<sha256>/
+//!              └→ tmp/partial-<sha256>
 //! ```
+//!
+//! Three threads, so that the one that unpacks does nothing else: the pass takes
+//! its time and little more. They end with the pass. The files are on their way to
+//! the disk while the rest still comes, so that little is left to wait for at the end.
 //!
 //! Every limit comes from the signed release and holds while reading. Nothing
 //! is visible in `store/` before everything was compared, so a hostile archive
-//! can hurt nothing but `tmp/`. Memory: the zstd window, two buffers, the queue.
+//! can hurt nothing but `tmp/`. Memory: the zstd window, a buffer, two queues.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use dockerlogger_manifest::{Artifact, ArtifactFile, Digest};
@@ -25,14 +29,16 @@ use crate::engine::digest::Hasher;
 use crate::engine::error::ArtifactError;
 use crate::engine::layout::{Layout, Link, RELEASE};
 use crate::engine::source::Bounded;
-use crate::engine::stage::inflow::{Inflow, Packed};
+use crate::engine::stage::intake::Intake;
 use crate::engine::stage::queue::{Drain, queue};
+use crate::engine::stage::unpack::Unpack;
 use crate::os::files::{self, FileError, FileKind, Stat};
 
-mod inflow;
+mod intake;
 mod queue;
+mod unpack;
 
-pub(crate) use inflow::Kept;
+pub(crate) use intake::Kept;
 
 /// Bytes moved at once.
 const BUFFER_BYTES: usize = 128 << 10;
@@ -64,8 +70,8 @@ impl Staging<'_> {
         let files = &*self.layout.files;
         let staged = self.layout.tmp().join(self.artifact.sha256.to_string());
         files::remove_tree(files, &staged)?;
-        let packed = Packed::new(packed, kept, progress);
-        let done = self.unpack(packed, &staged).and_then(|()| self.publish(&staged));
+        let intake = Intake { rest: packed, kept, progress };
+        let done = self.unpack(intake, &staged).and_then(|()| self.publish(&staged));
         if done.is_err() {
             // What cannot be removed now is removed when the root is opened again.
             let _ = files::remove_tree(files, &staged);
@@ -73,27 +79,26 @@ impl Staging<'_> {
         done
     }
 
-    fn unpack(&self, packed: Packed<'_>, staged: &Path) -> Result<(), ArtifactError> {
+    fn unpack(&self, intake: Intake<'_>, staged: &Path) -> Result<(), ArtifactError> {
         let files = &*self.layout.files;
         files.make_dir(staged, 0o755)?;
-        let limit = unpacked_limit(self.artifact);
-        let (feed, drain) = queue();
-        let (flowed, written) = thread::scope(|scope| {
-            let writer = scope.spawn(|| self.write_all(drain, staged));
-            let flowed = Inflow { limit, window_log_max: self.window_log_max, feed }.run(packed);
-            (flowed, writer.join())
+        let unpack =
+            Unpack { limit: unpacked_limit(self.artifact), window_log_max: self.window_log_max };
+        let (into_unpack, packed) = queue();
+        let (into_write, unpacked) = queue();
+        let (taken, unpacked, written) = thread::scope(|scope| {
+            let unpacking = scope.spawn(|| unpack.run(packed, into_write));
+            let writing = scope.spawn(|| self.write_all(unpacked, staged));
+            (intake.run(into_unpack), joined(unpacking), joined(writing))
         });
-        let written = written.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        let (mut directories, missing) = match written {
-            Ok(written) => written,
-            // The writer's own words, unless it only saw what broke before it.
-            Err(Stopped::Upstream) => {
-                flowed?;
-                return Err(ArtifactError::Decode(io::ErrorKind::UnexpectedEof.into()));
-            }
-            Err(Stopped::Refused(error)) => return Err(error),
+        // The last in the row first: it stopped those before it. Who only saw what
+        // broke before it has nothing to say.
+        let written = own_words(written)?;
+        let unpacked = own_words(unpacked)?;
+        let got = taken?;
+        let (Some(()), Some((mut directories, missing))) = (unpacked, written) else {
+            return Err(ArtifactError::Decode(io::ErrorKind::UnexpectedEof.into()));
         };
-        let got = flowed?;
         if got != Some(self.artifact.sha256) {
             let got = got.unwrap_or(crate::engine::digest::of(&[]));
             return Err(ArtifactError::Digest { got, expected: self.artifact.sha256 });
@@ -121,10 +126,7 @@ impl Staging<'_> {
         staged: &Path,
     ) -> Result<(BTreeSet<PathBuf>, Option<String>), Stopped> {
         let broken = drain.broken();
-        let explain = |error: io::Error| match broken.load(Ordering::Relaxed) {
-            true => Stopped::Upstream,
-            false => Stopped::Refused(ArtifactError::Decode(error)),
-        };
+        let explain = |error: io::Error| Stopped::reading(&broken, error);
         let mut archive = tar::Archive::new(drain);
         let mut missing: BTreeMap<&str, &ArtifactFile> =
             self.artifact.files.iter().map(|file| (file.path.as_str(), file)).collect();
@@ -195,6 +197,7 @@ impl Staging<'_> {
             let bytes = &buffer[..count];
             hasher.update(bytes);
             file.write(bytes)?;
+            file.write_back()?;
             length = length.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
         }
         file.set_mode(mode)?;
@@ -264,12 +267,36 @@ fn unpacked_limit(artifact: &Artifact) -> u64 {
     artifact.files.iter().map(padded).fold(TAR_END_BYTES, u64::saturating_add)
 }
 
-/// Why the writer stopped.
+/// Why a thread of the pass stopped.
 enum Stopped {
     /// What comes before it failed.
     Upstream,
     /// The archive, or the disk.
     Refused(ArtifactError),
+}
+
+impl Stopped {
+    /// Reading from a queue failed; `broken` is that queue's.
+    fn reading(broken: &AtomicBool, error: io::Error) -> Self {
+        match broken.load(Ordering::Relaxed) {
+            true => Self::Upstream,
+            false => Self::Refused(ArtifactError::Decode(error)),
+        }
+    }
+}
+
+/// What a thread did, or its own reason for not doing it; none if what comes
+/// before it failed.
+fn own_words<T>(done: Result<T, Stopped>) -> Result<Option<T>, ArtifactError> {
+    match done {
+        Ok(done) => Ok(Some(done)),
+        Err(Stopped::Upstream) => Ok(None),
+        Err(Stopped::Refused(error)) => Err(error),
+    }
+}
+
+fn joined<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 impl From<ArtifactError> for Stopped {

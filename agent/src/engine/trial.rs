@@ -26,7 +26,7 @@ use crate::os::processes::{FileId, ProcessTable, Seen};
 /// A logger that lived less than this ended early.
 pub(crate) const EARLY: Duration = Duration::from_secs(10);
 /// Fewer early ends than this prove nothing.
-pub(crate) const EARLY_MIN: u32 = 3;
+const EARLY_MIN: u32 = 3;
 /// As many senders lost under living readers prove a fault.
 pub(crate) const SENDERS_MIN: u32 = 3;
 /// As many loggers whose accounts do not add up prove a fault.

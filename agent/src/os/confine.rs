@@ -7,24 +7,25 @@
 //!
 //! | | |
 //! |---|---|
-//! | user and group | `nobody`, without supplementary groups, where the agent is root |
+//! | user and group | [ones of its own](DynamicUser), without supplementary groups, where the agent is root |
 //! | Linux | no new privileges, so that set-uid programs are plain ones to it |
 //! | illumos | of the basic privileges none over other users' processes, sessions and files |
 //! | core files | none |
 //! | a file | [`FILE_BYTES_MAX`] |
 //! | address space | [`MEMORY_BYTES_MAX`] |
-//! | processor time | [`CPU_SECS_MAX`], should it leave its process group |
+//! | processor time | [`CPU_SECS_MAX`] |
 //! | descriptors | [`FILES_MAX`] |
-//! | processes (Linux, as `nobody`) | [`PROCESSES_MAX`], the user's others included |
+//! | processes (Linux, as a user of its own) | [`PROCESSES_MAX`] |
+//! | life | until its user is dropped; as the agent's user, what leaves the process group lives on |
 
 #![expect(unsafe_code, reason = "privileges are dropped between fork and exec")]
 
-use std::io;
-use std::os::unix::fs::chown;
-use std::path::Path;
+mod dynamic_user;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::process::Command;
+
+pub(crate) use dynamic_user::DynamicUser;
 
 /// Bytes of a file it writes; a logger writes a status page of a few KiB.
 pub(crate) const FILE_BYTES_MAX: u64 = 16 << 20;
@@ -38,28 +39,17 @@ const CPU_SECS_MAX: u64 = 60;
 /// Open descriptors.
 const FILES_MAX: u64 = 256;
 
-/// Processes and threads of the user it runs as.
+/// Processes and threads.
 #[cfg(target_os = "linux")]
-const PROCESSES_MAX: u64 = 512;
-
-/// The user and the group `nobody`, which are part of the platform.
-const NOBODY: u32 = if cfg!(target_os = "illumos") { 60001 } else { 65534 };
+const PROCESSES_MAX: u64 = 64;
 
 /// Whether programs are run as another user than this one.
 pub(crate) fn demotes() -> bool {
-    rustix::process::geteuid().is_root()
+    rustix::process::geteuid().is_root() && dynamic_user::exist()
 }
 
-/// Gives a folder to whom programs are run as, so that they can write there.
-///
-/// # Errors
-/// What `chown` says.
-pub(crate) fn hand_over(folder: &Path) -> io::Result<()> {
-    if demotes() { chown(folder, Some(NOBODY), Some(NOBODY)) } else { Ok(()) }
-}
-
-/// Has `command` start its program confined.
-pub(crate) fn confine(command: &mut Command) {
+/// Has `command` start its program confined, as `user`.
+pub(crate) fn confine(command: &mut Command, user: &DynamicUser) {
     let mut limits = vec![
         limit(Resource::Core, 0),
         limit(Resource::Fsize, FILE_BYTES_MAX),
@@ -67,9 +57,9 @@ pub(crate) fn confine(command: &mut Command) {
         limit(Resource::Cpu, CPU_SECS_MAX),
         limit(Resource::Nofile, FILES_MAX),
     ];
-    if demotes() {
+    if let Some(id) = user.id() {
         // The standard library gives up the supplementary groups with this.
-        command.uid(NOBODY).gid(NOBODY);
+        command.uid(id).gid(id);
         #[cfg(target_os = "linux")]
         limits.push(limit(Resource::Nproc, PROCESSES_MAX));
     }

@@ -15,12 +15,14 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, wa
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::Instant;
 
-use crate::os::confine::confine;
+use crate::os::confine::{DynamicUser, confine};
 use crate::os::place::Placed;
 
 /// A program to run: working directory `/`, no input, nothing inherited.
 #[derive(Debug)]
 pub(crate) struct Invocation {
+    /// Whom it runs as.
+    pub(crate) user: DynamicUser,
     /// Absolute path of the program.
     pub(crate) program: PathBuf,
     /// What it is told as its own name, if not the path.
@@ -62,11 +64,12 @@ pub(crate) enum RunError {
 /// Between two looks at what tells nobody when it changes.
 const RETRY: Duration = Duration::from_millis(5);
 
-/// Runs a program to its end and kills its process group whatever happens.
-pub(crate) async fn run(invocation: &Invocation) -> Result<Finished, RunError> {
+/// Runs a program to its end and kills whatever it started, whatever happens: its
+/// process group, and, where the agent is root, all processes of its user.
+pub(crate) async fn run(invocation: Invocation) -> Result<Finished, RunError> {
     let deadline = Instant::now() + invocation.timeout;
     let mut child = loop {
-        match spawn(invocation) {
+        match spawn(&invocation) {
             Ok(child) => break child,
             // A child of another thread, forked while the file was open for
             // writing and not yet exec'd, holds that descriptor for a moment.
@@ -128,7 +131,7 @@ fn spawn(invocation: &Invocation) -> io::Result<tokio::process::Child> {
         .stderr(Stdio::piped())
         .process_group(0)
         .kill_on_drop(true);
-    confine(&mut command);
+    confine(&mut command, &invocation.user);
     if invocation.streams.is_empty() {
         return command.spawn();
     }

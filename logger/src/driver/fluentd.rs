@@ -30,7 +30,7 @@ pub(crate) mod properties;
 mod session;
 
 pub(crate) use encode::Encoder;
-pub(crate) use options::Options;
+pub(crate) use options::{Options, Profile};
 pub(crate) use session::Conversation;
 
 use std::collections::hash_map::RandomState;

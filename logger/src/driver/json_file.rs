@@ -21,6 +21,3 @@ pub(crate) mod properties;
 
 pub(crate) use encode::Encoder;
 pub(crate) use options::Options;
-
-/// The longest piece of a line, in bytes.
-pub(crate) const PIECE_LIMIT: usize = 16 << 10;

@@ -73,7 +73,7 @@ pub(crate) fn run(
     let inherited = sources.fds();
     let mut mapping = Mapping::create(FIRST_RING_BYTES).map_err(system("map the ring"))?;
     look_once(&mut sources, &mut mapping, Duration::ZERO);
-    os::ignore_report_signal();
+    os::ignore_stray_signals();
 
     let launch = Launch::read(argv0, variable).map_err(StartError::Launch)?;
     let identity = Identity { host: os::hostname(), pid: std::process::id() };
@@ -93,6 +93,11 @@ pub(crate) fn run(
         reader_pid: identity.pid,
         spool_problem: problem.as_deref(),
     });
+    if !launch.complaints.is_empty() {
+        let text = launch.complaints.join("; ");
+        output::complain_to_starter(&text);
+        producer.shared().note_error(&text);
+    }
     let setup = Setup { driver, launch: &launch, settings: &settings, identity: &identity };
     let supervisor =
         Supervisor::new(setup, Consumer::new(readable), inherited, os::raise_priority())

@@ -9,12 +9,16 @@ use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 
+use dockerlogger_manifest::status::StatusPage;
+
 use crate::backoff::{Backoff, Delays};
 use crate::driver::OnFailure;
 use crate::links::Links;
 use crate::os::{self, Child, Ended, Fork, Ordinary};
-use crate::ring::{Amount, Consumer};
+use crate::output;
+use crate::ring::{Amount, Consumer, SinkState};
 use crate::sender::{self, SenderEnd, Setup};
+use crate::status;
 use crate::suspects::Suspects;
 
 /// Keeps a sender running.
@@ -31,6 +35,8 @@ pub(super) struct Supervisor<'a> {
     /// How a sender is scheduled.
     ordinary: Ordinary,
     state: State,
+    /// Writes a report; at most one at a time.
+    reporter: Option<Child>,
     suspects: Suspects,
     backoff: Backoff,
 }
@@ -69,6 +75,7 @@ impl<'a> Supervisor<'a> {
             inherited,
             ordinary,
             state: State::Due { at_ns: 0 },
+            reporter: None,
             suspects: Suspects::default(),
             backoff: Backoff::new(RESPAWN, os::wall_ns()),
         })
@@ -129,8 +136,22 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    /// Looks whether the sender has ended.
+    /// Has the status page written to the starter's log, by a child of its own:
+    /// formatting is not for the reader, and a sender may be busy or gone.
+    pub(super) fn report(&mut self) {
+        if self.reporter.is_none()
+            && let Ok(fork) = os::fork()
+        {
+            match fork {
+                Fork::Parent(child) => self.reporter = Some(child),
+                Fork::Child => os::exit_now(self.be_reporter()),
+            }
+        }
+    }
+
+    /// Looks whether a child has ended.
     pub(super) fn reap(&mut self, now_ns: u64) {
+        self.reporter = self.reporter.filter(|child| child.try_wait().is_none());
         let State::Running { child, since_ns, tail } = self.state else { return };
         let Some(ended) = child.try_wait() else { return };
         self.consumer.shared().sender_pid.store(0, Ordering::Relaxed);
@@ -143,13 +164,24 @@ impl<'a> Supervisor<'a> {
         let reached = self.consumer.tail();
         let set_aside = self.suspects.note_death(self.consumer.shared().work(), reached);
         self.consumer.shared().set_work(None);
+        let on_failure = self.setup.settings.generic.on_failure;
+        self.consumer.shared().note_error(match on_failure {
+            OnFailure::Restart => "the sending process died; another is started",
+            OnFailure::Kill => "the sending process died; on-failure=kill ends the container",
+            OnFailure::Ignore => {
+                "the sending process died; on-failure=ignore: nothing is sent any more"
+            }
+        });
         // What gets on does not wait long.
         if set_aside || reached > tail || now_ns.saturating_sub(since_ns) >= STABLE_NS {
             self.backoff.reset();
         }
-        self.state = match self.setup.settings.generic.on_failure {
+        self.state = match on_failure {
             OnFailure::Restart => State::Due { at_ns: now_ns + self.backoff.next_ns() },
-            OnFailure::Kill | OnFailure::Ignore => State::Lost,
+            OnFailure::Kill | OnFailure::Ignore => {
+                self.consumer.shared().set_sink(SinkState::Down);
+                State::Lost
+            }
         };
     }
 
@@ -168,15 +200,29 @@ impl<'a> Supervisor<'a> {
         self.consumer.shared().show(&account);
     }
 
-    /// The life of a child, and its exit status.
-    fn be_sender(&mut self) -> i32 {
+    /// A child is no reader: signals, priority and streams are not for it.
+    fn be_child(&self) {
         os::ignore_signals();
         self.ordinary.restore();
-        os::return_freed_memory();
-        // The streams are the reader's: a second holder would keep them open.
+        // A second holder of the streams would keep them open.
         for fd in self.inherited {
             os::close_inherited(fd);
         }
+    }
+
+    /// The life of a reporter, and its exit status.
+    fn be_reporter(&self) -> i32 {
+        self.be_child();
+        os::end_after(REPORT_SECONDS_MAX);
+        let Ok(page) = StatusPage::decode(&self.consumer.page()) else { return 1 };
+        output::tell_starter(&status::json(&page));
+        0
+    }
+
+    /// The life of a sender, and its exit status.
+    fn be_sender(&mut self) -> i32 {
+        self.be_child();
+        os::return_freed_memory();
         let links = self.links.sender_ends();
         let (setup, suspects, consumer) = (self.setup, self.suspects, &mut self.consumer);
         // In a build that unwinds, a panic must not get into the reader's code.
@@ -195,6 +241,9 @@ const RESPAWN: Delays = Delays {
     short_failures: 0,
     long_ns: 10_000_000_000,
 };
+
+/// Who reads the starter's log may not.
+const REPORT_SECONDS_MAX: u32 = 10;
 
 /// A sender that lived this long makes the next death a first one.
 const STABLE_NS: u64 = 10_000_000_000;

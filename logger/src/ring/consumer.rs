@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicU32;
 use dockerlogger_manifest::status::PAGE_BYTES;
 
 use super::handoff::Handoff;
-use super::layout::{ENTRY_HEADER, EntryHeader, Kind, array, header_at};
+use super::layout::{ENTRY_HEADER, EntryHeader, Kind, array, header_at, room_worth_waking};
 use super::mapping::Readable;
 use super::shared::Shared;
 use super::slots::Carried;
@@ -103,6 +103,14 @@ impl<'a> Consumer<'a> {
             };
             return Some(Entry { stream: header.stream, time_ns: header.time_ns, payload, next });
         }
+    }
+
+    /// After a release: whether the producer waits for room and is to be woken. It
+    /// is not woken for every entry, but has its wish kept until there is much.
+    pub(crate) fn take_room_request(&self) -> bool {
+        let (capacity, head) = (self.area.capacity(), self.area.head());
+        let free = capacity - (head - self.area.tail());
+        free >= room_worth_waking(capacity) && self.handoff().take_room_request()
     }
 
     /// The position of the last release.

@@ -41,7 +41,6 @@ struct Words {
     consumer_waiting: AtomicU32,
     producer_waiting: AtomicU32,
     finished: AtomicU32,
-    report: AtomicU32,
 }
 
 /// The producer's half.
@@ -77,11 +76,6 @@ impl Handoff {
     /// by another look.
     pub(crate) fn ask_for_room(&self) -> bool {
         self.words.0.producer_waiting.swap(1, Ordering::SeqCst) == 0
-    }
-
-    /// Asks the consumer to write a report; it is to be woken afterwards.
-    pub(crate) fn ask_for_report(&self) {
-        self.words.0.report.store(1, Ordering::SeqCst);
     }
 
     /// No further entry will come.
@@ -131,12 +125,6 @@ impl Handoff {
         self.words.0.producer_waiting.swap(0, Ordering::SeqCst) != 0
     }
 
-    /// Whether a report is wanted; asked and answered once.
-    pub(crate) fn take_report_request(&self) -> bool {
-        self.words.0.report.load(Ordering::Relaxed) != 0
-            && self.words.0.report.swap(0, Ordering::SeqCst) != 0
-    }
-
     /// Whether the producer has said that no further entry will come.
     pub(crate) fn is_finished(&self) -> bool {
         self.words.0.finished.load(Ordering::Acquire) != 0
@@ -151,8 +139,8 @@ impl Handoff {
     pub(super) fn start_at(&self, tail: u64, head: u64) {
         self.tail.0.store(tail, Ordering::Relaxed);
         self.head.0.store(head, Ordering::Relaxed);
-        let Words { consumer_waiting, producer_waiting, finished, report } = &self.words.0;
-        for word in [consumer_waiting, producer_waiting, finished, report] {
+        let Words { consumer_waiting, producer_waiting, finished } = &self.words.0;
+        for word in [consumer_waiting, producer_waiting, finished] {
             word.store(0, Ordering::Relaxed);
         }
     }
@@ -166,7 +154,6 @@ impl Handoff {
                 consumer_waiting: AtomicU32::new(0),
                 producer_waiting: AtomicU32::new(0),
                 finished: AtomicU32::new(0),
-                report: AtomicU32::new(0),
             }),
         }
     }

@@ -4,6 +4,7 @@
 
 //! Where an entry goes, and what its first bytes say. Pure.
 
+use super::producer::READ_MAX;
 use crate::record::Stream;
 
 /// Bytes before an entry's payload: length (3), kind and stream (1), seal (4),
@@ -63,6 +64,12 @@ pub(super) fn place(head: u64, tail: u64, capacity: u64, min: u64, max: u64) -> 
     }
     let after = free.saturating_sub(to_end).saturating_sub(ENTRY_HEADER);
     (after >= min).then(|| Place { at: head + to_end, room: after.min(padded(max)) })
+}
+
+/// Free bytes at which it is worth to wake a producer that waits for room: enough
+/// for a long read, but no large part of the ring.
+pub(super) fn room_worth_waking(capacity: u64) -> u64 {
+    READ_MAX.min(capacity / 8)
 }
 
 /// Where a consumer at `position` finds the next header: an end of the area too

@@ -7,20 +7,20 @@
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use super::handoff::Handoff;
-use super::layout::{ENTRY_HEADER, EntryHeader, Kind, Place, padded, place};
+use super::layout::{ENTRY_HEADER, EntryHeader, Kind, Place, padded, place, room_worth_waking};
 use super::mapping::Writable;
 use super::shared::Shared;
 use super::{Amount, DropCause, Due, Gap};
 use crate::record::Stream;
 
 /// The most one read takes, in bytes.
-pub(crate) const READ_MAX: u64 = 64 << 10;
+pub(super) const READ_MAX: u64 = 64 << 10;
 
 /// The least room worth a read, in bytes: more than a zfd queue holds.
 const READ_MIN: u64 = 4096;
 
 /// Payload of a gap entry: lines, bytes, first time, last time, cause.
-pub(super) const GAP_LEN: u64 = 40;
+const GAP_LEN: u64 = 40;
 
 /// Writes entries, and counts what it cannot keep.
 #[derive(Debug)]
@@ -111,6 +111,12 @@ impl<'a> Producer<'a> {
             self.write_headers(place, Kind::Open, place.room, stream, time_ns);
         }
         self.area.free_mut(begin, place.room)
+    }
+
+    /// Whether there is so much room that the consumer would wake who waits for it.
+    pub(crate) fn has_much_room(&mut self) -> bool {
+        let free = self.area.capacity() - self.held();
+        free >= room_worth_waking(self.area.capacity()) && self.reserve().is_some()
     }
 
     /// Publishes the first `len` bytes of what was reserved last.

@@ -181,3 +181,19 @@ fn what_was_dropped_for_two_causes_has_two_markers() {
     ];
     assert_eq!(gaps, want);
 }
+
+#[test]
+fn who_waits_for_room_is_woken_when_there_is_much() {
+    let mut mapping = Mapping::create(64 << 10).unwrap();
+    let (writable, readable) = mapping.split();
+    let (mut producer, mut consumer) = (Producer::new(writable), Consumer::new(readable));
+    while producer.copy_in(&[b'\n'; 1000], Stream::Stdout, 1) {}
+    assert!(producer.handoff().ask_for_room());
+    let mut position = 0;
+    for woken in [false, false, false, false, true, false] {
+        position = consumer.entry(position).unwrap().next;
+        consumer.release(position, &Default::default(), &Account::default());
+        assert_eq!(consumer.take_room_request(), woken, "{position}");
+        assert_eq!(producer.has_much_room(), position >= 5 * 1016, "{position}");
+    }
+}

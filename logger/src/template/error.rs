@@ -5,7 +5,7 @@
 //! What can be wrong with a template, and with the values it asks for.
 
 /// The name Docker gives the template of the `tag` option; every message has it.
-pub(super) const TEMPLATE_NAME: &str = "log-tag";
+const TEMPLATE_NAME: &str = "log-tag";
 
 /// Why a template cannot be parsed or rendered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -12,6 +12,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use self::divider::{Divider, TooLarge};
@@ -34,6 +35,8 @@ pub(crate) struct Datagram {
     retry_ns: u64,
     /// When the name is looked up again.
     resolve_ns: u64,
+    /// That lookup, under way.
+    lookup: Option<JoinHandle<Result<(Socket, u64), String>>>,
     /// A refusal of the frame at this place was answered by sending it again.
     resent_at: Option<u64>,
 }
@@ -47,7 +50,12 @@ enum Socket {
 impl Socket {
     fn send(&self, frame: &[u8]) -> io::Result<usize> {
         match self {
-            Self::Udp(socket) => socket.send(frame),
+            // That it is too large, a router may have said of an earlier one: the
+            // first call hears of it and sends nothing, the second is about this one.
+            Self::Udp(socket) => match socket.send(frame) {
+                Err(error) if is_too_large(&error) => socket.send(frame),
+                sent => sent,
+            },
             Self::Unix(socket) => socket.send(frame),
         }
     }
@@ -75,6 +83,7 @@ impl Datagram {
             backoff: Backoff::new(Delays::SINK, seed),
             retry_ns: 0,
             resolve_ns: 0,
+            lookup: None,
             resent_at: None,
         }
     }
@@ -99,9 +108,7 @@ impl Datagram {
     ) -> Result<Wait, TooLarge> {
         while let Some(frame) = window.next_frame() {
             let len = frame.len();
-            if self.socket.is_some() && now_ns >= self.resolve_ns {
-                self.refresh(now_ns);
-            }
+            self.refresh(shared, now_ns);
             let Some(socket) = &self.socket else {
                 if now_ns < self.retry_ns || !self.connect(shared, now_ns) {
                     return Ok(Wait { socket: None, until_ns: Some(self.retry_ns) });
@@ -149,7 +156,7 @@ impl Datagram {
 
     /// Opens the first socket there is.
     fn connect(&mut self, shared: &Shared, now_ns: u64) -> bool {
-        let (socket, valid_ns) = match open(&self.peer, &self.resolver, RESOLVE_TIMEOUT) {
+        let (socket, valid_ns) = match open(&self.peer, &self.resolver) {
             Ok(opened) => opened,
             Err(why) => {
                 shared.note_error(&why);
@@ -163,12 +170,29 @@ impl Datagram {
         true
     }
 
-    /// Looks the name up again; when that fails, the old address has to do.
-    fn refresh(&mut self, now_ns: u64) {
-        self.resolve_ns = now_ns + RESOLVE_EVERY_NS;
-        if let Ok((socket, valid_ns)) = open(&self.peer, &self.resolver, REFRESH_TIMEOUT) {
-            self.use_socket(socket, now_ns.saturating_add(valid_ns));
+    /// Has the name looked up again when it is time, beside the sending; until that
+    /// is done, and when it fails, the old address has to do.
+    fn refresh(&mut self, shared: &Shared, now_ns: u64) {
+        if let Some(lookup) = self.lookup.take_if(|lookup| lookup.is_finished()) {
+            match lookup.join() {
+                Ok(Ok((socket, valid_ns))) => {
+                    self.use_socket(socket, now_ns.saturating_add(valid_ns));
+                }
+                Ok(Err(why)) => shared.note_error(&format!("{why}; the last address is used")),
+                Err(_) => {}
+            }
         }
+        if self.socket.is_some() && self.lookup.is_none() && now_ns >= self.resolve_ns {
+            self.resolve_ns = now_ns + RESOLVE_EVERY_NS;
+            let (peer, resolver) = (self.peer.clone(), self.resolver.clone());
+            let lookup = thread::Builder::new().stack_size(LOOKUP_STACK_BYTES);
+            self.lookup = lookup.spawn(move || open(&peer, &resolver)).ok();
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_looking_up(&self) -> bool {
+        self.lookup.as_ref().is_some_and(|lookup| !lookup.is_finished())
     }
 
     fn use_socket(&mut self, socket: Socket, resolve_ns: u64) {
@@ -188,13 +212,9 @@ impl Datagram {
 
 /// The first socket that leads to the peer, and how long to use it, in
 /// nanoseconds; or why there is none.
-fn open(
-    peer: &DatagramPeer,
-    resolver: &Resolver,
-    timeout: Duration,
-) -> Result<(Socket, u64), String> {
+fn open(peer: &DatagramPeer, resolver: &Resolver) -> Result<(Socket, u64), String> {
     match peer {
-        DatagramPeer::Udp(at) => udp(at, resolver, timeout)
+        DatagramPeer::Udp(at) => udp(at, resolver)
             .ok_or_else(|| format!("there is no way to the server {at}, or its name is not known")),
         DatagramPeer::Unix(path) => unix(path)
             .map(|socket| (socket, FOREVER_NS))
@@ -209,8 +229,8 @@ fn unix(path: &Path) -> io::Result<Socket> {
     Ok(Socket::Unix(socket))
 }
 
-fn udp(at: &HostPort, resolver: &Resolver, timeout: Duration) -> Option<(Socket, u64)> {
-    let (addresses, valid_for) = at.resolve(resolver, timeout)?;
+fn udp(at: &HostPort, resolver: &Resolver) -> Option<(Socket, u64)> {
+    let (addresses, valid_for) = at.resolve(resolver, RESOLVE_TIMEOUT)?;
     let valid_ns = u64::try_from(valid_for.as_nanos()).unwrap_or(u64::MAX).min(RESOLVE_EVERY_NS);
     addresses.into_iter().find_map(|address| {
         let any: IpAddr = match address {
@@ -249,8 +269,8 @@ fn is_too_large(error: &io::Error) -> bool {
 
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// While there is an address to send to, a lookup must not take long.
-const REFRESH_TIMEOUT: Duration = Duration::from_secs(2);
+/// Of the thread of a lookup.
+const LOOKUP_STACK_BYTES: usize = 128 << 10;
 
 /// A name is looked up again at least this often while lines are sent.
 const RESOLVE_EVERY_NS: u64 = 60_000_000_000;

@@ -112,6 +112,7 @@ impl Stream {
         };
         let was_open = link.is_open();
         let outcome = link.advance(window, haste, now_ns);
+        window.set_unread(link.unread());
         let released = window.take(link.acknowledged(), now_ns);
         match outcome {
             Ok(wait) => {

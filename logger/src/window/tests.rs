@@ -97,6 +97,42 @@ fn little_is_kept() {
 }
 
 #[test]
+fn a_peer_that_breaks_down_again_and_again_gets_a_record_only_for_so_long() {
+    let mut window = Window::new(REPLAY, Account::default());
+    window.push(batch(&["aa\n"], Some(1)));
+    let mut times = 0;
+    for now_ns in (0..1000).step_by(40) {
+        let Some(bytes) = window.unsent() else { break };
+        let n = bytes.len();
+        times += 1;
+        window.sent(n, now_ns);
+        window.take(3, now_ns);
+        window.rewind(Lost::Broken, now_ns + 39);
+    }
+    // At 0, 40 and 80, and it is kept until 100.
+    assert_eq!(times, 3);
+}
+
+#[test]
+fn what_the_peer_has_not_read_is_kept_however_old_and_much() {
+    let mut window = Window::new(REPLAY, Account::default());
+    window.set_unread(25);
+    for n in 0..100 {
+        window.push(batch(&["aaaa\n"], Some(n)));
+        window.sent(5, n);
+        window.take(5 * (n + 1), n);
+    }
+    window.rewind(Lost::Broken, 10_000);
+    assert_eq!(window.unsent_bytes(), 25);
+    window.sent(5, 10_000);
+    window.sent(20, 10_000);
+    window.set_unread(0);
+    window.take(500, 10_100);
+    window.rewind(Lost::Broken, 10_100);
+    assert_eq!(unsent(&window), "");
+}
+
+#[test]
 fn frames_one_by_one() {
     let mut window = Window::new(REPLAY, Account::default());
     window.push(batch(&["aa\n", "b\n"], None));

@@ -7,8 +7,9 @@
 use super::option;
 use crate::{OptionKind, OptionSpec};
 
-/// Bounds of `max-buffer-size` in bytes: below, a single burst of one read per
-/// stream does not fit; above, one container could take a node's memory.
+/// What `max-buffer-size` means, in bytes: less, which Docker accepts, counts as
+/// the lower bound, since a read of each stream has to fit; more is refused, since
+/// one container could take a node's memory.
 pub const BUFFER_SIZE_BYTES: (u64, u64) = (64 << 10, 1 << 30);
 
 /// The default of `max-buffer-size` in bytes.
@@ -57,16 +58,16 @@ pub(super) fn placed_attributes(place: &str) -> Vec<OptionSpec> {
 
 /// The options of every driver that runs in the zone.
 pub(super) fn generic() -> Vec<OptionSpec> {
-    let (size_min, size_max) = BUFFER_SIZE_BYTES;
+    let (_, size_max) = BUFFER_SIZE_BYTES;
     let (flush_min, flush_max) = FLUSH_INTERVAL_MS;
-    vec![
+    let mut options = vec![
         option("mode", OptionKind::Enum, "What happens when the buffer is full: non-blocking drops and counts, blocking stops reading.")
             .default("non-blocking")
             .accepted(&["blocking", "non-blocking"]),
         option("max-buffer-size", OptionKind::SizeBinary, "Memory for lines that were read but not yet taken by the server.")
             .default("1m")
-            .bounds(size_min, size_max)
-            .accepted(&["64k to 1g; k, m and g are powers of 1024"]),
+            .bounds(0, size_max)
+            .accepted(&["up to 1g; k, m and g are powers of 1024; less than 64k counts as 64k"]),
         option("drain-timeout", OptionKind::Duration, "How long to go on sending after the container's output has ended.")
             .default("5s")
             .bounds(0, DRAIN_TIMEOUT_MAX_MS)
@@ -91,5 +92,24 @@ pub(super) fn generic() -> Vec<OptionSpec> {
         option("spool", OptionKind::Path, "The directory of a file that keeps lines which were read but not yet taken by the server over a restart.")
             .accepted(&["an absolute directory"])
             .extension(),
-    ]
+        option("cache-disabled", OptionKind::Boolean, CACHE).accepted(&["true", "false"]),
+    ];
+    options.extend(CACHE_NAMES.map(|name| option(name, OptionKind::Text, CACHE)));
+    options
 }
+
+/// Docker's own copy for `docker logs`, which Docker configures by these. It takes
+/// any value of them.
+const CACHE_NAMES: [&str; 8] = [
+    "cache-max-size",
+    "cache-max-file",
+    "cache-compress",
+    "cache-labels",
+    "cache-labels-regex",
+    "cache-env",
+    "cache-env-regex",
+    "cache-tag",
+];
+
+const CACHE: &str =
+    "Accepted as in Docker, without effect: what `docker logs` shows, the platform keeps.";

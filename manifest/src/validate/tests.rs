@@ -54,7 +54,8 @@ fn every_problem_is_told_at_once() {
              syslog-facility, syslog-format, syslog-tag, syslog-tls-ca-cert, syslog-tls-cert, syslog-tls-key, \
              syslog-tls-skip-verify, syslog-framing, syslog-severity, syslog-structured-data, tag, labels, \
              labels-regex, env, env-regex, mode, \
-             max-buffer-size, drain-timeout, on-failure, flush-interval, split-utf8, spool",
+             max-buffer-size, drain-timeout, on-failure, flush-interval, split-utf8, spool, cache-disabled, cache-max-size, cache-max-file, cache-compress, \
+             cache-labels, cache-labels-regex, cache-env, cache-env-regex, cache-tag",
             "log option \"syslog-address\": \"http://h\": scheme \"http\" is not one of udp, tcp, tcp+tls, unix, unixgram",
             "log option \"syslog-facility\": \"local9\": not a facility: expected 0-23 or one of kern, user, \
              mail, daemon, auth, syslog, lpr, news, uucp, cron, authpriv, ftp, local0, local1, local2, local3, \
@@ -68,10 +69,11 @@ fn every_problem_is_told_at_once() {
 fn ranges_are_named_in_the_refusal() {
     let address = ("syslog-address", "udp://h");
     assert_eq!(
-        messages("syslog", &[address, ("max-buffer-size", "1k"), ("drain-timeout", "2m")]),
+        messages("syslog", &[address, ("max-buffer-size", "2g"), ("drain-timeout", "2m")]),
         [
             "log option \"drain-timeout\": \"2m\": out of range, expected 0s to 1m",
-            "log option \"max-buffer-size\": \"1k\": out of range, expected 64k to 1g; k, m and g are powers of 1024",
+            "log option \"max-buffer-size\": \"2g\": out of range, expected up to 1g; k, m and g are powers of 1024; \
+             less than 64k counts as 64k",
         ]
     );
     assert_eq!(

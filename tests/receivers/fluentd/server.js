@@ -6,10 +6,11 @@
 //
 //   node server.js OPTIONS
 //
-// OPTIONS is JSON: "file", what to append to; "port", 0 for any; "security" as
-// FluentServer has it; "tls", files named "key", "cert", and "ca" for the
-// certificates of clients. Prints the port when it listens. SIGTERM ends it in
-// order, when its clients have seen that it closes; SIGHUP ends it at once.
+// OPTIONS is JSON: "file", what to append to; "port", 0 for any; "path", a
+// socket to listen on instead; "security" as FluentServer has it; "tls", files
+// named "key", "cert", and "ca" for the certificates of clients. Prints the
+// port, or 0, when it listens. SIGTERM ends it in order, when its clients have
+// seen that it closes; SIGHUP ends it at once.
 
 "use strict";
 
@@ -20,7 +21,7 @@ const options = JSON.parse(process.argv[2]);
 const tls = options.tls;
 const server = new FluentServer({
   security: options.security,
-  listenOptions: { host: "127.0.0.1", port: options.port },
+  listenOptions: options.path ? { path: options.path } : { host: "127.0.0.1", port: options.port },
   tlsOptions: tls && {
     key: fs.readFileSync(tls.key),
     cert: fs.readFileSync(tls.cert),
@@ -36,4 +37,4 @@ server.on("entry", (tag, time, record) => {
 process.on("SIGTERM", () => server.close().then(() => process.exit(0)));
 // Between two events: what was confirmed has been written.
 process.on("SIGHUP", () => process.exit(0));
-server.listen().then(() => console.log(server.port));
+server.listen().then(() => console.log(server.port ?? 0));

@@ -148,6 +148,7 @@ pub const CASES: &[Case] = &[
     limited("idle", "connected, nothing to do", idle::idle),
     limited("start", "exec on a queue that is full already", idle::start),
     limited("memory-idle", "connected, one line sent", memory::idle),
+    unlimited("memory-idle-tls", "the same with one TLS connection", memory::idle_tls),
     limited("memory-loaded", "peak, flat out", memory::loaded),
     limited("memory-long-line", "peak, 200 MB without a newline", memory::long_line),
     limited("memory-short-lines", "peak, lines of one byte", memory::short_lines),

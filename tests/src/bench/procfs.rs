@@ -6,7 +6,9 @@
 //!
 //! On a system without these files every question is answered with `None`.
 
-use std::fs;
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom};
 use std::iter::Sum;
 use std::ops::{Add, Sub};
 use std::str::FromStr;
@@ -124,6 +126,40 @@ pub fn memory(pid: i32) -> Option<Memory> {
     memory_in(&fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?)
 }
 
+/// Resident pages of several processes, in bytes, each counted once however many of them map it. `None` also where that is
+/// for root alone.
+pub fn resident_once(pids: &[i32]) -> Option<u64> {
+    const PRESENT: u64 = 1 << 63;
+    const FRAME: u64 = (1 << 55) - 1;
+    let page_bytes = rustix::param::page_size() as u64;
+    let mut frames = BTreeSet::new();
+    for pid in pids {
+        let mut pagemap = File::open(format!("/proc/{pid}/pagemap")).ok()?;
+        for mapping in fs::read_to_string(format!("/proc/{pid}/maps")).ok()?.lines() {
+            // Pages of the kernel's own, which belong to no process.
+            if mapping.contains("[vvar") || mapping.ends_with("[vsyscall]") {
+                continue;
+            }
+            let (from, rest) = mapping.split_once('-')?;
+            let (to, _) = rest.split_once(' ')?;
+            let [from, to] = [from, to].map(|text| u64::from_str_radix(text, 16));
+            let (first, last) = (from.ok()? / page_bytes, to.ok()? / page_bytes);
+            pagemap.seek(SeekFrom::Start(first * 8)).ok()?;
+            let mut entries = Vec::new();
+            pagemap.by_ref().take((last - first) * 8).read_to_end(&mut entries).ok()?;
+            for entry in entries.as_chunks().0 {
+                let entry = u64::from_ne_bytes(*entry);
+                if entry & PRESENT != 0 {
+                    // Whoever may not see the number sees 0.
+                    let frame = Some(entry & FRAME).filter(|frame| *frame != 0)?;
+                    frames.insert(frame);
+                }
+            }
+        }
+    }
+    Some(frames.len() as u64 * page_bytes)
+}
+
 /// Work of one process: of the threads it has now.
 pub fn work(pid: i32) -> Option<Work> {
     fs::read_dir(format!("/proc/{pid}/task"))
@@ -186,6 +222,22 @@ fn number_after<T: FromStr>(text: &str, name: &str) -> Option<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_that_two_map_is_counted_once() {
+        let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        let agreed = crate::try_until(crate::SOON, || {
+            let resident = memory(pid).map(|memory| memory.rss_bytes);
+            let once = [resident_once(&[pid]), resident_once(&[pid, pid])];
+            // Where one may not know, there is nothing to compare.
+            let agree = once == [None; 2] || once == [resident; 2];
+            if agree { Ok(()) } else { Err((resident, once)) }
+        });
+        child.kill().unwrap();
+        child.wait().unwrap();
+        agreed.unwrap();
+    }
 
     #[test]
     fn the_kernels_texts_are_understood() {

@@ -44,7 +44,7 @@ pub enum Place {
 }
 
 /// Bytes in a file before it starts over, for every program alike.
-pub const FILE_BYTES: u64 = 64_000_000;
+const FILE_BYTES: u64 = 64_000_000;
 
 impl Place {
     /// Connects.

@@ -5,25 +5,26 @@
 //! What an update costs the agent: the time from the request to the commit, the one pass beside its stages alone, memory.
 //!
 //! Every round is a fresh node that installs the same release of 20 MB from a server on loopback, then the same bytes
-//! through each stage alone, on the same file system. The time of the pass is that between two of the agent's own events:
-//! the step that fetches and unpacks, and the one after it.
+//! through each stage alone, on the same file system, each in a fresh process as the agent is one. The time of the pass is
+//! that between two of the agent's own events: the step that fetches and unpacks, and the one after it.
 
-use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use ring::digest::{Context, SHA256};
 use serde_json::{Value, json};
 
 use crate::bench::output::progress;
 use crate::bench::report::Spread;
+use crate::bench::update::alone::{Cost, Stage};
 use crate::node::Node;
 use crate::release_server::ReleaseServer;
 use crate::repository::Repository;
 use crate::{frail, programs};
+
+pub mod alone;
 
 /// Bytes of the logger that is installed.
 const LOGGER_BYTES: usize = 20_000_000;
@@ -31,17 +32,15 @@ const LOGGER_BYTES: usize = 20_000_000;
 /// How the publisher compresses: the release tool's default.
 const LEVEL: &str = "19";
 
-/// Bytes moved at once by the stages alone, as by the agent.
-const BUFFER_BYTES: usize = 128 << 10;
-
 /// The server that all nodes install from, and what it serves.
 struct Scene {
     repository: Repository,
     server: ReleaseServer,
-    /// The artifact's path below the server's root, and its bytes.
+    /// The artifact, and what it is called below the server's root.
+    packed: PathBuf,
     path: String,
-    packed: Vec<u8>,
-    unpacked: Vec<u8>,
+    packed_bytes: usize,
+    unpacked: PathBuf,
 }
 
 /// The values of all rounds.
@@ -63,6 +62,8 @@ struct Round {
     sha256: f64,
     zstd: f64,
     write: f64,
+    /// Processor time of the four, the server's included, shared out evenly.
+    shared: f64,
     idle_before: f64,
     peak: f64,
     idle_after: f64,
@@ -71,7 +72,7 @@ struct Round {
 type Row = (&'static str, &'static str, fn(&Round) -> f64);
 
 /// The rows of the table: what, unit, value.
-const ROWS: [Row; 13] = [
+const ROWS: [Row; 15] = [
     ("request to commit", "ms", |round| round.request_to_commit),
     ("— metadata, decision, space", "ms", |round| round.decision),
     ("— one pass: fetched, unpacked, durable", "ms", |round| round.pass),
@@ -81,7 +82,11 @@ const ROWS: [Row; 13] = [
     ("SHA-256 alone, packed and unpacked", "ms", |round| round.sha256),
     ("zstd alone", "ms", |round| round.zstd),
     ("write and fsync alone", "ms", |round| round.write),
+    ("all of them, processor time ÷ processors", "ms", |round| round.shared),
     ("slowest stage ÷ pass", "%", |round| 100.0 * round.slowest() / round.pass),
+    ("floor (the longer of the two) ÷ pass", "%", |round| {
+        100.0 * round.slowest().max(round.shared) / round.pass
+    }),
     ("RSS idle, before the update", "KiB", |round| round.idle_before),
     ("RSS at most", "KiB", |round| round.peak),
     ("RSS idle, after it", "KiB", |round| round.idle_after),
@@ -101,7 +106,7 @@ impl Update {
     pub fn measure(rounds: usize) -> Update {
         let scratch = tempfile::tempdir().expect("a scratch folder can be made");
         let scene = Scene::new(scratch.path());
-        let mut update = Update { rounds: Vec::new(), packed_bytes: scene.packed.len() };
+        let mut update = Update { rounds: Vec::new(), packed_bytes: scene.packed_bytes };
         for number in 0..=rounds {
             progress(&format!("round {number} of {rounds}"));
             let folder = scratch.path().join(format!("node-{number}"));
@@ -156,7 +161,6 @@ impl Scene {
         progress("packing the release");
         let repository = Repository::create(&folder.join("publisher"));
         let logger = large_logger(folder);
-        let unpacked = fs::read(&logger).expect("a scratch file can be read");
         let packed = repository.pack(&logger, &programs::target(), &["--level", LEVEL]);
         repository.publish_packed(&packed, &[]);
         let server = ReleaseServer::start(&repository.tree());
@@ -167,8 +171,10 @@ impl Scene {
             .map(|name| name.to_string_lossy().into_owned())
             .find(|name| name.ends_with(".tar.zst"))
             .expect("the artifact is published");
-        let packed = fs::read(targets.join(&name)).expect("the artifact can be read");
-        Scene { repository, server, path: format!("/targets/{name}"), packed, unpacked }
+        let packed = targets.join(&name);
+        let packed_bytes = fs::read(&packed).expect("the artifact can be read").len();
+        let path = format!("/targets/{name}");
+        Scene { repository, server, packed, path, packed_bytes, unpacked: logger }
     }
 
     fn round(&self, folder: &Path) -> Round {
@@ -181,13 +187,20 @@ impl Scene {
         round.peak = memory(node.pid(), "VmHWM:");
         round.idle_after = memory(node.pid(), "VmRSS:");
         node.stop();
-        round.network = time(|| self.network());
-        round.sha256 = time(|| {
-            sha256(&self.packed);
-            sha256(&self.unpacked);
-        });
-        round.zstd = time(|| self.zstd());
-        round.write = time(|| self.write(&folder.join("written")));
+        let address = self.server.url().replace("http://", "");
+        let (path, bytes) = (self.path.clone(), self.packed_bytes);
+        let (packed, unpacked) = (self.packed.clone(), self.unpacked.clone());
+        let network = Stage::Network { address, path, bytes }.cost();
+        let sha256 = Stage::Sha256 { files: vec![packed.clone(), unpacked.clone()] }.cost();
+        let zstd = Stage::Zstd { packed }.cost();
+        let write = Stage::Write { unpacked, to: folder.join("written") }.cost();
+        let processor: Duration =
+            [network, sha256, zstd, write].map(|cost| cost.processor).iter().sum();
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let wall = |cost: Cost| millis(cost.wall);
+        (round.network, round.sha256) = (wall(network), wall(sha256));
+        (round.zstd, round.write) = (wall(zstd), wall(write));
+        round.shared = millis(processor) / processors as f64;
         round
     }
 
@@ -228,39 +241,6 @@ impl Scene {
             ..Round::default()
         }
     }
-
-    fn network(&self) {
-        let address = self.server.url().replace("http://", "");
-        let mut stream = TcpStream::connect(&address).expect("the server listens");
-        write!(stream, "GET {} HTTP/1.1\r\nHost: {address}\r\n\r\n", self.path)
-            .expect("the server takes a request");
-        let mut buffer = vec![0; BUFFER_BYTES];
-        let mut rest = self.packed.len();
-        // The head is a few bytes more: what counts is when the last byte is here.
-        while rest > 0 {
-            let count = stream.read(&mut buffer).expect("the server answers");
-            assert!(count > 0, "the server ends early");
-            rest = rest.saturating_sub(count);
-        }
-    }
-
-    fn zstd(&self) {
-        let mut decoder = zstd::Decoder::new(&self.packed[..]).expect("a decoder can be made");
-        let mut buffer = vec![0; BUFFER_BYTES];
-        while decoder.read(&mut buffer).expect("the artifact can be unpacked") > 0 {}
-    }
-
-    fn write(&self, path: &Path) {
-        let write = || -> io::Result<()> {
-            let mut file = File::create(path)?;
-            for chunk in self.unpacked.chunks(BUFFER_BYTES) {
-                file.write_all(chunk)?;
-            }
-            file.sync_all()?;
-            File::open(path.parent().unwrap_or(path))?.sync_all()
-        };
-        write().expect("a scratch file can be written");
-    }
 }
 
 /// A logger of [`LOGGER_BYTES`] that runs: a small one with the programs of this project behind it, which is what
@@ -281,20 +261,6 @@ fn large_logger(folder: &Path) -> PathBuf {
     fs::write(&written, content).expect("a scratch file can be written");
     programs::copy(&written, &large);
     large
-}
-
-fn sha256(bytes: &[u8]) {
-    let mut context = Context::new(&SHA256);
-    for chunk in bytes.chunks(BUFFER_BYTES) {
-        context.update(chunk);
-    }
-    std::hint::black_box(context.finish());
-}
-
-fn time(work: impl FnOnce()) -> f64 {
-    let began = Instant::now();
-    work();
-    millis(began.elapsed())
 }
 
 fn millis(time: Duration) -> f64 {

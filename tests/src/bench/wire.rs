@@ -61,7 +61,7 @@ pub enum Listen {
 }
 
 /// Every driver and every transport.
-pub const WIRES: &[Wire] = &[
+const WIRES: &[Wire] = &[
     // What the line of every case ends with, then the empty options.
     fluentd("fluentd/message", Listen::Tcp, &[FLUENTD_ADDRESS], b"789\x80"),
     fluentd("fluentd/packed", Listen::Tcp, &[FLUENTD_ADDRESS, FLUENTD_PACKED], FLUENTD_LOG),

@@ -9,7 +9,7 @@
 use std::process::ExitCode;
 
 use dockerlogger_tests::bench::output::{progress, say};
-use dockerlogger_tests::bench::update::Update;
+use dockerlogger_tests::bench::update::{Update, alone};
 
 const USAGE: &str = "\
 Usage: agent-bench [--runs N] [--json]
@@ -19,8 +19,15 @@ Usage: agent-bench [--runs N] [--json]
 ";
 
 fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let Some((first, rest)) = arguments.split_first()
+        && first == alone::STAGE
+    {
+        alone::run(rest);
+        return ExitCode::SUCCESS;
+    }
     let (mut runs, mut json) = (10, false);
-    let mut arguments = std::env::args().skip(1);
+    let mut arguments = arguments.into_iter();
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--json" => json = true,

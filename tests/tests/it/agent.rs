@@ -13,4 +13,5 @@ mod hostile;
 mod imgapi;
 mod install;
 mod keys;
+mod proxy;
 mod refusals;

@@ -134,6 +134,44 @@ fn a_refused_configuration_says_why_on_descriptor_0_and_ends_the_container() {
 }
 
 #[test]
+fn labels_and_environment_that_are_malformed_end_nothing() {
+    let scratch = tempfile::tempdir().unwrap();
+    let receiver = TcpReceiver::start();
+    let spec = syslog_container(&receiver.syslog_address(), &[])
+        .with("DOCKERLOG_LABELS", "{not json")
+        .with("DOCKERLOG_ENV", r#"{"A":"b"}"#);
+    let container = Container::start(&spec, scratch.path());
+    container.write(Output::Stdout, b"here\n");
+    assert_eq!(texts(&receiver.wait_for_messages(1, SOON)), ["here"]);
+    let page = container.wait_until_settled(SOON);
+    let log = container.dockerinit_log();
+    for name in ["DOCKERLOG_LABELS", "DOCKERLOG_ENV"] {
+        assert!(page.last_error.as_ref().unwrap().text.contains(name), "{page:?}");
+        assert!(log.contains(name), "{log}");
+    }
+}
+
+/// Its end would be the container's.
+#[test]
+fn signals_that_are_meant_for_nobody_end_nothing() {
+    let scratch = tempfile::tempdir().unwrap();
+    let receiver = TcpReceiver::start();
+    let spec = syslog_container(&receiver.syslog_address(), &[]);
+    let container = Container::start(&spec, scratch.path());
+    for (n, signal) in [Signal::HUP, Signal::QUIT, Signal::USR2, Signal::ALARM, Signal::PROF]
+        .into_iter()
+        .enumerate()
+    {
+        container.write(Output::Stdout, b"before\n");
+        receiver.wait_for_messages(2 * n + 1, SOON);
+        container.signal_logger(signal);
+        container.write(Output::Stdout, b"after\n");
+        receiver.wait_for_messages(2 * n + 2, SOON);
+        assert_eq!(container.logger_exit(), None, "{signal:?}");
+    }
+}
+
+#[test]
 fn a_configuration_that_is_not_json_or_absent_is_refused() {
     let spec = syslog_container("tcp://127.0.0.1:1", &[]);
     for spec in

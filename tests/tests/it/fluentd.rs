@@ -7,9 +7,8 @@
 
 use std::collections::BTreeSet;
 
-use dockerlogger_tests::dockerinit::{Container, ContainerSpec, Ending, Output};
+use dockerlogger_tests::dockerinit::{Container, ContainerSpec, Output};
 use dockerlogger_tests::oracle::{self, Verdict};
-use dockerlogger_tests::process::Exit;
 use dockerlogger_tests::receiver::{Conduct, FluentReceiver, confirmation};
 use dockerlogger_tests::{SOON, programs, try_until, until};
 use rmpv::Value;
@@ -43,8 +42,7 @@ fn expect_complete(receiver: &FluentReceiver, container: &Container, written: u6
     let verdict = judged.unwrap_or_else(|verdict| {
         panic!("{verdict}; {:?}; {:?}", container.dockerinit_log(), container.status())
     });
-    container.end(Ending::Close);
-    assert_eq!(container.wait(SOON).logger.unwrap(), Exit::Code(0));
+    container.end_well();
     let page = container.status().unwrap();
     assert_eq!((page.delivered, page.dropped.len()), (page.read, 0), "{page:?}");
     verdict

@@ -7,14 +7,17 @@
 use std::io::Write;
 use std::path::Path;
 
-use dockerlogger_tests::dockerinit::{CONTAINER_ID, Container, ContainerSpec, Ending, Output};
+use dockerlogger_tests::certificates::Authority;
+use dockerlogger_tests::dockerinit::{CONTAINER_ID, Container, ContainerSpec, Output};
 use dockerlogger_tests::gelf::{Message, messages_in, messages_of};
+use dockerlogger_tests::gelf_stream::GelfStream;
 use dockerlogger_tests::graygelf::Graygelf;
 use dockerlogger_tests::oracle::{self, Verdict};
-use dockerlogger_tests::process::Exit;
 use dockerlogger_tests::receiver::{Manners, TcpReceiver, UdpReceiver};
 use dockerlogger_tests::{SOON, programs, try_until, until};
 use serde_json::Value;
+
+use super::skip;
 
 fn start(address: &str, options: &[(&str, &str)], scratch: &Path) -> Container {
     let mut config = vec![("gelf-address", address)];
@@ -23,9 +26,7 @@ fn start(address: &str, options: &[(&str, &str)], scratch: &Path) -> Container {
 }
 
 fn end(container: &Container) {
-    container.end(Ending::Close);
-    let exit = container.wait(SOON).logger.unwrap();
-    assert_eq!(exit, Exit::Code(0), "{}, {:?}", container.dockerinit_log(), container.status());
+    container.end_well();
 }
 
 fn text_of(message: &Message) -> String {
@@ -80,13 +81,7 @@ fn a_real_server_stores_every_line_however_it_was_sent() {
     ] {
         let scratch = tempfile::tempdir().unwrap();
         let Some(server) = Graygelf::start(scratch.path()) else {
-            assert!(
-                std::env::var_os("CI").is_none(),
-                "graygelf has to be installed where CI is set"
-            );
-            // Not a print macro: the test runner would hide that.
-            let _ = writeln!(std::io::stderr(), "SKIP: graygelf is not installed");
-            return;
+            return skip("tests/receivers/graygelf is not installed (npm install there)");
         };
         let container = start(&server.address(), options, scratch.path());
         for (count, line) in lines().iter().enumerate() {
@@ -114,6 +109,38 @@ fn a_real_server_stores_every_line_however_it_was_sent() {
         assert_eq!(messages[0]["level"], 6);
         assert_eq!(messages.last().unwrap()["level"], 3);
     }
+}
+
+#[test]
+fn a_real_server_over_tls_stores_every_line() {
+    let scratch = tempfile::tempdir().unwrap();
+    let authority = Authority::new(scratch.path());
+    let Some(server) = GelfStream::start(scratch.path(), Some(&authority.issue("localhost")))
+    else {
+        return skip("graygelf is not installed (npm install in tests/receivers/graygelf)");
+    };
+    let ca = authority.file().display().to_string();
+    let address = format!("tcp+tls://localhost:{}", server.port());
+    let container = start(&address, &[("gelf-tls-ca-cert", &ca)], scratch.path());
+    for line in lines() {
+        container.write(Output::Stdout, format!("{line}\n").as_bytes());
+    }
+    container.write(Output::Stderr, b"the end, without a newline");
+    end(&container);
+    let mut expected = lines();
+    expected.push("the end, without a newline".to_owned());
+    let messages = until("the server to have stored all", SOON, || {
+        let messages = server.messages();
+        if messages.len() == expected.len() { Ok(messages) } else { Err(messages.len()) }
+    });
+    for (message, line) in messages.iter().zip(&expected) {
+        assert!(message["short_message"] == *line, "{message:?}, not {line:?}");
+        assert_eq!(message["_container_id"], CONTAINER_ID);
+    }
+    assert_eq!(
+        (&messages[0]["level"], &messages[messages.len() - 1]["level"]),
+        (&6.into(), &3.into())
+    );
 }
 
 #[test]

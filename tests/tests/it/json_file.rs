@@ -11,13 +11,13 @@ use std::path::Path;
 use std::process::Command;
 
 use dockerlogger_manifest::status::SinkStatus;
-use dockerlogger_tests::dockerinit::{CONTAINER_ID, Container, ContainerSpec, Ending, Output};
+use dockerlogger_tests::dockerinit::{CONTAINER_ID, Container, ContainerSpec, Output};
 use dockerlogger_tests::oracle::{self, Verdict};
-use dockerlogger_tests::process::Exit;
 use dockerlogger_tests::{SOON, programs, until};
 use serde_json::Value;
 
 use super::sender_killed::kill_sender;
+use super::skip;
 
 fn container(dir: &Path, options: &[(&str, &str)]) -> ContainerSpec {
     let mut config = vec![("json-file-dir", dir.to_str().unwrap())];
@@ -69,8 +69,7 @@ fn wait_until_down(container: &Container) -> String {
 fn finish(container: &Container, dir: &Path, written: u64) -> Verdict {
     let page = container.wait_until_settled(SOON);
     assert_eq!((page.delivered, page.dropped.len()), (page.read, 0), "{page:?}");
-    container.end(Ending::Close);
-    assert_eq!(container.wait(SOON).logger.unwrap(), Exit::Code(0));
+    container.end_well();
     let verdict = Verdict::of(written, texts(dir));
     assert!(verdict.complete(), "{verdict}");
     verdict
@@ -104,8 +103,7 @@ fn a_disk_that_is_full_and_then_is_not() {
     let dir = scratch.path().join("small");
     fs::create_dir(&dir).unwrap();
     let Some(_mount) = Mount::of(&dir) else {
-        println!("SKIP: no tmpfs can be mounted here; a full disk was not tried");
-        return;
+        return skip("no tmpfs can be mounted here: a full disk was not tried");
     };
     let container = Container::start(
         &container(&dir, &[("max-size", "40k"), ("max-file", "20")]),

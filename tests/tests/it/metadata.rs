@@ -6,9 +6,8 @@
 
 use std::path::Path;
 
-use dockerlogger_tests::dockerinit::{CONTAINER_ID, Container, ContainerSpec, Ending, Output};
+use dockerlogger_tests::dockerinit::{CONTAINER_ID, Container, ContainerSpec, Output};
 use dockerlogger_tests::metadata::{Manners, MetadataServer};
-use dockerlogger_tests::process::Exit;
 use dockerlogger_tests::{SOON, programs, until};
 use serde_json::{Value, json};
 
@@ -47,8 +46,7 @@ fn logged(spec: &ContainerSpec, dir: &Path) -> (Value, Option<String>) {
     let attributes =
         until("a line in the file", SOON, || attributes(dir).ok_or(container.dockerinit_log()));
     let page = container.wait_until_settled(SOON);
-    container.end(Ending::Close);
-    assert_eq!(container.wait(SOON).logger.unwrap(), Exit::Code(0));
+    container.end_well();
     (attributes, page.last_error.map(|error| error.text))
 }
 

@@ -9,7 +9,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use dockerlogger_tests::dockerinit::{Container, ContainerSpec, Ending, Output};
+use dockerlogger_tests::dockerinit::{Container, ContainerSpec, Output};
 use dockerlogger_tests::oracle;
 use dockerlogger_tests::process::Exit;
 use dockerlogger_tests::receiver::{Manners, TcpReceiver};
@@ -84,8 +84,7 @@ fn a_whole_life_without_an_allocation() {
         assert_eq!(container.logger_exit(), None);
         assert_eq!(container.status().unwrap().ring.is_file, has_spool);
         container.write(Output::Stderr, b"the last tail");
-        container.end(Ending::Close);
-        assert_eq!(container.wait(SOON).logger.unwrap(), Exit::Code(0), "{mode}");
+        container.end_well();
         wait_for(&receiver, &container, "the last tail");
         assert_eq!(fs::read_dir(&spool).unwrap().count(), 0, "what is empty is removed");
     }

@@ -6,11 +6,13 @@
 
 #![cfg(target_os = "linux")]
 
+use dockerlogger_manifest::status::SinkStatus;
 use dockerlogger_tests::dockerinit::{Container, Ending, Output};
 use dockerlogger_tests::oracle::{self, Verdict};
 use dockerlogger_tests::process::Exit;
 use dockerlogger_tests::receiver::TcpReceiver;
 use dockerlogger_tests::{SOON, until};
+use rustix::process::Signal;
 
 use super::sender_killed::{children_of, kill_sender, sender_of};
 use super::{syslog_container, texts};
@@ -67,6 +69,15 @@ fn restart_and_ignore_leave_the_container_alone() {
         assert_eq!((container.logger_exit(), container.init_exit()), (None, None), "{choice}");
         let children = children_of(container.logger_pid()).len();
         assert_eq!(children, usize::from(choice != "ignore"), "{choice}");
+        // Whether or not there is a sender, the page says what happened and a report can be had.
+        container.signal_logger(Signal::USR1);
+        let reports = || container.dockerinit_log().matches("\"reader_pid\":").count();
+        until("a report", SOON, || if reports() == 1 { Ok(()) } else { Err(reports()) });
+        let page = container.status().unwrap();
+        let expected = if choice == "ignore" { SinkStatus::Down } else { SinkStatus::Up };
+        assert_eq!(page.sink, expected, "{choice}");
+        let error = page.last_error.unwrap().text;
+        assert!(error.starts_with("the sending process died"), "{choice}: {error}");
     }
 }
 
@@ -146,8 +157,7 @@ mod poison {
             let page = container.wait_until_settled(SOON);
             let poison = &page.dropped["poison"];
             assert_eq!((poison.lines, poison.bytes, page.dropped.len()), (3, 36, 1), "{page:?}");
-            container.end(Ending::Close);
-            assert_eq!(container.wait(SOON).logger.unwrap(), Exit::Code(0));
+            container.end_well();
         }
     }
 }

@@ -6,13 +6,11 @@
 
 use std::path::Path;
 
-use dockerlogger_tests::dockerinit::{Container, Ending, Output};
-use dockerlogger_tests::oracle::{self, Verdict};
-use dockerlogger_tests::process::Exit;
+use dockerlogger_tests::dockerinit::{Container, Output};
+use dockerlogger_tests::oracle;
 use dockerlogger_tests::rsyslog::{Rsyslog, Transport};
-use dockerlogger_tests::{SOON, try_until, until};
 
-use super::{skip, syslog_container};
+use super::{expect_stored, skip, syslog_container};
 
 /// Lines as containers write them. Empty ones are missing: Docker's formats do not send them.
 fn lines() -> Vec<Vec<u8>> {
@@ -63,30 +61,8 @@ fn check(transport: Transport, format: &str) {
         expected.push(b'\n');
         container.write(Output::Stdout, &[&line[..], b"\n"].concat());
     }
-    container.end(Ending::Close);
-    assert_eq!(
-        container.wait(SOON).logger.unwrap(),
-        Exit::Code(0),
-        "{}",
-        container.dockerinit_log()
-    );
-    let written = try_until(SOON, || {
-        let written = rsyslog.written();
-        if written == expected { Ok(written) } else { Err(written) }
-    });
-    if let Err(written) = written {
-        let (mut got, mut want) =
-            (written.split(|byte| *byte == b'\n'), expected.split(|byte| *byte == b'\n'));
-        let first = (0..).find_map(|idx| match (got.next(), want.next()) {
-            (got, want) if got == want => None,
-            (got, want) => {
-                Some((idx, got.map(String::from_utf8_lossy), want.map(String::from_utf8_lossy)))
-            }
-        });
-        panic!(
-            "{transport:?} {format:?}: the file differs; first difference (line, in the file, written): {first:?}"
-        );
-    }
+    container.end_well();
+    expect_stored(&expected, || rsyslog.written());
 }
 
 #[test]
@@ -123,74 +99,3 @@ fn rfc5424_over_tls_with_a_client_certificate_is_stored_byte_for_byte() {
 fn rfc3164_over_tls_with_a_client_certificate_is_stored_byte_for_byte() {
     check(Transport::Tls, "rfc3164");
 }
-
-/// The server restarts while lines come; none is missing, and few come twice.
-fn restarts(transport: Transport) {
-    let scratch = tempfile::tempdir().unwrap();
-    let Some(mut rsyslog) = start(scratch.path(), transport, "restarts under load") else { return };
-    let rsyslog_file = rsyslog.output();
-    let more = rsyslog.options();
-    let mut options = vec![("syslog-format", "rfc5424"), ("mode", "blocking")];
-    options.extend(more.iter().map(|(name, value)| (*name, value.as_str())));
-    let container =
-        Container::start(&syslog_container(&rsyslog.syslog_address(), &options), scratch.path());
-    let each = 3000;
-    for round in 0..RESTARTS {
-        std::thread::scope(|scope| {
-            let writer = scope.spawn(|| {
-                for from in (round * each..(round + 1) * each).step_by(50) {
-                    container.write(Output::Stdout, oracle::lines(from, from + 50).as_bytes());
-                    // What a server has not even read may not be more than what is kept for it.
-                    until("the server to keep up", SOON, || {
-                        let stored = lines_in(&rsyslog_file);
-                        if stored + BEHIND_MAX >= from { Ok(()) } else { Err((stored, from)) }
-                    });
-                }
-            });
-            until("half of this round to arrive", SOON, || {
-                let stored = lines_in(&rsyslog_file);
-                if stored >= round * each + each / 2 { Ok(()) } else { Err(stored) }
-            });
-            rsyslog.restart();
-            writer.join().unwrap();
-        });
-    }
-    let written = RESTARTS * each;
-    let judged = try_until(SOON, || {
-        let stored = rsyslog.written();
-        let lines: Vec<_> =
-            stored.split(|byte| *byte == b'\n').map(String::from_utf8_lossy).collect();
-        let (_, whole) = lines.split_last().unwrap();
-        let verdict =
-            Verdict::of(written, whole.iter().filter(|line| !line.contains("is-it-there")));
-        if verdict.complete() { Ok(verdict) } else { Err(verdict) }
-    });
-    let verdict = judged.unwrap_or_else(|verdict| panic!("{transport:?}: {verdict}"));
-    // What the kernel holds and what is kept for a peer that breaks down, of lines of at least 90 bytes on the wire.
-    let bound = usize::try_from(RESTARTS).unwrap() * (256 << 10) / 90;
-    assert!(verdict.duplicated.len() < bound, "{transport:?}: {verdict}");
-    let page = container.wait_until_settled(SOON);
-    assert_eq!((page.delivered, page.dropped.len()), (page.read, 0), "{page:?}");
-}
-
-#[test]
-fn restarts_under_load_over_tcp_lose_nothing() {
-    restarts(Transport::Tcp);
-}
-
-#[test]
-fn restarts_under_load_over_tls_lose_nothing() {
-    restarts(Transport::Tls);
-}
-
-/// Lines in the server's file, its probes included.
-fn lines_in(file: &Path) -> u64 {
-    let stored = std::fs::read(file).unwrap_or_default();
-    stored.iter().filter(|byte| **byte == b'\n').count() as u64
-}
-
-/// How often.
-const RESTARTS: u64 = 3;
-
-/// Lines written that the server need not have stored: 64 KiB on the wire hold more.
-const BEHIND_MAX: u64 = 250;

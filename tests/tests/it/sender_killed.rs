@@ -8,9 +8,8 @@
 
 use std::fs;
 
-use dockerlogger_tests::dockerinit::{Container, Ending, Output};
+use dockerlogger_tests::dockerinit::{Container, Output};
 use dockerlogger_tests::oracle::{self, Verdict};
-use dockerlogger_tests::process::Exit;
 use dockerlogger_tests::receiver::TcpReceiver;
 use dockerlogger_tests::{SOON, try_until, until};
 use rustix::process::{Pid, Signal};
@@ -82,11 +81,5 @@ fn lines_flow_on_when_the_sender_is_killed_again_and_again() {
     // What was on its way when the sender died may be sent again, once per death.
     let bound = usize::try_from(KILLS * LINES_PER_KILL).unwrap();
     assert!(verdict.duplicated.len() <= bound, "{verdict}");
-    container.end(Ending::Close);
-    assert_eq!(
-        container.wait(SOON).logger.unwrap(),
-        Exit::Code(0),
-        "{:?}",
-        container.dockerinit_log()
-    );
+    container.end_well();
 }

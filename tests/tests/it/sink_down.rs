@@ -44,8 +44,7 @@ fn a_collector_that_comes_up_late_gets_everything() {
     expect_alive(&container);
     receiver.set_manners(Manners::Take);
     assert!(expect_complete(&receiver, &container, 300).exact());
-    container.end(Ending::Close);
-    assert_eq!(container.wait(SOON).logger.unwrap(), Exit::Code(0));
+    container.end_well();
 }
 
 #[test]

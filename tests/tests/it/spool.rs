@@ -14,7 +14,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use dockerlogger_tests::dockerinit::{Container, Ending, Output};
+use dockerlogger_tests::dockerinit::{Container, Output};
 use dockerlogger_tests::oracle::{self, Verdict};
 use dockerlogger_tests::os::Launch;
 use dockerlogger_tests::process::{Exit, Process};
@@ -61,8 +61,7 @@ fn a_line_without_an_end_is_sent_after_a_kill_and_ends_there() {
     let (last, before) = texts.split_last_chunk::<2>().map(|(rest, last)| (last, rest)).unwrap();
     assert_eq!(last, &["partial", "own"]);
     assert!(before.iter().all(|text| text == "first"), "{texts:?}");
-    second.end(Ending::Close);
-    assert_eq!(second.wait(SOON).logger.unwrap(), Exit::Code(0));
+    second.end_well();
     assert_eq!(std::fs::read_dir(&spool).unwrap().count(), 0);
 }
 

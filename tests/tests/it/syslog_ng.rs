@@ -4,12 +4,11 @@
 
 //! Interop with a real syslog-ng: RFC 5424 with lengths over TLS, and structured data, as it understands them.
 
-use dockerlogger_tests::dockerinit::{Container, ContainerSpec, Ending, Output};
-use dockerlogger_tests::process::Exit;
+use dockerlogger_tests::dockerinit::{Container, ContainerSpec, Output};
 use dockerlogger_tests::syslog_ng::SyslogNg;
-use dockerlogger_tests::{SOON, oracle, programs, try_until};
+use dockerlogger_tests::{oracle, programs};
 
-use super::skip;
+use super::{expect_stored, skip};
 
 /// What it stores of `lines` that a container with these `options` writes.
 fn stored(options: &[(&str, &str)], lines: &[String], structured_data: &str) {
@@ -29,21 +28,8 @@ fn stored(options: &[(&str, &str)], lines: &[String], structured_data: &str) {
         expected.push_str(&format!("{structured_data} {line}\n"));
         container.write(Output::Stdout, format!("{line}\n").as_bytes());
     }
-    container.end(Ending::Close);
-    assert_eq!(
-        container.wait(SOON).logger.unwrap(),
-        Exit::Code(0),
-        "{}",
-        container.dockerinit_log()
-    );
-    let written = try_until(SOON, || {
-        let written = String::from_utf8_lossy(&server.written()).into_owned();
-        if written == expected { Ok(()) } else { Err(written) }
-    });
-    if let Err(written) = written {
-        let differ = written.lines().zip(expected.lines()).find(|(got, want)| got != want);
-        panic!("{} bytes, not {}; first difference: {differ:?}", written.len(), expected.len());
-    }
+    container.end_well();
+    expect_stored(expected.as_bytes(), || server.written());
 }
 
 #[test]

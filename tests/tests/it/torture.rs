@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use dockerlogger_tests::dockerinit::{Container, ContainerSpec, Ending, Output};
+use dockerlogger_tests::dockerinit::{Container, ContainerSpec, Output};
 use dockerlogger_tests::oracle::{self, Verdict};
 use dockerlogger_tests::process::Exit;
 use dockerlogger_tests::receiver::{Manners, TcpReceiver};
@@ -93,8 +93,7 @@ fn whatever_the_moment_at_which_senders_are_killed() {
     assert!((verdict.duplicated.len() as u64) <= bound, "more than {bound}: {verdict}");
     eprintln!("{killed} senders killed, {written} lines written: {verdict}");
     assert_eq!(container.logger_exit(), None);
-    container.end(Ending::Close);
-    assert_eq!(container.wait(SOON).logger.unwrap(), Exit::Code(0));
+    container.end_well();
 }
 
 /// One life of a logger with a spool: lines from `first` on, until somebody kills the reader, and with it the sender or
@@ -180,8 +179,7 @@ fn whatever_the_moment_at_which_the_reader_is_killed_with_a_spool() {
     eprintln!(
         "{lives} readers killed, {next} lines read, {uncounted} of them not counted: {verdict}"
     );
-    container.end(Ending::Close);
-    assert_eq!(container.wait(SOON).logger.unwrap(), Exit::Code(0));
+    container.end_well();
 }
 
 #[test]

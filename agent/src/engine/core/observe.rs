@@ -7,9 +7,8 @@
 
 use dockerlogger_manifest::{Channel, Release};
 use jiff::Timestamp;
-use tokio::runtime::Handle;
 
-use crate::engine::core::Core;
+use crate::engine::core::{Check, Core};
 use crate::engine::documents;
 use crate::engine::error::UpdateError;
 use crate::engine::plan::{self, Plan};
@@ -28,13 +27,8 @@ pub(super) struct Observed {
 
 impl Core {
     /// Gathers the facts; the only part of planning that does I/O.
-    pub(super) fn observe(
-        &mut self,
-        source: &Source,
-        now: Timestamp,
-        allow_expired: bool,
-        runtime: &Handle,
-    ) -> Result<Observed, UpdateError> {
+    pub(super) fn observe(&mut self, check: Check<'_>) -> Result<Observed, UpdateError> {
+        let Check { source, allow_expired, now, runtime } = check;
         let limits = &self.config.limits;
         let from = source.to_string();
         let memory = &self.memory;

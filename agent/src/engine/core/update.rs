@@ -4,10 +4,7 @@
 
 //! One update: from each source in turn, until one of them does not fail.
 
-use jiff::Timestamp;
-use tokio::runtime::Handle;
-
-use crate::engine::core::{Core, chain};
+use crate::engine::core::{Check, Core};
 use crate::engine::error::UpdateError;
 use crate::engine::execute::Execution;
 use crate::engine::history::{Action, Entry};
@@ -15,27 +12,25 @@ use crate::engine::policy::{Decision, Facts};
 use crate::engine::source::Source;
 use crate::engine::view::PassedOver;
 use crate::engine::{Outcome, Progress};
+use crate::report::chain;
 
 /// What is done with one source; it tells its progress.
 type Work<'a, T> =
-    dyn FnMut(&mut Core, &Source, &mut dyn FnMut(Progress)) -> Result<T, UpdateError> + 'a;
+    dyn FnMut(&mut Core, Check<'_>, &mut dyn FnMut(Progress)) -> Result<T, UpdateError> + 'a;
 
 impl Core {
     pub(super) fn update_unrecorded(
         &mut self,
-        source: &Source,
-        allow_expired: bool,
-        now: Timestamp,
-        runtime: &Handle,
+        check: Check<'_>,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Outcome, UpdateError> {
         progress(Progress::Checking);
-        self.settle(now)?;
-        if allow_expired {
-            let from = source.shown();
+        self.settle(check.now)?;
+        if check.allow_expired {
+            let from = check.source.shown();
             let why = format!("the operator takes metadata of {from} although it may have expired");
             let (what, from) = (Action::AllowExpired, None);
-            self.record(Entry { what, why, from, to: None, digest: None }, now)?;
+            self.record(Entry { what, why, from, to: None, digest: None }, check.now)?;
         }
         let mut bytes_told = 0;
         let mut forward = |sign: Progress| {
@@ -47,28 +42,27 @@ impl Core {
             }
             progress(sign);
         };
-        let mut outcome = self.try_each(source, &mut forward, &mut |core, source, progress| {
-            core.update_from(source, allow_expired, now, runtime, progress)
-        })?;
+        let mut outcome = self.try_each(check, &mut forward, &mut Self::update_from)?;
         if let Outcome::Moved { warnings, .. } = &mut outcome {
             warnings.extend(self.passed_over.iter().map(ToString::to_string));
         }
         Ok(outcome)
     }
 
-    /// Does `work` with the first source that does not fail it.
+    /// Does `work` with the first of the sources in `check` that does not fail it.
     pub(super) fn try_each<T>(
         &mut self,
-        source: &Source,
+        check: Check<'_>,
         progress: &mut dyn FnMut(Progress),
         work: &mut Work<'_, T>,
     ) -> Result<T, UpdateError> {
-        let mut rest = source.each().iter().peekable();
-        while let Some(one) = rest.next() {
-            match work(self, one, progress) {
+        let mut rest = check.source.each().iter().peekable();
+        while let Some(source) = rest.next() {
+            match work(self, Check { source, ..check }, progress) {
                 Err(error) if error.is_of_source() && rest.peek().is_some() => {
-                    let source = one.shown();
-                    let passed = PassedOver { source, why: chain(&error), kind: error.kind() };
+                    let source = source.shown();
+                    let passed =
+                        PassedOver { source, why: chain(&error).to_string(), kind: error.kind() };
                     progress(Progress::PassedOver(passed.clone()));
                     self.passed_over.push(passed);
                 }
@@ -80,13 +74,11 @@ impl Core {
 
     fn update_from(
         &mut self,
-        source: &Source,
-        allow_expired: bool,
-        now: Timestamp,
-        runtime: &Handle,
+        check: Check<'_>,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Outcome, UpdateError> {
-        let mut observed = self.observe(source, now, allow_expired, runtime)?;
+        let mut observed = self.observe(check)?;
+        let Check { source, now, runtime, .. } = check;
         let plan = self.plan_observed(&mut observed)?;
         let target = match &plan.decision {
             Decision::Stay(reason) if reason.is_refusal() => {

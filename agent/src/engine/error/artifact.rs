@@ -65,10 +65,10 @@ pub enum ProbeError {
         #[source]
         source: io::Error,
     },
-    /// Nobody, as whom it is run, cannot get to it.
+    /// The user that it is run as cannot get to it.
     #[error(
-        "cannot run {command} as nobody: every folder above the install root must let others \
-         pass (chmod o+x)"
+        "cannot run {command} without privileges: every folder above the install root must let \
+         others pass (chmod o+x)"
     )]
     Unreachable {
         /// Program and arguments.

@@ -55,6 +55,12 @@ pub enum FetchError {
     /// Connecting, sending or receiving failed.
     #[error("the request failed")]
     Network(#[source] reqwest::Error),
+    /// 407, for what goes through the proxy or for the tunnel that is to.
+    #[error("the proxy asks for a user and a password, or for others than it was given")]
+    ProxyPassword,
+    /// The proxy cannot be reached, or does not connect to a source with TLS.
+    #[error("the proxy opens no tunnel to the source")]
+    Tunnel(#[source] reqwest::Error),
     /// The HTTP client could not be built, for want of CA certificates for example.
     #[error("cannot set up the HTTP client")]
     Client(#[source] reqwest::Error),
@@ -107,9 +113,11 @@ impl FetchError {
     /// What a caller does about it.
     pub fn kind(&self) -> FailureKind {
         match self {
-            Self::Network(_) | Self::NoAnswer { .. } | Self::TooSlow { .. } => {
-                FailureKind::Temporary
-            }
+            Self::Network(_)
+            | Self::ProxyPassword
+            | Self::Tunnel(_)
+            | Self::NoAnswer { .. }
+            | Self::TooSlow { .. } => FailureKind::Temporary,
             Self::Status { status } if *status >= 500 || matches!(status, 408 | 425 | 429) => {
                 FailureKind::Temporary
             }

@@ -15,24 +15,30 @@ use std::path::Path;
 use std::pin::pin;
 use std::time::Duration;
 
+use dockerlogger_manifest::DriverSpec;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::time::{Instant, timeout_at};
 
 use crate::engine::error::ProbeError;
+use crate::engine::probe::tls::Identity;
 use crate::engine::probe::{OUTPUT_BYTES_MAX, first_line, run_error};
+use crate::os::confine::DynamicUser;
 use crate::os::process::{self, Invocation};
-use crate::os::{Files as _, RealFiles, confine};
+use crate::os::{Files as _, RealFiles};
 
 /// What each driver is tried against.
-const RECEIVERS: [(&str, Kind); 5] = [
-    ("fluentd", Kind::FluentdTcp),
-    ("gelf", Kind::GelfTcp),
-    ("json-file", Kind::JsonFile),
-    ("syslog", Kind::SyslogTcp),
-    ("syslog", Kind::SyslogUdp),
+const RECEIVERS: [(&str, Kind); 8] = [
+    ("fluentd", Kind::Tcp { address: "fluentd-address" }),
+    ("fluentd", Kind::tls("fluentd-address", "tls", "fluentd-tls-ca-cert")),
+    ("gelf", Kind::Tcp { address: "gelf-address" }),
+    ("gelf", Kind::tls("gelf-address", "tcp+tls", "gelf-tls-ca-cert")),
+    ("json-file", Kind::File { dir: "json-file-dir" }),
+    ("syslog", Kind::Tcp { address: "syslog-address" }),
+    ("syslog", Kind::tls("syslog-address", "tcp+tls", "syslog-tls-ca-cert")),
+    ("syslog", Kind::Udp { address: "syslog-address" }),
 ];
 
 /// How long a record may be under way after the logger has ended.
@@ -44,33 +50,49 @@ const LOOK: Duration = Duration::from_millis(10);
 /// Bytes a receiver takes, at most.
 const RECEIVED_BYTES_MAX: usize = 64 << 10;
 
-/// A kind of receiver.
+/// A kind of receiver, with the options that lead there.
 #[derive(Debug, Clone, Copy)]
 enum Kind {
-    FluentdTcp,
-    GelfTcp,
-    JsonFile,
-    SyslogTcp,
-    SyslogUdp,
+    File { dir: &'static str },
+    Tcp { address: &'static str },
+    Tls { address: &'static str, scheme: &'static str, authority: &'static str },
+    Udp { address: &'static str },
+}
+
+impl Kind {
+    const fn tls(address: &'static str, scheme: &'static str, authority: &'static str) -> Self {
+        Self::Tls { address, scheme, authority }
+    }
+
+    /// Whether the driver can be led there: not every release has TLS.
+    fn suits(self, driver: &DriverSpec) -> bool {
+        match self {
+            Self::Tls { authority, .. } => driver.option(authority).is_some(),
+            Self::File { .. } | Self::Tcp { .. } | Self::Udp { .. } => true,
+        }
+    }
 }
 
 /// An open receiver.
 enum Receiver {
     File(TempDir),
     Tcp(TcpListener),
+    Tls(TcpListener, Identity),
     Udp(UdpSocket),
 }
 
 /// Tries every receiver there is for `driver`. Says whether there was one.
 pub(super) async fn deliver(
     logger: &Path,
-    driver: &str,
+    driver: &DriverSpec,
     timeout: Duration,
 ) -> Result<bool, ProbeError> {
     let mut tried = false;
-    for (_, kind) in RECEIVERS.iter().filter(|(name, _)| *name == driver) {
-        tried = true;
-        attempt(logger, driver, *kind, timeout).await?;
+    for (name, kind) in RECEIVERS {
+        if name == driver.name && kind.suits(driver) {
+            tried = true;
+            attempt(logger, &driver.name, kind, timeout).await?;
+        }
     }
     Ok(tried)
 }
@@ -83,10 +105,12 @@ async fn attempt(
 ) -> Result<(), ProbeError> {
     let marker = format!("dockerlogger probe {}", crate::random::request_id());
     let here = |source| ProbeError::Receiver { driver: driver.to_owned(), source };
-    let (receiver, options) = open(kind).await.map_err(here)?;
+    let user = DynamicUser::new();
+    let (receiver, options) = open(kind, &user).await.map_err(here)?;
     let streams = streams(&marker).map_err(here)?;
     let command = format!("{} {driver}, with the options {options},", logger.display());
     let invocation = Invocation {
+        user,
         program: logger.to_owned(),
         arg0: Some("logger"),
         arguments: vec![driver.to_owned()],
@@ -96,7 +120,7 @@ async fn attempt(
         output_bytes_max: OUTPUT_BYTES_MAX,
     };
     let deadline = Instant::now() + timeout + LATE_MAX;
-    let mut running = pin!(process::run(&invocation));
+    let mut running = pin!(process::run(invocation));
     let mut receiving = pin!(receive(&receiver, &marker));
     let mut received = None;
     let finished = loop {
@@ -122,29 +146,30 @@ async fn attempt(
 }
 
 /// A receiver, and the options that lead to it.
-async fn open(kind: Kind) -> io::Result<(Receiver, Value)> {
+async fn open(kind: Kind, user: &DynamicUser) -> io::Result<(Receiver, Value)> {
     let loopback = (Ipv4Addr::LOCALHOST, 0);
-    let option = match kind {
-        Kind::FluentdTcp => "fluentd-address",
-        Kind::GelfTcp => "gelf-address",
-        Kind::JsonFile => "json-file-dir",
-        Kind::SyslogTcp | Kind::SyslogUdp => "syslog-address",
-    };
     Ok(match kind {
-        Kind::JsonFile => {
+        Kind::File { dir: option } => {
             let dir = tempfile::tempdir()?;
-            confine::hand_over(dir.path())?;
+            user.give(dir.path())?;
             let options = json!({ (option): dir.path() });
             (Receiver::File(dir), options)
         }
-        Kind::FluentdTcp | Kind::GelfTcp | Kind::SyslogTcp => {
+        Kind::Tcp { address } => {
             let listener = TcpListener::bind(loopback).await?;
-            let options = json!({ (option): format!("tcp://{}", listener.local_addr()?) });
+            let options = json!({ (address): format!("tcp://{}", listener.local_addr()?) });
             (Receiver::Tcp(listener), options)
         }
-        Kind::SyslogUdp => {
+        Kind::Tls { address, scheme, authority } => {
+            let listener = TcpListener::bind(loopback).await?;
+            let identity = Identity::new(user)?;
+            let to = format!("{scheme}://{}", listener.local_addr()?);
+            let options = json!({ (address): to, (authority): identity.file() });
+            (Receiver::Tls(listener, identity), options)
+        }
+        Kind::Udp { address } => {
             let socket = UdpSocket::bind(loopback).await?;
-            let options = json!({ (option): format!("udp://{}", socket.local_addr()?) });
+            let options = json!({ (address): format!("udp://{}", socket.local_addr()?) });
             (Receiver::Udp(socket), options)
         }
     })
@@ -176,20 +201,41 @@ async fn receive(receiver: &Receiver, marker: &str) -> io::Result<()> {
             }
         },
         Receiver::Tcp(listener) => loop {
-            let (mut stream, _) = listener.accept().await?;
-            let mut length = 0;
-            while length < buffer.len() {
-                match stream.read(&mut buffer[length..]).await {
-                    Ok(count) if count > 0 => length += count,
-                    // The connection ended: there may be another.
-                    _ => break,
-                }
-                if found(&buffer[..length]) {
-                    return Ok(());
-                }
+            let (stream, _) = listener.accept().await?;
+            if arrives(stream, &mut buffer, found).await {
+                return Ok(());
+            }
+        },
+        Receiver::Tls(listener, identity) => loop {
+            let (stream, _) = listener.accept().await?;
+            if let Ok(stream) = identity.accept(stream).await
+                && arrives(stream, &mut buffer, found).await
+            {
+                return Ok(());
             }
         },
     }
+}
+
+/// Whether the connection brings it; when it ends without, there may be another.
+async fn arrives(
+    mut stream: impl AsyncRead + Unpin,
+    buffer: &mut [u8],
+    found: impl Fn(&[u8]) -> bool,
+) -> bool {
+    let mut length = 0;
+    while length < buffer.len() {
+        match stream.read(&mut buffer[length..]).await {
+            Ok(count) if count > 0 => length += count,
+            _ => return false,
+        }
+        if found(&buffer[..length]) {
+            // A connection that is cut before the logger takes leave is one that may have lost the record.
+            while stream.read(buffer).await.is_ok_and(|count| count > 0) {}
+            return true;
+        }
+    }
+    false
 }
 
 /// Descriptors 3 and 4: a record on the first, both at their end after it.
@@ -222,6 +268,15 @@ fn environment(options: &Value) -> Vec<(String, String)> {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+    use std::sync::Arc;
+
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, ServerName};
+    use rustls::{ClientConfig, RootCertStore};
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpStream;
+    use tokio_rustls::TlsConnector;
 
     use super::*;
     use crate::engine::error::FailureKind;
@@ -229,10 +284,20 @@ mod tests {
 
     const QUICK: Duration = Duration::from_secs(20);
 
+    /// A driver of a release, with TLS or as it was before that.
+    fn driver(name: &str, tls: bool) -> DriverSpec {
+        let mut driver = dockerlogger_manifest::catalog::driver(name).unwrap();
+        driver.options.retain(|option| tls || !option.name.contains("-tls-"));
+        driver
+    }
+
     #[tokio::test]
     async fn a_logger_that_delivers_passes_and_gets_the_contract() {
         let folder = folder();
         let seen = folder.path().join("seen");
+        // Each run is another user's.
+        fs::write(&seen, "").unwrap();
+        fs::set_permissions(&seen, fs::Permissions::from_mode(0o666)).unwrap();
         let body = format!(
             r#"pipe() {{ [ -p /dev/fd/$1 ] && echo pipe; }}
             echo "$1 $(pipe 3) $(pipe 4) $(cat <&4 | wc -c)" >> {}
@@ -242,9 +307,9 @@ mod tests {
             seen.display()
         );
         let logger = script(folder.path(), &body);
-        assert!(deliver(&logger, "syslog", QUICK).await.unwrap());
-        assert!(deliver(&logger, "fluentd", QUICK).await.unwrap());
-        assert!(deliver(&logger, "gelf", QUICK).await.unwrap());
+        assert!(deliver(&logger, &driver("syslog", false), QUICK).await.unwrap());
+        assert!(deliver(&logger, &driver("fluentd", false), QUICK).await.unwrap());
+        assert!(deliver(&logger, &driver("gelf", false), QUICK).await.unwrap());
         let seen = fs::read_to_string(seen).unwrap();
         assert_eq!(
             seen,
@@ -252,8 +317,10 @@ mod tests {
         );
         let body = r#"dir=${DOCKERLOG_CONFIG#*:\"}
             cat <&3 > ${dir%\"*}/$DOCKERLOG_CONTAINERID-json.log"#;
-        assert!(deliver(&script(folder.path(), body), "json-file", QUICK).await.unwrap());
-        assert!(!deliver(&logger, "from-the-future", QUICK).await.unwrap());
+        let json_file = driver("json-file", false);
+        assert!(deliver(&script(folder.path(), body), &json_file, QUICK).await.unwrap());
+        let newer = DriverSpec { name: "from-the-future".to_owned(), ..json_file };
+        assert!(!deliver(&logger, &newer, QUICK).await.unwrap());
     }
 
     #[tokio::test]
@@ -261,7 +328,7 @@ mod tests {
         let folder = folder();
         let refused = async |body: &str, timeout| {
             let logger = script(folder.path(), body);
-            let error = deliver(&logger, "syslog", timeout).await.unwrap_err();
+            let error = deliver(&logger, &driver("syslog", false), timeout).await.unwrap_err();
             assert_eq!(error.kind(), FailureKind::Refused);
             error.to_string()
         };
@@ -271,5 +338,50 @@ mod tests {
         assert!(crashed.contains("signal: 11") && crashed.contains("boom"), "{crashed}");
         let hung = refused("sleep 100", Duration::from_millis(300)).await;
         assert!(hung.contains("did not end within"), "{hung}");
+    }
+
+    /// What a client that believes the file says arrives.
+    #[tokio::test]
+    async fn records_arrive_over_tls() {
+        for (_, kind) in RECEIVERS.iter().filter(|(_, kind)| matches!(kind, Kind::Tls { .. })) {
+            let (receiver, options) = open(*kind, &DynamicUser::new()).await.unwrap();
+            let Kind::Tls { address, scheme, authority } = kind else { continue };
+            let address = options[*address].as_str().unwrap();
+            let address = address.strip_prefix(&format!("{scheme}://")).unwrap();
+            let pem = fs::read(options[*authority].as_str().unwrap()).unwrap();
+            let mut roots = RootCertStore::empty();
+            roots.add(CertificateDer::from_pem_slice(&pem).unwrap()).unwrap();
+            let provider = Arc::new(rustls::crypto::ring::default_provider());
+            let client = ClientConfig::builder_with_provider(provider)
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_root_certificates(roots)
+                .with_no_client_auth();
+            let client = async {
+                // Another one before, which is no reason to stop.
+                drop(TcpStream::connect(address).await.unwrap());
+                let stream = TcpStream::connect(address).await.unwrap();
+                let name = ServerName::try_from("127.0.0.1").unwrap();
+                let connector = TlsConnector::from(Arc::new(client));
+                let mut stream = connector.connect(name, stream).await.unwrap();
+                stream.write_all(b"<30>1 the marker\n").await.unwrap();
+                stream.shutdown().await.unwrap();
+            };
+            let (received, ()) = tokio::join!(receive(&receiver, "the marker"), client);
+            received.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_driver_that_has_tls_is_tried_with_it() {
+        let folder = folder();
+        // It delivers well, but it does not speak TLS.
+        let body = r#"address=${DOCKERLOG_CONFIG##*tcp://}; address=${address%\"*}
+            cat <&3 > /dev/tcp/${address/://}"#;
+        for name in ["fluentd", "gelf", "syslog"] {
+            let logger = script(folder.path(), body);
+            let error = deliver(&logger, &driver(name, true), QUICK).await.unwrap_err();
+            assert!(error.to_string().contains("tls://127.0.0.1:"), "{error}");
+        }
     }
 }

@@ -16,7 +16,7 @@ use crate::os::confine::FILE_BYTES_MAX;
 
 const QUICK: Duration = Duration::from_secs(20);
 
-/// A folder that nobody, the user, reaches and may write to.
+/// A folder that every user reaches and may write to.
 pub(super) fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
@@ -50,8 +50,10 @@ async fn it_has_neither_environment_nor_input_nor_privileges() {
     };
     assert_eq!(field("NoNewPrivs:"), ["1"]);
     if confine::demotes() {
-        assert_eq!(field("Uid:"), ["65534"; 4]);
-        assert_eq!(field("Gid:"), ["65534"; 4]);
+        let user = &field("Uid:")[0];
+        assert!(user.parse::<u32>().unwrap() > 1 << 29, "{user}");
+        assert_eq!(field("Uid:"), [user.as_str(); 4]);
+        assert_eq!(field("Gid:"), [user.as_str(); 4]);
         assert_eq!(field("Groups:"), [""; 0]);
         assert_eq!(field("CapEff:"), ["0000000000000000"]);
         assert_eq!(field("CapPrm:"), ["0000000000000000"]);
@@ -118,6 +120,49 @@ async fn it_leaves_nobody_behind_however_it_ends() {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn it_does_not_escape_into_a_session_of_its_own() {
+    if !confine::demotes() {
+        // Not a print macro: the test runner would hide that.
+        let why = b"SKIP: only root can give a program a user of its own\n";
+        let _ = std::io::Write::write_all(&mut std::io::stderr(), why);
+        return;
+    }
+    // The second forks without end; the third kills whatever of its user it can, the logger too.
+    for escape in
+        ["sleep 600", "while true; do setsid true; done", "while true; do kill -9 -1; done"]
+    {
+        let folder = folder();
+        let (user, started) = (folder.path().join("user"), folder.path().join("started"));
+        let body = format!(
+            r#"id -u > {0}
+            setsid bash -c "trap '' HUP TERM; > {1}; {escape}" >/dev/null 2>&1 &
+            until [ -e {1} ]; do sleep 0.01; done"#,
+            user.display(),
+            started.display()
+        );
+        let _ = run(&script(folder.path(), &body), &["version"], QUICK).await;
+        assert!(started.exists());
+        let user = fs::read_to_string(user).unwrap();
+        let deadline = Instant::now() + QUICK;
+        while !processes_of(user.trim()).is_empty() {
+            let left = processes_of(user.trim());
+            assert!(Instant::now() < deadline, "{escape}: alive is {left:?}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+/// The status of each process of a user that is not dead.
+fn processes_of(user: &str) -> Vec<String> {
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let status = |process: fs::DirEntry| fs::read_to_string(process.path().join("status")).ok();
+    let is_theirs = |status: &String| status.contains(&format!("\nUid:\t{user}\t"));
+    let is_alive = |status: &String| !status.contains("\nState:\tZ");
+    processes.filter_map(status).filter(is_theirs).filter(is_alive).collect()
+}
+
 #[tokio::test]
 async fn it_is_not_held_up_by_what_it_started() {
     let folder = folder();
@@ -129,7 +174,7 @@ async fn it_is_not_held_up_by_what_it_started() {
 }
 
 #[tokio::test]
-async fn a_root_that_nobody_reaches_is_named_as_the_reason() {
+async fn a_root_that_others_do_not_reach_is_named_as_the_reason() {
     let folder = folder();
     let logger = script(folder.path(), "echo 1.0.0");
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();

@@ -22,6 +22,7 @@ use crate::engine::source::memory::{Memory, Remembered};
 use crate::engine::source::proxy::Proxy;
 use crate::engine::source::retries::Retries;
 use crate::engine::source::{Bounded, Expect, Repository, fetch_error};
+use crate::report;
 
 mod body;
 
@@ -177,7 +178,7 @@ impl Getter {
         }
         let response = match timeout(self.limits.answer_timeout, sending.send()).await {
             Ok(Ok(response)) => response,
-            Ok(Err(e)) => return Err(FetchError::Network(e)),
+            Ok(Err(e)) => return Err(unanswered(e)),
             Err(_elapsed) => {
                 return Err(FetchError::NoAnswer { secs: self.limits.answer_timeout.as_secs() });
             }
@@ -192,6 +193,7 @@ impl Getter {
             }
             StatusCode::NOT_MODIFIED if request.etag.is_some() => return Ok(Answer::NotModified),
             StatusCode::NOT_FOUND | StatusCode::GONE => return Err(FetchError::NotFound),
+            StatusCode::PROXY_AUTHENTICATION_REQUIRED => return Err(FetchError::ProxyPassword),
             status => return Err(FetchError::Status { status: status.as_u16() }),
         };
         let limit = request.expect.bytes_max();
@@ -215,6 +217,18 @@ impl Getter {
                 Err(error) => retries.after(error).await?,
             }
         }
+    }
+}
+
+/// A request without an answer; the client has no type for a tunnel that was refused, only words.
+fn unanswered(error: reqwest::Error) -> FetchError {
+    let causes = report::chain(&error).to_string();
+    if causes.contains("tunnel error: proxy authorization required") {
+        FetchError::ProxyPassword
+    } else if causes.contains("tunnel error: ") {
+        FetchError::Tunnel(error)
+    } else {
+        FetchError::Network(error)
     }
 }
 

@@ -60,6 +60,7 @@ fn mean_pause(first: Duration, used: u32) -> Duration {
 fn is_worth_it(error: &FetchError) -> bool {
     match error {
         FetchError::Network(error) => !error.is_redirect() && !error.is_timeout(),
+        FetchError::Tunnel(_) => true,
         FetchError::Truncated { network, .. } => *network,
         FetchError::Status { status } => matches!(status, 429 | 500 | 502..=504),
         _ => false,

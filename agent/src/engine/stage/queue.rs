@@ -2,10 +2,10 @@
 // License, v. 2.0. If a copy of the MPL was not distributed with this
 // file, You can obtain one at https://mozilla.org/MPL/2.0/.
 
-//! Unpacked bytes between the thread that decompresses and the one that writes:
-//! a bounded queue of buffers that go round.
+//! Bytes on their way from one thread of the pass to the next: a bounded queue
+//! of buffers that go round.
 
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -73,8 +73,8 @@ impl Drain {
     }
 }
 
-impl Read for Drain {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+impl BufRead for Drain {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
         while self.at == self.current.len() {
             match self.full.recv() {
                 Ok(Some(next)) => {
@@ -89,13 +89,23 @@ impl Read for Drain {
                     self.broken.store(true, Ordering::Relaxed);
                     return Err(io::Error::other("what comes before has failed"));
                 }
-                Err(_ended) => return Ok(0),
+                Err(_ended) => return Ok(&[]),
             }
         }
-        let rest = self.current.get(self.at..).unwrap_or_default();
+        Ok(self.current.get(self.at..).unwrap_or_default())
+    }
+
+    fn consume(&mut self, bytes: usize) {
+        self.at = self.at.saturating_add(bytes).min(self.current.len());
+    }
+}
+
+impl Read for Drain {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let rest = self.fill_buf()?;
         let count = rest.len().min(buffer.len());
         buffer[..count].copy_from_slice(&rest[..count]);
-        self.at += count;
+        self.consume(count);
         Ok(count)
     }
 }

@@ -48,6 +48,11 @@ impl<D: Disturbance> NewFile for DisturbedFile<D> {
         self.disturbance.write(&mut *self.file, &self.path, bytes)
     }
 
+    fn write_back(&mut self) -> Result<(), FileError> {
+        self.disturbance.effect("write back", &self.path)?;
+        self.file.write_back()
+    }
+
     fn set_mode(&mut self, mode: u32) -> Result<(), FileError> {
         self.disturbance.effect("set the mode of", &self.path)?;
         self.file.set_mode(mode)

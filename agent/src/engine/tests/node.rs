@@ -40,7 +40,7 @@ pub(super) fn now() -> Timestamp {
 
 impl Node {
     pub(super) fn new() -> Self {
-        // Open to nobody, as whom loggers are probed.
+        // Open to whom loggers are probed as.
         let open = fs::Permissions::from_mode(0o755);
         let scratch = tempfile::Builder::new().permissions(open).tempdir().unwrap();
         let publisher = Publisher::new(&scratch.path().join("repository"));
@@ -109,13 +109,7 @@ impl Node {
 }
 
 pub(super) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
+    crate::report::chain(error).to_string()
 }
 
 /// What must hold at every instant, opened or not: `bin/logger` is absent or

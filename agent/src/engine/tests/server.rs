@@ -102,10 +102,6 @@ impl Server {
         Self { address, shared, thread: Some(thread) }
     }
 
-    pub(super) fn address(&self) -> SocketAddr {
-        self.address
-    }
-
     pub(super) fn source(&self) -> Source {
         format!("http://{}/", self.address).parse().unwrap()
     }

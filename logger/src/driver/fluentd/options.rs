@@ -24,7 +24,7 @@ pub(crate) struct Options {
     pub(super) address: FluentdAddress,
     /// Of use only where the address says TLS.
     pub(super) tls: TlsSettings,
-    pub(super) profile: Profile,
+    pub(crate) profile: Profile,
     /// Rendered, never a template.
     pub(super) tag: Vec<u8>,
     pub(super) time: TimeStyle,
@@ -41,7 +41,7 @@ pub(crate) struct Options {
 
 /// Whose bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Profile {
+pub(crate) enum Profile {
     Docker,
     /// What Triton's users get since 2015: nil for no options, nothing that marks
     /// pieces, and lines are not cut at Docker's limit.
@@ -126,14 +126,6 @@ impl Options {
             read_timeout: timeout("fluentd-read-timeout"),
             security: Security::read(options, host),
         })
-    }
-
-    /// The longest piece of a line, in bytes.
-    pub(crate) const fn piece_limit(&self) -> usize {
-        match self.profile {
-            Profile::Docker => 16 << 10,
-            Profile::Triton => 64 << 10,
-        }
     }
 
     pub(crate) fn encoder(&self) -> Encoder {

@@ -151,8 +151,12 @@ impl Conversation {
         match (&self.state, answer) {
             (State::Greeting, Answer::Helo { nonce, auth }) => self.prove(nonce, auth, out),
             (State::Proving { salt, nonce }, Answer::Pong { granted: true, host, digest, .. }) => {
-                let key = self.security.as_ref().map_or([].as_slice(), |known| &known.shared_key);
-                if hex_digest(&[salt, host, nonce, key]) != *digest {
+                let Some(security) = &self.security else { return Ok(()) };
+                // Under our own name it proves nothing: it is what we have said.
+                if *host == security.host.as_slice() {
+                    return Err(SessionError::new(MIRROR));
+                }
+                if hex_digest(&[salt, host, nonce, &security.shared_key]) != *digest {
                     return Err(SessionError::new(IMPOSTOR));
                 }
                 self.state = State::Open;
@@ -294,6 +298,7 @@ const NO_GREETING: &str = "the server's greeting is none of the forward protocol
 const KEY_WANTED: &str = "the server asks for a shared key, and fluentd-shared-key is not given";
 const USER_WANTED: &str = "the server asks for a user, and fluentd-username is not given";
 const IMPOSTOR: &str = "the server does not know the shared key";
+const MIRROR: &str = "the server goes by our own host name, which proves nothing; give it another";
 
 #[cfg(test)]
 mod tests;

@@ -49,14 +49,6 @@ pub(crate) enum Partials {
 }
 
 impl Profile {
-    /// The longest piece of a line, in bytes.
-    pub(crate) const fn piece_limit(self) -> usize {
-        match self {
-            Self::Triton => 64 << 10,
-            Self::Docker => 16 << 10,
-        }
-    }
-
     /// The most chunks of a record.
     const fn chunks_max(self) -> u8 {
         match self {

@@ -55,16 +55,6 @@ pub(crate) enum Profile {
     Triton(String),
 }
 
-impl Profile {
-    /// The longest piece of a line, in bytes.
-    pub(crate) const fn piece_limit(&self) -> usize {
-        match self {
-            Self::Triton(_) => 64 << 10,
-            _ => 16 << 10,
-        }
-    }
-}
-
 impl Options {
     /// Reads checked options. `syslog-tag` is Triton's and literal; alone it
     /// also selects Triton's layout. An empty tag becomes the program's name.

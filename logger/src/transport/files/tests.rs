@@ -64,7 +64,7 @@ impl Rig {
     }
 
     fn drive_until(&mut self, what: &str, mut done: impl FnMut(&mut Self) -> bool) {
-        let deadline_ns = os::mono_ns() + 20_000_000_000;
+        let deadline_ns = os::mono_ns() + 120_000_000_000;
         while !done(self) {
             assert!(os::mono_ns() < deadline_ns, "never: {what}");
             self.drive();

@@ -101,6 +101,16 @@ impl Connection {
         }
     }
 
+    /// How much more the peer's kernel can hold; `None`: unknown, or it holds
+    /// nothing that its program has not read.
+    pub(super) fn peer_room(&self) -> Option<u64> {
+        match self {
+            Self::Tcp(_) | Self::Tls(_) => os::peer_room(self.fd()),
+            // Unacknowledged is what was not read.
+            Self::Unix(_) => None,
+        }
+    }
+
     /// Nothing is under way: gives memory back.
     pub(super) fn rest(&mut self) {
         if let Self::Tls(tls) = self {

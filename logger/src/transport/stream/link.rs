@@ -14,8 +14,10 @@ use super::connection::{Connection, Unacknowledged};
 use crate::driver::Session;
 use crate::window::{Lost, Replay, Window};
 
-/// What a peer that breaks down may have acknowledged and lost.
-pub(super) const REPLAY: Replay = Replay { max_bytes: 64 << 10, max_age_ns: 1_000_000_000 };
+/// What a peer that breaks down may have acknowledged and lost, as far as that does
+/// not show, see [`Link::unread`]. One that hangs up when it hears nothing for
+/// longer than this age gets nothing twice.
+pub(super) const REPLAY: Replay = Replay { max_bytes: 64 << 10, max_age_ns: 10_000_000_000 };
 
 #[derive(Debug)]
 pub(super) struct Link {
@@ -27,6 +29,9 @@ pub(super) struct Link {
     /// When bytes were last accepted, acknowledged or confirmed.
     progress_ns: u64,
     acknowledged: u64,
+    /// The most that the peer's kernel had room for, and what it has now.
+    room_max: u64,
+    room: u64,
     /// How long to wait before looking for acknowledgements again.
     look_ns: u64,
     haste: Haste,
@@ -72,6 +77,8 @@ impl Link {
             since_ns: now_ns,
             progress_ns: now_ns,
             acknowledged: cursor,
+            room_max: 0,
+            room: 0,
             look_ns: first_look_ns(haste),
             haste,
         }
@@ -89,6 +96,21 @@ impl Link {
     /// Everything before this place of the window's stream is taken.
     pub(super) const fn acknowledged(&self) -> u64 {
         self.acknowledged
+    }
+
+    /// Of what the peer's kernel acknowledged, how much its program does not seem to
+    /// have read: a kernel offers as much less room. It offers more from time to
+    /// time to a program that reads, and puts small writes together, so this is too
+    /// little; what is kept anyway is added for that.
+    pub(super) fn unread(&mut self) -> u64 {
+        if !self.session.confirms()
+            && let Some(room) = self.connection.peer_room()
+        {
+            self.room = room;
+            self.room_max = self.room_max.max(room);
+        }
+        let unread = self.room_max - self.room;
+        if unread == 0 { 0 } else { (unread + REPLAY.max_bytes).min(UNREAD_MAX) }
     }
 
     /// Looks for a sign of a dead peer, sends, and looks what has arrived.
@@ -213,7 +235,7 @@ impl Link {
             Unacknowledged::Exactly(missing) => window.cursor().saturating_sub(missing),
             Unacknowledged::AtLeast(missing) => {
                 let left = window.cursor().saturating_sub(missing);
-                left.min(window.sent_before(now_ns, REPLAY.max_age_ns))
+                left.min(window.sent_before(now_ns, TAKEN_AFTER_NS))
             }
         };
         if acknowledged > self.acknowledged {
@@ -243,6 +265,15 @@ const fn first_look_ns(haste: Haste) -> u64 {
         Haste::Hurried => LOOK_HURRIED_NS,
     }
 }
+
+/// What is kept at most of what the peer has not read, in bytes. Kernels hold
+/// 64 KiB to 128 KiB for a program that does not read, and up to megabytes for one
+/// that has been reading fast: so much memory is not ours to take.
+const UNREAD_MAX: u64 = 256 << 10;
+
+/// Where the kernel tells nothing of acknowledgements, what was sent so long ago
+/// has arrived.
+const TAKEN_AFTER_NS: u64 = 1_000_000_000;
 
 /// Without a byte accepted or acknowledged for so long, the peer is dead.
 const STALL: Duration = Duration::from_secs(30);

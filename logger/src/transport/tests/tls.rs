@@ -232,6 +232,51 @@ fn certificates_that_do_not_verify_today() {
     }
 }
 
+/// As in Go, so in Docker: many give as authority what their server shows, made
+/// by `openssl req -x509`, which says of it that it is one.
+#[test]
+fn a_servers_own_certificate_will_do_as_authority_with_its_name_and_times() {
+    let authority = Authority::new();
+    let own = |name: &str, is_ca: IsCa, change: fn(&mut CertificateParams)| {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.is_ca = is_ca;
+        change(&mut params);
+        let key = KeyPair::generate().unwrap();
+        Issued { certificate: params.self_signed(&key).unwrap(), key }
+    };
+    let expired = |params: &mut CertificateParams| params.not_after = date_time_ymd(2020, 1, 1);
+    let ca = || IsCa::Ca(BasicConstraints::Unconstrained);
+    let wrong_name = "is not for \"localhost\" but for DnsName(\"elsewhere\")";
+    for (bad, why, good) in [
+        (own("elsewhere", ca(), |_| {}), wrong_name, own("localhost", ca(), |_| {})),
+        (
+            own("localhost", ca(), expired),
+            "certificate has expired",
+            own("localhost", IsCa::NoCa, |_| {}),
+        ),
+        // Neither its own authority's nor of one in the file.
+        (authority.issue("elsewhere", |_| {}), wrong_name, authority.issue("localhost", |_| {})),
+        (
+            authority.issue("localhost", expired),
+            "certificate has expired",
+            own("localhost", ca(), |_| {}),
+        ),
+    ] {
+        let both = bad.certificate.pem() + &good.certificate.pem();
+        let file = authority.write("own.pem", &both);
+        let trust = Trust::Authorities { file: Some(file) };
+        let settings = TlsSettings { trust, identity: None };
+        refused_then_taken(settings, authority.server(&bad, false), why, || {
+            authority.server(&good, false)
+        });
+    }
+    let stranger = own("localhost", ca(), |_| {});
+    let why = "is an authority's own: the CA certificate file does not hold it";
+    refused_then_taken(authority.settings(None), authority.server(&stranger, false), why, || {
+        authority.server(&authority.issue("localhost", |_| {}), false)
+    });
+}
+
 #[test]
 fn files_are_read_again_for_each_connection() {
     let (authority, other) = (Authority::new(), Authority::named("other"));

@@ -10,12 +10,13 @@ use std::time::Duration;
 
 use super::figure;
 use crate::bench::generator::{self, Source, Until};
-use crate::bench::procfs::Memory;
+use crate::bench::procfs::{self, Memory};
 use crate::bench::report::{Figure, Unit};
 use crate::bench::runner::Setup;
 use crate::bench::sink::{Purpose, Sink};
 use crate::bench::subject::UNTUNED;
 use crate::bench::target::Target;
+use crate::bench::wire::{Wire, WireSink};
 
 /// Time between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
@@ -25,10 +26,22 @@ const WRITE_BYTES: usize = 64 * 1024;
 
 /// Connected, one line sent.
 pub(super) fn idle(setup: &Setup<'_>) -> Vec<Figure> {
-    let sink = Sink::start(Purpose::Count);
-    let running = setup.subject.start(&sink, UNTUNED);
+    idle_at(setup, &Sink::start(Purpose::Count))
+}
+
+/// The same over TLS.
+pub(super) fn idle_tls(setup: &Setup<'_>) -> Vec<Figure> {
+    idle_at(setup, &WireSink::start(Wire::named("syslog/tls")))
+}
+
+fn idle_at(setup: &Setup<'_>, sink: &dyn Target) -> Vec<Figure> {
+    let running = setup.subject.start(sink, UNTUNED);
     running.settle();
-    running.memory().map(figures).unwrap_or_default()
+    let mut figures = running.memory().map(figures).unwrap_or_default();
+    if let Some(bytes) = procfs::resident_once(running.family()) {
+        figures.push(figure("resident, shared pages once", Unit::Kib, kib(bytes)));
+    }
+    figures
 }
 
 /// Lines flat out, 64 per write.
@@ -95,8 +108,7 @@ fn sampled(family: &[i32], load: impl FnOnce() + Send) -> Option<Memory> {
         let load = scope.spawn(load);
         let mut peak = None;
         while !load.is_finished() {
-            let now: Option<Memory> =
-                family.iter().map(|pid| crate::bench::procfs::memory(*pid)).sum();
+            let now: Option<Memory> = family.iter().map(|pid| procfs::memory(*pid)).sum();
             peak = peak.map_or(now, |peak: Memory| now.map(|now| peak.max(now)));
             thread::sleep(LOOK_EVERY);
         }
@@ -105,8 +117,11 @@ fn sampled(family: &[i32], load: impl FnOnce() + Send) -> Option<Memory> {
     })
 }
 
+fn kib(bytes: u64) -> f64 {
+    bytes as f64 / 1024.0
+}
+
 fn figures(memory: Memory) -> Vec<Figure> {
-    let kib = |bytes: u64| bytes as f64 / 1024.0;
     vec![
         figure("resident, sum", Unit::Kib, kib(memory.rss_bytes)),
         figure("proportional, sum", Unit::Kib, kib(memory.pss_bytes)),

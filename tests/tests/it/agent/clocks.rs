@@ -4,21 +4,17 @@
 
 //! An agent whose clock is wrong: at 1970, as after a power cut with an empty battery, and at 2100.
 
-use std::io::Write;
-
 use dockerlogger_tests::clock::{IN_1970, IN_2100, WrongClock, in_days};
 use dockerlogger_tests::node::Node;
 use dockerlogger_tests::programs::{NEXT_VERSION, VERSION};
 
+use super::super::skip;
 use super::fixture::{expect_untouched, publisher};
 
 fn clock() -> Option<WrongClock> {
     let clock = WrongClock::build();
     if clock.is_none() {
-        let _ = writeln!(
-            std::io::stderr(),
-            "SKIP: no C compiler, or not Linux with glibc; wrong clocks were not tried"
-        );
+        skip("there is no C compiler, or no Linux with glibc: wrong clocks were not tried");
     }
     clock
 }

@@ -7,10 +7,9 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
-use dockerlogger_tests::dockerinit::{Container, Ending, Output};
+use dockerlogger_tests::dockerinit::{Container, Output};
 use dockerlogger_tests::node::Node;
 use dockerlogger_tests::oracle::{self, Verdict};
-use dockerlogger_tests::process::Exit;
 use dockerlogger_tests::programs::{NEXT_VERSION, VERSION};
 use dockerlogger_tests::receiver::TcpReceiver;
 use dockerlogger_tests::release_server::{Fault, ReleaseServer};
@@ -112,8 +111,7 @@ fn a_running_container_keeps_its_logger_and_loses_nothing_when_the_node_moves_on
     for (container, receiver, written) in
         [(&container, &receiver, 200), (&second, &second_receiver, 50)]
     {
-        container.end(Ending::Close);
-        assert_eq!(container.wait(SOON).logger.unwrap(), Exit::Code(0));
+        container.end_well();
         let judged = try_until(SOON, || {
             let verdict = Verdict::of(written, texts(&receiver.messages()));
             if verdict.exact() { Ok(()) } else { Err(verdict) }

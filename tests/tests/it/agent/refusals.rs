@@ -13,6 +13,7 @@ use dockerlogger_tests::release_server::{Fault, ReleaseServer};
 use dockerlogger_tests::repository::{Repository, copy_folder};
 use dockerlogger_tests::{SOON, until};
 
+use super::super::skip;
 use super::fixture::{expect_untouched, publisher};
 
 /// `EX_TEMPFAIL`: trying again later is right.
@@ -242,7 +243,6 @@ fn unknown_fields_in_a_release_are_kept() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_read_only_root_is_reported() {
-    use std::io::Write;
     use std::process::Command;
     let scratch = tempfile::tempdir().unwrap();
     let publisher = publisher();
@@ -262,11 +262,7 @@ fn a_read_only_root_is_reported() {
         let refused = String::from_utf8_lossy(&output.stderr).contains("unshare");
         output.status.code() != Some(250) && !refused
     }) else {
-        let _ = writeln!(
-            std::io::stderr(),
-            "SKIP: this system lets nobody mount; a read-only root was not tried"
-        );
-        return;
+        return skip("this system lets nobody mount: a read-only root was not tried");
     };
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(REFUSED), "{said}");

@@ -173,6 +173,11 @@ impl NewFile for ModelNewFile {
         self.files.effect(&Effect::Write(self.path.clone(), bytes.to_vec()))
     }
 
+    // Of what was not made durable, this disk keeps what it likes anyway.
+    fn write_back(&mut self) -> Result<(), FileError> {
+        Ok(())
+    }
+
     fn set_mode(&mut self, mode: u32) -> Result<(), FileError> {
         self.files.effect(&Effect::SetMode(self.path.clone(), mode))
     }

@@ -195,6 +195,16 @@ fn both_prove_that_they_know_the_key() {
     assert!(conversation.is_open());
 }
 
+/// What we have said, said back to us.
+#[test]
+fn an_echo_of_our_own_proof_is_none() {
+    let mut conversation = conversation(&[KEY]);
+    let ping = greeted(&mut conversation, b"nonce", b"");
+    let (host, digest) = (&ping[1], &ping[3]);
+    assert_eq!(error(&mut conversation, &pong(true, "", host, digest)), MIRROR);
+    assert!(!conversation.is_open());
+}
+
 #[test]
 fn a_user_is_named_where_the_server_asks() {
     let user = [KEY, ("fluentd-username", "ali"), ("fluentd-password", "sesame")];

@@ -18,7 +18,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore};
 
 use super::error::{FileKind, TlsError};
-use super::verify::{Asked, Identity, ServerCheck};
+use super::verify::{Asked, Authorities, Identity, ServerCheck};
 use crate::driver::{TlsIdentity, TlsSettings, Trust};
 
 /// What one connection is made from.
@@ -43,10 +43,13 @@ impl Config {
         let authorities = match &settings.trust {
             Trust::Anyone => None,
             Trust::Authorities { file } => {
-                let roots = Arc::new(authorities(file.as_deref())?);
-                let verifier =
-                    WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider));
-                Some(verifier.build().map_err(|_| TlsError::NoAuthorities)?)
+                let (roots, named) = authorities(file.as_deref())?;
+                let verifier = WebPkiServerVerifier::builder_with_provider(
+                    Arc::new(roots),
+                    Arc::clone(&provider),
+                );
+                let verifier = verifier.build().map_err(|_| TlsError::NoAuthorities)?;
+                Some(Authorities { verifier, named })
             }
         };
         let algorithms = provider.signature_verification_algorithms;
@@ -75,11 +78,16 @@ impl Config {
     }
 }
 
-/// The authorities of the system and those in `file`.
-fn authorities(file: Option<&Path>) -> Result<RootCertStore, TlsError> {
+/// The authorities of the system and those in `file`; the latter also as they are
+/// there.
+fn authorities(
+    file: Option<&Path>,
+) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), TlsError> {
     let mut roots = RootCertStore::empty();
+    let mut named = Vec::new();
     if let Some(path) = file {
-        let (added, _) = roots.add_parsable_certificates(certificates(path, FileKind::Authority)?);
+        named = certificates(path, FileKind::Authority)?;
+        let (added, _) = roots.add_parsable_certificates(named.iter().cloned());
         if added == 0 {
             return Err(TlsError::Empty { kind: FileKind::Authority, path: path.to_owned() });
         }
@@ -94,7 +102,7 @@ fn authorities(file: Option<&Path>) -> Result<RootCertStore, TlsError> {
             }
         }
     }
-    if roots.is_empty() { Err(TlsError::NoAuthorities) } else { Ok(roots) }
+    if roots.is_empty() { Err(TlsError::NoAuthorities) } else { Ok((roots, named)) }
 }
 
 fn certificates(path: &Path, kind: FileKind) -> Result<Vec<CertificateDer<'static>>, TlsError> {

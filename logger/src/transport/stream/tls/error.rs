@@ -95,9 +95,19 @@ fn refusal(error: &CertificateError) -> String {
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
             "is not one for a server"
         }
+        other if is_an_authority_itself(other) => {
+            "is an authority's own: the CA certificate file does not hold it"
+        }
         other => return format!("the server's certificate is not valid: {other}"),
     };
     format!("the server's certificate {why}")
+}
+
+/// Whether the certificate was refused because it may sign others. That is looked
+/// at after its times.
+pub(super) fn is_an_authority_itself(error: &CertificateError) -> bool {
+    let CertificateError::Other(other) = error else { return false };
+    other.0.downcast_ref() == Some(&webpki::Error::CaUsedAsEndEntity)
 }
 
 /// RFC 8446 section 6.2.

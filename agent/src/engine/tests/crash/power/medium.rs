@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-fn program(name: &str, arguments: &[&str]) -> Result<(), String> {
+fn output(name: &str, arguments: &[&str]) -> Result<String, String> {
     let output = Command::new(name).args(arguments).output();
     let output = output.map_err(|e| format!("{name} does not start: {e}"))?;
     if output.status.success() {
-        return Ok(());
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let said = String::from_utf8_lossy(&output.stderr);
     Err(format!("{name} {}: {}", arguments.join(" "), said.trim()))
@@ -46,14 +46,14 @@ impl Medium {
         let image = fs::File::create(&medium.image).map_err(|e| e.to_string())?;
         image.set_len(8 << 20).map_err(|e| e.to_string())?;
         let image = medium.image.to_str().unwrap();
-        program("mkfs.ext4", &["-q", "-F", "-b", "1024", "-J", "size=1", image])?;
+        output("mkfs.ext4", &["-q", "-F", "-b", "1024", "-J", "size=1", image])?;
         medium.mount()?;
         Ok(medium)
     }
 
     fn mount(&mut self) -> Result<(), String> {
         let (image, mount) = (self.image.to_str().unwrap(), self.mount.to_str().unwrap());
-        program("mount", &["-t", "ext4", "-o", "loop", image, mount])?;
+        output("mount", &["-t", "ext4", "-o", "loop", image, mount])?;
         self.mounted = true;
         Ok(())
     }
@@ -61,9 +61,16 @@ impl Medium {
     fn unmount(&mut self) {
         // A child of another test, forked and not yet exec'd, holds what is open here.
         let deadline = Instant::now() + Duration::from_secs(20);
-        while let Err(problem) = program("umount", &[self.mount.to_str().unwrap()]) {
+        while let Err(problem) = output("umount", &[self.mount.to_str().unwrap()]) {
             assert!(Instant::now() < deadline, "{problem}");
             std::thread::yield_now();
+        }
+        // Who has a copy of our mounts, in a namespace made meanwhile, keeps the file system alive, and mounting it again
+        // would give us the dead one.
+        let image = self.image.to_str().unwrap();
+        while !output("losetup", &["-j", image]).unwrap().is_empty() {
+            assert!(Instant::now() < deadline, "a loop device stays on {image}");
+            std::thread::sleep(Duration::from_millis(1));
         }
         self.mounted = false;
     }
@@ -95,7 +102,7 @@ impl Drop for Medium {
     fn drop(&mut self) {
         if self.mounted {
             // Too late to do anything about it.
-            let _ = program("umount", &["-l", self.mount.to_str().unwrap()]);
+            let _ = output("umount", &["-l", self.mount.to_str().unwrap()]);
         }
     }
 }
