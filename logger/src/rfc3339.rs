@@ -25,10 +25,7 @@ impl Rfc3339 {
         }
         out.extend_from_slice(&self.text);
         if nanosecond > 0 {
-            out.push(b'.');
-            push_padded(out, nanosecond, 9, b'0');
-            let digits = out.iter().rposition(|&digit| digit != b'0').map_or(0, |last| last + 1);
-            out.truncate(digits);
+            push_fraction(out, nanosecond);
         }
         out.push(b'Z');
     }
@@ -44,6 +41,19 @@ impl Rfc3339 {
         }
         self.second = Some(second);
     }
+}
+
+/// A point, and the nine digits without the zeros at their end. In one piece: it
+/// is different for every line.
+fn push_fraction(out: &mut Vec<u8>, nanosecond: u64) {
+    let mut text = *b".000000000";
+    let mut rest = u32::try_from(nanosecond).unwrap_or(0);
+    for digit in text.iter_mut().skip(1).rev() {
+        *digit += u8::try_from(rest % 10).unwrap_or(0);
+        rest /= 10;
+    }
+    let len = text.iter().rposition(|&digit| digit != b'0').map_or(0, |last| last + 1);
+    out.extend_from_slice(text.get(..len).unwrap_or_default());
 }
 
 const NS_PER_S: u64 = 1_000_000_000;

@@ -2,9 +2,7 @@
 // License, v. 2.0. If a copy of the MPL was not distributed with this
 // file, You can obtain one at https://mozilla.org/MPL/2.0/.
 
-//! Record to line of JSON. Everything but text and time is rendered once; what
-//! stands behind the text, when stream or time change: lines of one read share
-//! both.
+//! Record to line of JSON. Everything but text and time is rendered once.
 
 use super::Options;
 use crate::json::{Escapes, push_string, push_text};
@@ -16,9 +14,6 @@ use crate::rfc3339::Rfc3339;
 pub(crate) struct Encoder {
     /// What stands between text and time, for each stream.
     middles: [Vec<u8>; 2],
-    /// Stream and time that `tail` was made of.
-    tail_of: Option<(Stream, u64)>,
-    tail: Vec<u8>,
     time: Rfc3339,
 }
 
@@ -39,12 +34,7 @@ impl Encoder {
         let middle = |stream: &[u8]| {
             [b"\"stream\":\"", stream, b"\",", &attributes, b"\"time\":\""].concat()
         };
-        Self {
-            middles: [middle(b"stdout"), middle(b"stderr")],
-            tail_of: None,
-            tail: Vec::new(),
-            time: Rfc3339::default(),
-        }
+        Self { middles: [middle(b"stdout"), middle(b"stderr")], time: Rfc3339::default() }
     }
 
     /// Appends the line. Empty lines are lines too.
@@ -57,18 +47,9 @@ impl Encoder {
         } else {
             out.push(b'{');
         }
-        if self.tail_of != Some((record.stream, record.time_ns)) {
-            self.render_tail(record.stream, record.time_ns);
-        }
-        out.extend_from_slice(&self.tail);
-    }
-
-    fn render_tail(&mut self, stream: Stream, time_ns: u64) {
-        self.tail.clear();
-        self.tail.extend_from_slice(&self.middles[usize::from(stream == Stream::Stderr)]);
-        self.time.push(&mut self.tail, time_ns);
-        self.tail.extend_from_slice(b"\"}\n");
-        self.tail_of = Some((stream, time_ns));
+        out.extend_from_slice(&self.middles[usize::from(record.stream == Stream::Stderr)]);
+        self.time.push(out, record.time_ns);
+        out.extend_from_slice(b"\"}\n");
     }
 }
 
