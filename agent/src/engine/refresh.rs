@@ -69,8 +69,10 @@ pub(crate) struct Refresh<'a> {
 impl Refresh<'_> {
     /// Brings the trust up to date; what it returns is durable.
     pub(crate) fn run(&mut self, store: &TrustStore) -> Result<Trusted, UpdateError> {
-        let mut trusted = store.load()?;
+        let mut trusted = store.load_roots()?;
         self.follow_roots(store, &mut trusted)?;
+        // Under the newest root: what an older one broke, a newer one mends.
+        store.load_floors(&mut trusted)?;
         if self.expiry == Expiry::Refuse {
             let expiry = trusted.verifier.check_expiry(Role::Root.name(), self.now.time());
             self.verified(Role::Root, expiry)?;
@@ -152,7 +154,6 @@ impl Refresh<'_> {
         store: &TrustStore,
         trusted: &mut Trusted,
     ) -> Result<(), UpdateError> {
-        let mut rotated = false;
         for _ in 0..self.limits.root_rotations {
             let version = trusted.verifier.versions().root.saturating_add(1);
             let path = format!("metadata/{version}.root.json");
@@ -162,14 +163,9 @@ impl Refresh<'_> {
                 Err(FetchError::NotFound) => break,
                 Err(source) => return Err(self.fetch_failed(path, source)),
             };
-            let updated = trusted.verifier.update_root(&bytes).map_err(VerifyError::Refused);
+            let updated = trusted.update_root(&bytes).map_err(VerifyError::Refused);
             self.verified(Role::Root, updated)?;
             store.store_root(version, &bytes)?;
-            rotated = true;
-        }
-        if rotated {
-            // A new root drops the lower roles; those it still vouches for stay floors.
-            store.load_floors(trusted)?;
         }
         Ok(())
     }

@@ -18,6 +18,7 @@
 //! afresh, as the specification demands. Stored metadata sets floors even when
 //! it has expired.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -25,7 +26,7 @@ use jiff::Timestamp;
 
 use crate::engine::Limits;
 use crate::engine::error::{TrustError, UpdateError};
-use crate::engine::trust::{self, Begin, TARGETS, Verifier, VerifyError};
+use crate::engine::trust::{self, Begin, Role, TARGETS, Verifier, VerifyError};
 use crate::os::files::{self, FileError, Files};
 
 /// The directory of durable trust.
@@ -53,7 +54,71 @@ pub(crate) struct Trusted {
     pub(crate) accepted: Option<Accepted>,
     /// Floors that a key rotation has lifted, in words.
     pub(crate) warnings: Vec<String>,
+    /// Roles whose keys a root has replaced since the anchor, by their names.
+    replaced: BTreeSet<&'static str>,
 }
+
+impl Trusted {
+    /// What begins with this root, of whose predecessors nothing is known.
+    fn new(verifier: Box<dyn Verifier>) -> Self {
+        let replaced = match verifier.versions().root {
+            0 | 1 => BTreeSet::new(),
+            _ => LOWER.map(Role::name).into(),
+        };
+        Self { verifier, accepted: None, warnings: Vec::new(), replaced }
+    }
+
+    /// Follows the root chain by exactly one version.
+    pub(crate) fn update_root(&mut self, bytes: &[u8]) -> Result<(), TrustError> {
+        let before = LOWER.map(|role| self.verifier.keys(role));
+        self.verifier.update_root(bytes)?;
+        for (role, before) in LOWER.into_iter().zip(before) {
+            if self.verifier.keys(role) != before {
+                self.replaced.insert(role.name());
+            }
+        }
+        Ok(())
+    }
+
+    fn feed(&mut self, role: Role, bytes: &[u8]) -> Result<(), VerifyError> {
+        match role {
+            Role::Root => self.update_root(bytes).map_err(VerifyError::Refused),
+            Role::Timestamp => self.verifier.update_timestamp(bytes, Timestamp::MIN).map(|_| ()),
+            Role::Snapshot => self.verifier.update_snapshot(bytes, Timestamp::MIN),
+            Role::Targets => self.verifier.update_targets(bytes, Timestamp::MIN),
+        }
+    }
+
+    /// Takes what is stored, whenever it expired; false if the role's keys were replaced,
+    /// so that it is no floor. Replaces the bytes by those that verify.
+    fn take(&mut self, role: Role, path: &Path, bytes: &mut Vec<u8>) -> Result<bool, UpdateError> {
+        let mut taken = self.feed(role, bytes);
+        // Agents before this one took what a mirror had added in the name of keys that did not
+        // count then. The signatures that did are none of those.
+        if let Err(VerifyError::Refused(TrustError::RepeatedSignature { .. })) = taken
+            && let Some(plain) = trust::without_repeats(bytes)
+        {
+            taken = self.feed(role, &plain);
+            *bytes = plain;
+        }
+        match taken {
+            Ok(()) | Err(VerifyError::Expired { .. }) => Ok(true),
+            Err(VerifyError::Refused(TrustError::Signature { .. }))
+                if self.replaced.contains(role.name()) =>
+            {
+                let role = role.name();
+                self.warnings.push(format!(
+                    "the keys of the {role} role were replaced; its stored version no longer counts"
+                ));
+                Ok(false)
+            }
+            Err(VerifyError::Refused(source)) => Err(damaged(path, source)),
+        }
+    }
+}
+
+/// The roles below the root, in the order in which they are taken.
+const LOWER: [Role; 3] = [Role::Timestamp, Role::Snapshot, Role::Targets];
 
 impl TrustStore {
     pub(crate) fn new(
@@ -73,55 +138,45 @@ impl TrustStore {
 
     /// The anchor, then every stored root, then the stored roles as floors.
     pub(crate) fn load(&self) -> Result<Trusted, UpdateError> {
-        let mut verifier = self
-            .load_anchor()
-            .map_err(|source| UpdateError::TrustAnchor { path: self.anchor.clone(), source })?;
-        loop {
-            let path = self.root_path(verifier.versions().root.saturating_add(1));
-            let Some(bytes) = files::read(&*self.files, &path, self.limits.root_bytes)? else {
-                break;
-            };
-            verifier.update_root(&bytes).map_err(|source| damaged(&path, source))?;
-        }
-        let mut trusted = Trusted { verifier, accepted: None, warnings: Vec::new() };
+        let mut trusted = self.load_roots()?;
         self.load_floors(&mut trusted)?;
         Ok(trusted)
     }
 
+    /// The anchor, then every stored root.
+    pub(crate) fn load_roots(&self) -> Result<Trusted, UpdateError> {
+        let verifier = self
+            .load_anchor()
+            .map_err(|source| UpdateError::TrustAnchor { path: self.anchor.clone(), source })?;
+        let mut trusted = Trusted::new(verifier);
+        loop {
+            let path = self.root_path(trusted.verifier.versions().root.saturating_add(1));
+            let stored = files::read(&*self.files, &path, self.limits.root_bytes)?;
+            let Some(mut bytes) = stored else { return Ok(trusted) };
+            trusted.take(Role::Root, &path, &mut bytes)?;
+        }
+    }
+
     /// Puts the stored lower roles under the verifier's root. Those whose keys
-    /// the root has replaced set no floor any more.
+    /// a root has replaced set no floor any more.
     pub(crate) fn load_floors(&self, trusted: &mut Trusted) -> Result<(), UpdateError> {
-        trusted.accepted = None;
-        let verifier = &mut trusted.verifier;
         let path = self.directory.join(TIMESTAMP);
-        let Some(timestamp) = files::read(&*self.files, &path, self.limits.timestamp_bytes)? else {
-            return Ok(());
-        };
-        let mut take = |path: &Path, taken: Result<(), VerifyError>| match taken {
-            Ok(()) => Ok(true),
-            Err(VerifyError::Refused(TrustError::Signature { role, .. })) => {
-                trusted.warnings.push(format!(
-                    "the keys of the {role} role were replaced; its stored version no longer counts"
-                ));
-                Ok(false)
-            }
-            Err(VerifyError::Refused(source)) => Err(damaged(path, source)),
-            Err(VerifyError::Expired { .. }) => Ok(true),
-        };
-        if !take(&path, verifier.update_timestamp(&timestamp, Timestamp::MIN).map(|_| ()))? {
+        let stored = files::read(&*self.files, &path, self.limits.timestamp_bytes)?;
+        let Some(mut timestamp) = stored else { return Ok(()) };
+        if !trusted.take(Role::Timestamp, &path, &mut timestamp)? {
             return Ok(());
         }
-        let pin = verifier.snapshot_pin().map(|pin| pin.version);
-        let (path, snapshot) = self.read_pinned(pin, "snapshot", self.limits.snapshot_bytes)?;
-        if !take(&path, verifier.update_snapshot(&snapshot, Timestamp::MIN))? {
+        let pin = trusted.verifier.snapshot_pin().map(|pin| pin.version);
+        let (path, mut snapshot) = self.read_pinned(pin, "snapshot", self.limits.snapshot_bytes)?;
+        if !trusted.take(Role::Snapshot, &path, &mut snapshot)? {
             // What pins it is no floor either (TUF specification, 5.3.11): whoever had the
             // snapshot's key may have brought its number up as far as numbers go.
-            verifier.forget();
+            trusted.verifier.forget();
             return Ok(());
         }
-        let pin = verifier.targets_pin(TARGETS).map(|pin| pin.version);
-        let (path, targets) = self.read_pinned(pin, "targets", self.limits.targets_bytes)?;
-        if take(&path, verifier.update_targets(&targets, Timestamp::MIN))? {
+        let pin = trusted.verifier.targets_pin(TARGETS).map(|pin| pin.version);
+        let (path, mut targets) = self.read_pinned(pin, "targets", self.limits.targets_bytes)?;
+        if trusted.take(Role::Targets, &path, &mut targets)? {
             trusted.accepted = Some(Accepted { timestamp, snapshot, targets });
         }
         Ok(())
