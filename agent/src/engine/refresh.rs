@@ -28,7 +28,7 @@ pub(crate) enum Expiry {
 /// What a node takes for the present: its clock, but nothing before the latest
 /// time at which it accepted metadata. So a clock that fell back to 1970 opens no
 /// way back, and one that runs ahead shuts nothing once it is right again: the
-/// floor never exceeds the expiry of what was accepted.
+/// floor never exceeds the expiry of what was accepted, delegated roles included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Present {
     clock: Timestamp,
@@ -81,13 +81,9 @@ impl Refresh<'_> {
         if trusted.accepted.as_ref() != Some(&fetched) {
             store.store(&*trusted.verifier, &fetched)?;
         }
-        let warned = trusted.warnings.len();
         for role in [Role::Root, Role::Timestamp, Role::Snapshot, Role::Targets] {
             let expiry = trusted.verifier.check_expiry(role.name(), self.now.time());
             trusted.warnings.extend(self.warning(role.name(), expiry));
-        }
-        if trusted.warnings.len() == warned {
-            store.raise_clock(self.now.time())?;
         }
         trusted.accepted = Some(fetched);
         Ok(trusted)
@@ -109,6 +105,7 @@ impl Refresh<'_> {
         for role in visited {
             let expiry = trusted.verifier.check_expiry(&role, self.now.time());
             trusted.warnings.extend(self.warning(&role, expiry));
+            trusted.delegated.push(role);
         }
         found.map_err(|error| match error {
             SearchError::Fetch(error) => error,

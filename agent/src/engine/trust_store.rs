@@ -54,6 +54,8 @@ pub(crate) struct Trusted {
     pub(crate) accepted: Option<Accepted>,
     /// Floors that a key rotation has lifted, in words.
     pub(crate) warnings: Vec<String>,
+    /// The delegated roles that were asked.
+    pub(crate) delegated: Vec<String>,
     /// Roles whose keys a root has replaced since the anchor, by their names.
     replaced: BTreeSet<&'static str>,
 }
@@ -65,7 +67,8 @@ impl Trusted {
             0 | 1 => BTreeSet::new(),
             _ => LOWER.map(Role::name).into(),
         };
-        Self { verifier, accepted: None, warnings: Vec::new(), replaced }
+        let (accepted, warnings, delegated) = Default::default();
+        Self { verifier, accepted, warnings, delegated, replaced }
     }
 
     /// Follows the root chain by exactly one version.
@@ -190,8 +193,14 @@ impl TrustStore {
         Ok(text.and_then(|text| std::str::from_utf8(&text).ok()?.trim_end().parse().ok()))
     }
 
-    /// Raises the floor to `at`, unless it is as high within [`CLOCK_STEP`].
-    pub(crate) fn raise_clock(&self, at: Timestamp) -> Result<(), FileError> {
+    /// Raises the floor to `at`, unless it is as high within [`CLOCK_STEP`], or something of
+    /// what is trusted had expired by then: it will be asked for again.
+    pub(crate) fn raise_clock(&self, trusted: &Trusted, at: Timestamp) -> Result<(), FileError> {
+        let top = [Role::Root].iter().chain(&LOWER).map(|role| role.name());
+        let mut roles = top.chain(trusted.delegated.iter().map(String::as_str));
+        if roles.any(|role| trusted.verifier.check_expiry(role, at).is_err()) {
+            return Ok(());
+        }
         if self.clock_floor()?.is_some_and(|floor| at.duration_since(floor) < CLOCK_STEP) {
             return Ok(());
         }

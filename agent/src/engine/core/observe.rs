@@ -16,7 +16,6 @@ use crate::engine::plan::{self, Plan};
 use crate::engine::policy::{self, Decision, Facts, Reason};
 use crate::engine::refresh::{Expiry, Present, Refresh};
 use crate::engine::source::{self, Access, Repository, Source};
-use crate::engine::trust::Role;
 
 /// What was gathered for a decision.
 pub(super) struct Observed {
@@ -78,10 +77,11 @@ impl Core {
         }
         // A release cannot be signed before it was built: that is a time that has been.
         let built: Option<Timestamp> = release.built_at.parse().ok();
-        let verifier = &trusted.verifier;
-        let credible = |at: &Timestamp| verifier.check_expiry(Role::Timestamp.name(), *at).is_ok();
-        if let Some(built) = built.filter(credible) {
-            self.trust.raise_clock(built)?;
+        // Only now is everything verified that has to be good for these times.
+        let mut times = [Some(now.time()), built];
+        times.sort();
+        for at in times.into_iter().rev().flatten() {
+            self.trust.raise_clock(&trusted, at)?;
         }
         let facts = Facts {
             channel,

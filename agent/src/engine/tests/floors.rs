@@ -10,7 +10,9 @@ use std::fs;
 use serde_json::{Value, json};
 
 use crate::engine::Source;
-use crate::engine::tests::node::{Node, VERIFIERS, assert_says, copy_tree, installed_with};
+use crate::engine::tests::node::{
+    Node, VERIFIERS, assert_says, chain, copy_tree, installed, installed_with,
+};
 use crate::engine::tests::publisher::{Key, Recipe};
 
 /// What a mirror can add: signatures that are none, in the name of a key to come.
@@ -86,4 +88,45 @@ async fn damage_to_what_is_stored_lifts_no_floor() {
         let refusal = node.refused().await;
         assert_says(&refusal, &["Local: the stored metadata", "0 of 1 needed keys"]);
     }
+}
+
+/// A clock two months ahead meets a delegated role that has expired by then.
+#[tokio::test]
+async fn a_clock_ahead_leaves_no_floor_where_a_delegated_role_was_refused() {
+    for (_, begin) in VERIFIERS {
+        let mut node = installed_with(begin).await;
+        let site = Key::new(40);
+        node.publisher.delegate("targets", "site", &site, &["releases/*", "logger-*"]);
+        node.publisher.list = "site".to_owned();
+        node.publisher.expires.insert("site", "2026-07-01T00:00:00Z");
+        node.publisher.add_release(&Recipe::new("2.0.0"));
+        node.publisher.list = "targets".to_owned();
+        node.publisher.point_channel("2.0.0", false);
+        node.publisher.sign();
+        let ahead = "2026-08-01T00:00:00Z".parse().unwrap();
+        let refused = node.open().update(&node.source(), ahead, &mut |_| {}).await;
+        assert_says(&chain(&refused.unwrap_err()), &["site metadata", "expired at 2026-07-01"]);
+        node.update().await.unwrap();
+        assert_eq!(node.logger_says(), "2.0.0");
+    }
+}
+
+/// Nor does a builder's clock: what a delegated role says of its builds is no
+/// time that has been when the role itself has expired by then.
+#[tokio::test]
+async fn a_build_in_the_future_raises_no_floor_beyond_the_role_that_lists_it() {
+    let mut node = installed().await;
+    node.publisher.delegate("targets", "site", &Key::new(40), &["releases/*", "logger-*"]);
+    node.publisher.list = "site".to_owned();
+    // The fixture's builds are of May; "now" of the first update is before.
+    node.publisher.expires.insert("site", "2026-04-01T00:00:00Z");
+    node.publisher.add_release(&Recipe::new("2.0.0"));
+    node.publisher.list = "targets".to_owned();
+    node.publisher.point_channel("2.0.0", false);
+    node.publisher.sign();
+    fs::remove_file(node.root.join("trust/clock")).unwrap();
+    let early = "2026-03-01T00:00:00Z".parse().unwrap();
+    node.open().update(&node.source(), early, &mut |_| {}).await.unwrap();
+    let floor = fs::read_to_string(node.root.join("trust/clock")).unwrap();
+    assert_eq!(floor, "2026-03-01T00:00:00Z\n");
 }
