@@ -45,9 +45,12 @@ impl Core {
         })?;
         let expiry = match source {
             _ if allow_expired => Expiry::Warn,
-            // Somebody carried it here by hand, or brought it into the data centre.
-            Source::Bundle(_) | Source::Imgapi(_) => Expiry::Warn,
-            Source::Http(_) | Source::Directory(_) | Source::Mirrors(_) => Expiry::Refuse,
+            // Somebody carried it here by hand.
+            Source::Bundle(_) => Expiry::Warn,
+            // Polled unattended: whoever is in the way must not be able to show an old one for ever.
+            Source::Http(_) | Source::Imgapi(_) | Source::Directory(_) | Source::Mirrors(_) => {
+                Expiry::Refuse
+            }
         };
         let now = Present::new(now, self.trust.clock_floor()?);
         let mut refresh =
