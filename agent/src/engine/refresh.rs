@@ -14,7 +14,7 @@ use crate::engine::Limits;
 use crate::engine::error::{FetchError, TrustError, UpdateError};
 use crate::engine::source::{Expect, Memory, Remembered, Repository};
 use crate::engine::trust::{self, Freshness, Role, SearchError, TARGETS, TargetPin, VerifyError};
-use crate::engine::trust_store::{Accepted, TrustStore, Trusted};
+use crate::engine::trust_store::{TrustStore, Trusted};
 
 /// What happens to metadata past its expiry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,15 +77,11 @@ impl Refresh<'_> {
             let expiry = trusted.verifier.check_expiry(Role::Root.name(), self.now.time());
             self.verified(Role::Root, expiry)?;
         }
-        let fetched = self.lower_roles(&mut trusted)?;
-        if trusted.accepted.as_ref() != Some(&fetched) {
-            store.store(&*trusted.verifier, &fetched)?;
-        }
+        self.lower_roles(store, &mut trusted)?;
         for role in [Role::Root, Role::Timestamp, Role::Snapshot, Role::Targets] {
             let expiry = trusted.verifier.check_expiry(role.name(), self.now.time());
             trusted.warnings.extend(self.warning(role.name(), expiry));
         }
-        trusted.accepted = Some(fetched);
         Ok(trusted)
     }
 
@@ -167,45 +163,58 @@ impl Refresh<'_> {
         Ok(())
     }
 
-    fn lower_roles(&mut self, trusted: &mut Trusted) -> Result<Accepted, UpdateError> {
+    /// Each role is durable before the next one is asked for.
+    fn lower_roles(
+        &mut self,
+        store: &TrustStore,
+        trusted: &mut Trusted,
+    ) -> Result<(), UpdateError> {
         let believed_at = self.believed_at();
         let before = trusted.verifier.versions();
-        let stored = trusted.accepted.as_ref();
-        let verifier = &mut trusted.verifier;
 
         let offered =
             self.fetch("metadata/timestamp.json", Expect::AtMost(self.limits.timestamp_bytes))?;
-        let updated = verifier.update_timestamp(&offered, believed_at);
-        let timestamp = match (self.verified(Role::Timestamp, updated)?, stored) {
-            (Freshness::Same, Some(stored)) => stored.timestamp.clone(),
-            _ => offered,
-        };
+        let updated = trusted.verifier.update_timestamp(&offered, believed_at);
+        if self.verified(Role::Timestamp, updated)? == Freshness::New {
+            store.store_timestamp(trusted, offered)?;
+        }
 
-        let pin =
-            verifier.snapshot_pin().ok_or_else(|| self.unpinned(Role::Timestamp, "snapshot"))?;
-        let snapshot = match stored.filter(|_| before.snapshot == pin.version) {
-            Some(stored) => stored.snapshot.clone(),
+        let pin = trusted.verifier.snapshot_pin();
+        let pin = pin.ok_or_else(|| self.unpinned(Role::Timestamp, "snapshot"))?;
+        let stored = trusted.lower.snapshot.clone().filter(|_| before.snapshot == pin.version);
+        let reused = stored.is_some();
+        let snapshot = match stored {
+            Some(stored) => stored,
             None => {
                 let path = format!("metadata/{}.snapshot.json", pin.version);
                 self.fetch(&path, expected(pin.length, self.limits.snapshot_bytes))?
             }
         };
-        let updated = verifier.update_snapshot(&snapshot, believed_at);
+        let updated = trusted.verifier.update_snapshot(&snapshot, believed_at);
         self.verified(Role::Snapshot, updated)?;
+        let stored = trusted.lower.targets.clone();
+        if !reused {
+            store.store_snapshot(trusted, snapshot)?;
+        }
 
-        let pin = verifier
-            .targets_pin(TARGETS)
-            .ok_or_else(|| self.unpinned(Role::Snapshot, "targets"))?;
-        let targets = match stored.filter(|_| before.targets == pin.version) {
-            Some(stored) => stored.targets.clone(),
+        let pin = trusted.verifier.targets_pin(TARGETS);
+        let pin = pin.ok_or_else(|| self.unpinned(Role::Snapshot, "targets"))?;
+        let stored = stored.filter(|_| before.targets == pin.version);
+        let reused = reused && stored.is_some() && trusted.is_whole();
+        let targets = match stored {
+            Some(stored) => stored,
             None => {
                 let path = format!("metadata/{}.targets.json", pin.version);
                 self.fetch(&path, expected(pin.length, self.limits.targets_bytes))?
             }
         };
-        let updated = verifier.update_targets(&targets, believed_at);
+        let updated = trusted.verifier.update_targets(&targets, believed_at);
         self.verified(Role::Targets, updated)?;
-        Ok(Accepted { timestamp, snapshot, targets })
+        if !reused {
+            trusted.lower.targets = Some(targets);
+            store.store(trusted)?;
+        }
+        Ok(())
     }
 
     fn fetch(&mut self, path: &str, expect: Expect) -> Result<Vec<u8>, UpdateError> {

@@ -131,7 +131,8 @@ pub(crate) trait Verifier: Send + fmt::Debug {
     fn check_expiry(&self, role: &str, now: Timestamp) -> Result<(), VerifyError>;
     /// Whose signatures count for a role, as the root says; none if it names no such role.
     fn keys(&self, role: Role) -> Option<RoleKeys>;
-    /// The trusted versions; 0 where there is nothing yet.
+    /// The trusted versions; 0 where there is nothing yet. Of targets that are still to come, the
+    /// version that the snapshot pins: nothing older will be taken.
     fn versions(&self) -> TrustVersions;
     /// The snapshot that the trusted timestamp pins.
     fn snapshot_pin(&self) -> Option<MetaPin>;
@@ -255,7 +256,7 @@ impl Verifier for TufVerifier {
             root: self.set.root().version,
             timestamp: self.set.timestamp().map_or(0, |role| role.version),
             snapshot: self.set.snapshot().map_or(0, |role| role.version),
-            targets: self.set.targets_role(TARGETS).map_or(0, |role| role.version),
+            targets: self.targets_pin(TARGETS).map_or(0, |pin| pin.version),
         }
     }
 
@@ -338,6 +339,12 @@ fn well_formed(bytes: &[u8]) -> Result<(), TrustError> {
         }
     }
     Ok(())
+}
+
+/// The version that metadata says it has; 0 if it has no form at all.
+pub(crate) fn version(bytes: &[u8]) -> u64 {
+    let file: serde_json::Value = serde_json::from_slice(bytes).unwrap_or_default();
+    file["signed"]["version"].as_u64().unwrap_or(0)
 }
 
 /// Metadata without the signatures of keys that are said to have signed it more

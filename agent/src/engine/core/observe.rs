@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 
 use crate::engine::core::Core;
 use crate::engine::documents;
-use crate::engine::error::UpdateError;
+use crate::engine::error::{FailureKind, UpdateError};
 use crate::engine::plan::{self, Plan};
 use crate::engine::policy::{self, Decision, Facts, Reason};
 use crate::engine::refresh::{Expiry, Present, Refresh};
@@ -55,7 +55,12 @@ impl Core {
         let now = Present::new(now, self.trust.clock_floor()?);
         let mut refresh =
             Refresh { repository: &mut *repository, from, now, expiry, limits, memory };
-        let mut trusted = refresh.run(&self.trust)?;
+        let refreshed = refresh.run(&self.trust);
+        if refreshed.as_ref().is_err_and(|error| error.kind() != FailureKind::Local) {
+            // What came before the refusal is a floor nevertheless.
+            self.versions = self.trust.load().ok().map(|trusted| trusted.verifier.versions());
+        }
+        let mut trusted = refreshed?;
         self.versions = Some(trusted.verifier.versions());
 
         let name = Channel::target_name(&self.config.channel);

@@ -130,3 +130,53 @@ async fn a_build_in_the_future_raises_no_floor_beyond_the_role_that_lists_it() {
     let floor = fs::read_to_string(node.root.join("trust/clock")).unwrap();
     assert_eq!(floor, "2026-03-01T00:00:00Z\n");
 }
+
+#[tokio::test]
+async fn a_timestamp_is_a_floor_although_its_snapshot_is_withheld() {
+    for (_, begin) in VERIFIERS {
+        let mut node = installed_with(begin).await;
+        let old = node.scratch.path().join("old");
+        copy_tree(&node.publisher.directory, &old);
+        node.publisher.publish(&Recipe::new("1.1.0"));
+        let withheld = node.publisher.directory.join("metadata/2.snapshot.json");
+        let kept = fs::read(&withheld).unwrap();
+        fs::remove_file(&withheld).unwrap();
+        assert_says(&node.refused().await, &["metadata/2.snapshot.json", "not found"]);
+        assert_eq!(node.open().view().trust.unwrap().timestamp, 2);
+        let refusal = node.refused_from(&Source::Directory(old)).await;
+        assert_says(&refusal, &["timestamp version 1 is older than version 2"]);
+        fs::write(&withheld, kept).unwrap();
+        node.update().await.unwrap();
+        assert_eq!(node.logger_says(), "1.1.0");
+        let mut left: Vec<_> = fs::read_dir(node.root.join("trust"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        left.sort();
+        assert_eq!(left, ["2.snapshot.json", "2.targets.json", "clock", "timestamp.json"]);
+    }
+}
+
+#[tokio::test]
+async fn a_snapshot_is_a_floor_although_its_targets_are_withheld() {
+    for (_, begin) in VERIFIERS {
+        let mut node = installed_with(begin).await;
+        node.publisher.publish(&Recipe::new("1.1.0"));
+        let withheld = node.publisher.directory.join("metadata/2.targets.json");
+        let kept = fs::read(&withheld).unwrap();
+        fs::remove_file(&withheld).unwrap();
+        assert_says(&node.refused().await, &["metadata/2.targets.json", "not found"]);
+        // Whoever has the keys of timestamp and snapshot alone goes back to the first targets.
+        let mut pins = node.publisher.pins.clone();
+        let first = json!({"version": 1});
+        let honest = pins.insert("targets.json".to_owned(), first).unwrap();
+        node.publisher.sign_snapshot(3, &pins);
+        let refusal = node.refused().await;
+        assert_says(&refusal, &["targets.json (via snapshot) version 1 is older than version 2"]);
+        pins.insert("targets.json".to_owned(), honest);
+        fs::write(&withheld, kept).unwrap();
+        node.publisher.sign_snapshot(4, &pins);
+        node.update().await.unwrap();
+        assert_eq!(node.logger_says(), "1.1.0");
+    }
+}

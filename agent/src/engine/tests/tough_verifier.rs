@@ -209,7 +209,7 @@ impl Verifier for ToughVerifier {
             root: self.root.version.get(),
             timestamp: self.timestamp.as_ref().map_or(0, |role| role.version.get()),
             snapshot: self.snapshot.as_ref().map_or(0, |role| role.version.get()),
-            targets: self.lists.get(TARGETS).map_or(0, |role| role.signed.version.get()),
+            targets: self.targets_pin(TARGETS).map_or(0, |pin| pin.version),
         }
     }
 
