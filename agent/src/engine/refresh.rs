@@ -10,11 +10,14 @@ use std::fmt;
 
 use jiff::Timestamp;
 
+use crate::config;
 use crate::engine::Limits;
 use crate::engine::error::{FetchError, TrustError, UpdateError};
+use crate::engine::history::{Action, Entry};
 use crate::engine::source::{Expect, Memory, Remembered, Repository};
 use crate::engine::trust::{self, Freshness, Role, SearchError, TARGETS, TargetPin, VerifyError};
-use crate::engine::trust_store::{TrustStore, Trusted};
+use crate::engine::trust_store::{Lifted, TrustStore, Trusted};
+use crate::os::FileError;
 
 /// What happens to metadata past its expiry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +67,8 @@ pub(crate) struct Refresh<'a> {
     pub(crate) expiry: Expiry,
     pub(crate) limits: &'a Limits,
     pub(crate) memory: &'a Memory,
+    /// Writes down what is about to be changed; no record, no change.
+    pub(crate) record: &'a mut dyn FnMut(Entry) -> Result<(), FileError>,
 }
 
 impl Refresh<'_> {
@@ -157,9 +162,40 @@ impl Refresh<'_> {
                 Err(source) => return Err(self.fetch_failed(path, source)),
             };
             let updated = trusted.update_root(&bytes).map_err(VerifyError::Refused);
-            self.verified(Role::Root, updated)?;
+            let replaced = self.verified(Role::Root, updated)?;
+            self.record_root(version, &replaced)?;
             store.store_root(version, &bytes)?;
         }
+        Ok(())
+    }
+
+    fn record_root(&mut self, version: u64, replaced: &[&str]) -> Result<(), FileError> {
+        let from = config::redacted(&self.from);
+        let before = version.saturating_sub(1);
+        let keys = match replaced {
+            [] => "no keys".to_owned(),
+            roles => format!("the keys of {}", roles.join(", ")),
+        };
+        let why = format!("root {before} vouches for a root of {from}; it replaces {keys}");
+        let (from, to) = (Some(format!("root {before}")), Some(format!("root {version}")));
+        (self.record)(Entry { what: Action::NewRoot, why, from, to, digest: None })
+    }
+
+    /// Before something is stored in the place of floors that count no more.
+    fn record_lifted(&mut self, trusted: &mut Trusted) -> Result<(), FileError> {
+        if trusted.lifted.is_empty() {
+            return Ok(());
+        }
+        let floors = trusted
+            .lifted
+            .iter()
+            .map(|Lifted { role, version, .. }| format!("{} {version}", role.name()));
+        let from = Some(floors.collect::<Vec<_>>().join(", "));
+        let reasons: Vec<&str> = trusted.lifted.iter().map(|lifted| lifted.why.as_str()).collect();
+        let why = reasons.join("; ");
+        let to = Some(format!("timestamp {}", trusted.verifier.versions().timestamp));
+        (self.record)(Entry { what: Action::LiftFloors, why, from, to, digest: None })?;
+        trusted.lifted.clear();
         Ok(())
     }
 
@@ -176,6 +212,7 @@ impl Refresh<'_> {
             self.fetch("metadata/timestamp.json", Expect::AtMost(self.limits.timestamp_bytes))?;
         let updated = trusted.verifier.update_timestamp(&offered, believed_at);
         if self.verified(Role::Timestamp, updated)? == Freshness::New {
+            self.record_lifted(trusted)?;
             store.store_timestamp(trusted, offered)?;
         }
 
@@ -211,6 +248,7 @@ impl Refresh<'_> {
         let updated = trusted.verifier.update_targets(&targets, believed_at);
         self.verified(Role::Targets, updated)?;
         if !reused {
+            self.record_lifted(trusted)?;
             trusted.lower.targets = Some(targets);
             store.store(trusted)?;
         }

@@ -35,7 +35,7 @@ mod trusted;
 
 use trusted::{Begun, LOWER, Lower};
 
-pub(crate) use trusted::Trusted;
+pub(crate) use trusted::{Lifted, Trusted};
 
 /// The directory of durable trust.
 #[derive(Debug, Clone)]
@@ -90,6 +90,10 @@ impl TrustStore {
         self.load_whole(trusted)?;
         for begun in self.begun()? {
             self.load_begun(trusted, begun)?;
+        }
+        if !trusted.is_whole() {
+            // It was begun under the new keys, when that was put on record.
+            trusted.lifted.retain(|lifted| lifted.role == Role::Targets);
         }
         Ok(())
     }

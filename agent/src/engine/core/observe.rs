@@ -12,6 +12,7 @@ use tokio::runtime::Handle;
 use crate::engine::core::Core;
 use crate::engine::documents;
 use crate::engine::error::{FailureKind, UpdateError};
+use crate::engine::history::Entry;
 use crate::engine::plan::{self, Plan};
 use crate::engine::policy::{self, Decision, Facts, Reason};
 use crate::engine::refresh::{Expiry, Present, Refresh};
@@ -52,9 +53,11 @@ impl Core {
                 Expiry::Refuse
             }
         };
+        let (history, actor) = (&mut self.history, &self.actor);
+        let record = &mut |entry: Entry| history.append(entry, actor, now);
         let now = Present::new(now, self.trust.clock_floor()?);
         let mut refresh =
-            Refresh { repository: &mut *repository, from, now, expiry, limits, memory };
+            Refresh { repository: &mut *repository, from, now, expiry, limits, memory, record };
         let refreshed = refresh.run(&self.trust);
         if refreshed.as_ref().is_err_and(|error| error.kind() != FailureKind::Local) {
             // What came before the refusal is a floor nevertheless.

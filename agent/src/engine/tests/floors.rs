@@ -9,11 +9,11 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::engine::Source;
 use crate::engine::tests::node::{
-    Node, VERIFIERS, assert_says, chain, copy_tree, installed, installed_with,
+    Node, VERIFIERS, assert_says, chain, copy_tree, installed, installed_with, now,
 };
 use crate::engine::tests::publisher::{Key, Recipe};
+use crate::engine::{Actor, Source};
 
 /// What a mirror can add: signatures that are none, in the name of a key to come.
 fn with_junk(bytes: &[u8], key: &Key) -> Vec<u8> {
@@ -179,4 +179,40 @@ async fn a_snapshot_is_a_floor_although_its_targets_are_withheld() {
         node.update().await.unwrap();
         assert_eq!(node.logger_says(), "1.1.0");
     }
+}
+
+#[tokio::test]
+async fn new_keys_and_the_floors_they_lift_are_on_record() {
+    let mut node = installed().await;
+    node.publisher.rotate(Key::new(11), Key::new(12));
+    let mut engine = node.open();
+    engine.act_for(Actor::Poll);
+    // Twice in vain, for the mirror has the new root and not yet what its keys sign.
+    for _ in 0..2 {
+        engine.update(&node.source(), now(), &mut |_| {}).await.unwrap_err();
+    }
+    node.publisher.version = 0;
+    node.publisher.publish(&Recipe::new("1.1.0"));
+    // And once with a timestamp alone.
+    let targets = node.publisher.read("metadata/1.targets.json");
+    node.publisher.write("metadata/1.targets.json", b"{}");
+    engine.update(&node.source(), now(), &mut |_| {}).await.unwrap_err();
+    node.publisher.write("metadata/1.targets.json", &targets);
+    engine.update(&node.source(), now(), &mut |_| {}).await.unwrap();
+    let told: Vec<String> = engine
+        .view()
+        .history
+        .iter()
+        .skip(1)
+        .map(|record| {
+            let (from, to) = (record.from.as_deref().unwrap(), record.to.as_deref().unwrap());
+            format!("{} by {}: {from} -> {to}: {}", record.what, record.who, record.why)
+        })
+        .collect();
+    let from = node.publisher.directory.display().to_string();
+    assert_eq!(told, [
+        format!("new-root by poll: root 1 -> root 2: root 1 vouches for a root of {from}; it replaces the keys of root, timestamp, snapshot, targets"),
+        "lift-floors by poll: timestamp 1 -> timestamp 1: the keys of the timestamp role were replaced; its stored version no longer counts".to_owned(),
+        format!("update by poll: 1.0.0 -> 1.1.0: channel stable of {from} names release 1.1.0"),
+    ]);
 }

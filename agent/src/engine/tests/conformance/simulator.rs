@@ -262,6 +262,7 @@ impl Client {
             expiry: Expiry::Refuse,
             limits: &limits,
             memory: &Memory::default(),
+            record: &mut |_| Ok(()),
         };
         work(&mut refresh, &self.store).map_err(|error| chain(&error))
     }
