@@ -158,7 +158,8 @@ impl Refresh<'_> {
             let expect = Expect::AtMost(self.limits.root_bytes);
             let bytes = match self.repository.fetch(&path, expect) {
                 Ok(bytes) => bytes,
-                Err(FetchError::NotFound) => break,
+                // Stores like S3 answer 403 for what is not there, to whoever may not list it.
+                Err(FetchError::NotFound | FetchError::Status { status: 403 }) => break,
                 Err(source) => return Err(self.fetch_failed(path, source)),
             };
             let updated = trusted.update_root(&bytes).map_err(VerifyError::Refused);

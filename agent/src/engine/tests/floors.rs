@@ -13,6 +13,7 @@ use crate::engine::tests::node::{
     Node, VERIFIERS, assert_says, chain, copy_tree, installed, installed_with, now,
 };
 use crate::engine::tests::publisher::{Key, Recipe};
+use crate::engine::tests::server::{Answer, Server};
 use crate::engine::{Actor, Source};
 
 /// What a mirror can add: signatures that are none, in the name of a key to come.
@@ -215,4 +216,22 @@ async fn new_keys_and_the_floors_they_lift_are_on_record() {
         "lift-floors by poll: timestamp 1 -> timestamp 1: the keys of the timestamp role were replaced; its stored version no longer counts".to_owned(),
         format!("update by poll: 1.0.0 -> 1.1.0: channel stable of {from} names release 1.1.0"),
     ]);
+}
+
+/// Stores like S3 answer so for what they do not have, to whoever may not list it.
+#[tokio::test]
+async fn a_server_that_forbids_what_it_does_not_have_has_no_newer_root() {
+    let mut node = installed().await;
+    node.publisher.publish(&Recipe::new("1.1.0"));
+    let next = ("metadata/2.root.json".to_owned(), Answer::Status(403));
+    let server = Server::start(&node.publisher.directory, Some(next));
+    node.open().update(&server.source(), now(), &mut |_| {}).await.unwrap();
+    assert_eq!(node.logger_says(), "1.1.0");
+    // Anything else that is forbidden is an error, and so is any other refusal of a root.
+    for (path, status) in [("metadata/timestamp.json", 403), ("metadata/2.root.json", 401)] {
+        let fault = (path.to_owned(), Answer::Status(status));
+        let server = Server::start(&node.publisher.directory, Some(fault));
+        let refusal = node.refused_from(&server.source()).await;
+        assert_says(&refusal, &[&format!("the server answered {status}")]);
+    }
 }
