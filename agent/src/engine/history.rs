@@ -75,6 +75,10 @@ pub enum Action {
     TrialRevert,
     /// Expired metadata is taken this once.
     AllowExpired,
+    /// A new root of trust is believed.
+    NewRoot,
+    /// Versions that replaced keys have signed are floors no more.
+    LiftFloors,
     /// The node is to keep what it has.
     Hold,
     /// The node follows its channel again.
@@ -98,6 +102,8 @@ impl Action {
             Self::Repair => "repair",
             Self::TrialRevert => "trial-revert",
             Self::AllowExpired => "allow-expired",
+            Self::NewRoot => "new-root",
+            Self::LiftFloors => "lift-floors",
             Self::Hold => "hold",
             Self::ReleaseHold => "release-hold",
             Self::Pin => "pin",

@@ -10,11 +10,14 @@ use std::fmt;
 
 use jiff::Timestamp;
 
+use crate::config;
 use crate::engine::Limits;
 use crate::engine::error::{FetchError, TrustError, UpdateError};
+use crate::engine::history::{Action, Entry};
 use crate::engine::source::{Expect, Memory, Remembered, Repository};
 use crate::engine::trust::{self, Freshness, Role, SearchError, TARGETS, TargetPin, VerifyError};
-use crate::engine::trust_store::{Accepted, TrustStore, Trusted};
+use crate::engine::trust_store::{Lifted, TrustStore, Trusted};
+use crate::os::FileError;
 
 /// What happens to metadata past its expiry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +31,7 @@ pub(crate) enum Expiry {
 /// What a node takes for the present: its clock, but nothing before the latest
 /// time at which it accepted metadata. So a clock that fell back to 1970 opens no
 /// way back, and one that runs ahead shuts nothing once it is right again: the
-/// floor never exceeds the expiry of what was accepted.
+/// floor never exceeds the expiry of what was accepted, delegated roles included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Present {
     clock: Timestamp,
@@ -64,30 +67,26 @@ pub(crate) struct Refresh<'a> {
     pub(crate) expiry: Expiry,
     pub(crate) limits: &'a Limits,
     pub(crate) memory: &'a Memory,
+    /// Writes down what is about to be changed; no record, no change.
+    pub(crate) record: &'a mut dyn FnMut(Entry) -> Result<(), FileError>,
 }
 
 impl Refresh<'_> {
     /// Brings the trust up to date; what it returns is durable.
     pub(crate) fn run(&mut self, store: &TrustStore) -> Result<Trusted, UpdateError> {
-        let mut trusted = store.load()?;
+        let mut trusted = store.load_roots()?;
         self.follow_roots(store, &mut trusted)?;
+        // Under the newest root: what an older one broke, a newer one mends.
+        store.load_floors(&mut trusted)?;
         if self.expiry == Expiry::Refuse {
             let expiry = trusted.verifier.check_expiry(Role::Root.name(), self.now.time());
             self.verified(Role::Root, expiry)?;
         }
-        let fetched = self.lower_roles(&mut trusted)?;
-        if trusted.accepted.as_ref() != Some(&fetched) {
-            store.store(&*trusted.verifier, &fetched)?;
-        }
-        let warned = trusted.warnings.len();
+        self.lower_roles(store, &mut trusted)?;
         for role in [Role::Root, Role::Timestamp, Role::Snapshot, Role::Targets] {
             let expiry = trusted.verifier.check_expiry(role.name(), self.now.time());
             trusted.warnings.extend(self.warning(role.name(), expiry));
         }
-        if trusted.warnings.len() == warned {
-            store.raise_clock(self.now.time())?;
-        }
-        trusted.accepted = Some(fetched);
         Ok(trusted)
     }
 
@@ -107,6 +106,7 @@ impl Refresh<'_> {
         for role in visited {
             let expiry = trusted.verifier.check_expiry(&role, self.now.time());
             trusted.warnings.extend(self.warning(&role, expiry));
+            trusted.delegated.push(role);
         }
         found.map_err(|error| match error {
             SearchError::Fetch(error) => error,
@@ -152,67 +152,108 @@ impl Refresh<'_> {
         store: &TrustStore,
         trusted: &mut Trusted,
     ) -> Result<(), UpdateError> {
-        let mut rotated = false;
         for _ in 0..self.limits.root_rotations {
             let version = trusted.verifier.versions().root.saturating_add(1);
             let path = format!("metadata/{version}.root.json");
             let expect = Expect::AtMost(self.limits.root_bytes);
             let bytes = match self.repository.fetch(&path, expect) {
                 Ok(bytes) => bytes,
-                Err(FetchError::NotFound) => break,
+                // Stores like S3 answer 403 for what is not there, to whoever may not list it.
+                Err(FetchError::NotFound | FetchError::Status { status: 403 }) => break,
                 Err(source) => return Err(self.fetch_failed(path, source)),
             };
-            let updated = trusted.verifier.update_root(&bytes).map_err(VerifyError::Refused);
-            self.verified(Role::Root, updated)?;
+            let updated = trusted.update_root(&bytes).map_err(VerifyError::Refused);
+            let replaced = self.verified(Role::Root, updated)?;
+            self.record_root(version, &replaced)?;
             store.store_root(version, &bytes)?;
-            rotated = true;
-        }
-        if rotated {
-            // A new root drops the lower roles; those it still vouches for stay floors.
-            store.load_floors(trusted)?;
         }
         Ok(())
     }
 
-    fn lower_roles(&mut self, trusted: &mut Trusted) -> Result<Accepted, UpdateError> {
+    fn record_root(&mut self, version: u64, replaced: &[&str]) -> Result<(), FileError> {
+        let from = config::redacted(&self.from);
+        let before = version.saturating_sub(1);
+        let keys = match replaced {
+            [] => "no keys".to_owned(),
+            roles => format!("the keys of {}", roles.join(", ")),
+        };
+        let why = format!("root {before} vouches for a root of {from}; it replaces {keys}");
+        let (from, to) = (Some(format!("root {before}")), Some(format!("root {version}")));
+        (self.record)(Entry { what: Action::NewRoot, why, from, to, digest: None })
+    }
+
+    /// Before something is stored in the place of floors that count no more.
+    fn record_lifted(&mut self, trusted: &mut Trusted) -> Result<(), FileError> {
+        if trusted.lifted.is_empty() {
+            return Ok(());
+        }
+        let floors = trusted
+            .lifted
+            .iter()
+            .map(|Lifted { role, version, .. }| format!("{} {version}", role.name()));
+        let from = Some(floors.collect::<Vec<_>>().join(", "));
+        let reasons: Vec<&str> = trusted.lifted.iter().map(|lifted| lifted.why.as_str()).collect();
+        let why = reasons.join("; ");
+        let to = Some(format!("timestamp {}", trusted.verifier.versions().timestamp));
+        (self.record)(Entry { what: Action::LiftFloors, why, from, to, digest: None })?;
+        trusted.lifted.clear();
+        Ok(())
+    }
+
+    /// Each role is durable before the next one is asked for.
+    fn lower_roles(
+        &mut self,
+        store: &TrustStore,
+        trusted: &mut Trusted,
+    ) -> Result<(), UpdateError> {
         let believed_at = self.believed_at();
         let before = trusted.verifier.versions();
-        let stored = trusted.accepted.as_ref();
-        let verifier = &mut trusted.verifier;
 
         let offered =
             self.fetch("metadata/timestamp.json", Expect::AtMost(self.limits.timestamp_bytes))?;
-        let updated = verifier.update_timestamp(&offered, believed_at);
-        let timestamp = match (self.verified(Role::Timestamp, updated)?, stored) {
-            (Freshness::Same, Some(stored)) => stored.timestamp.clone(),
-            _ => offered,
-        };
+        let updated = trusted.verifier.update_timestamp(&offered, believed_at);
+        if self.verified(Role::Timestamp, updated)? == Freshness::New {
+            self.record_lifted(trusted)?;
+            store.store_timestamp(trusted, offered)?;
+        }
 
-        let pin =
-            verifier.snapshot_pin().ok_or_else(|| self.unpinned(Role::Timestamp, "snapshot"))?;
-        let snapshot = match stored.filter(|_| before.snapshot == pin.version) {
-            Some(stored) => stored.snapshot.clone(),
+        let pin = trusted.verifier.snapshot_pin();
+        let pin = pin.ok_or_else(|| self.unpinned(Role::Timestamp, "snapshot"))?;
+        let stored = trusted.lower.snapshot.clone().filter(|_| before.snapshot == pin.version);
+        let reused = stored.is_some();
+        let snapshot = match stored {
+            Some(stored) => stored,
             None => {
                 let path = format!("metadata/{}.snapshot.json", pin.version);
                 self.fetch(&path, expected(pin.length, self.limits.snapshot_bytes))?
             }
         };
-        let updated = verifier.update_snapshot(&snapshot, believed_at);
+        let updated = trusted.verifier.update_snapshot(&snapshot, believed_at);
         self.verified(Role::Snapshot, updated)?;
+        let stored = trusted.lower.targets.clone();
+        if !reused {
+            store.store_snapshot(trusted, snapshot)?;
+        }
 
-        let pin = verifier
-            .targets_pin(TARGETS)
-            .ok_or_else(|| self.unpinned(Role::Snapshot, "targets"))?;
-        let targets = match stored.filter(|_| before.targets == pin.version) {
-            Some(stored) => stored.targets.clone(),
+        let pin = trusted.verifier.targets_pin(TARGETS);
+        let pin = pin.ok_or_else(|| self.unpinned(Role::Snapshot, "targets"))?;
+        let stored = stored.filter(|_| before.targets == pin.version);
+        let reused = reused && stored.is_some() && trusted.is_whole();
+        let targets = match stored {
+            Some(stored) => stored,
             None => {
                 let path = format!("metadata/{}.targets.json", pin.version);
                 self.fetch(&path, expected(pin.length, self.limits.targets_bytes))?
             }
         };
-        let updated = verifier.update_targets(&targets, believed_at);
+        let updated = trusted.verifier.update_targets(&targets, believed_at);
         self.verified(Role::Targets, updated)?;
-        Ok(Accepted { timestamp, snapshot, targets })
+        if !reused {
+            self.record_lifted(trusted)?;
+            trusted.lower.targets = Some(targets);
+            store.store(trusted)?;
+        }
+        Ok(())
     }
 
     fn fetch(&mut self, path: &str, expect: Expect) -> Result<Vec<u8>, UpdateError> {

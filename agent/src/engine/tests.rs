@@ -12,6 +12,7 @@ mod differential;
 mod disturbed;
 mod faults;
 mod fetch;
+mod floors;
 mod formats;
 mod hostile;
 mod interruptions;

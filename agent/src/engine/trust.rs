@@ -8,6 +8,7 @@
 //! believed. It does no I/O. The one implementation stands on
 //! `sigstore_tuf::TrustedMetadataSet`; nothing outside this module names it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use dockerlogger_manifest::Digest;
@@ -54,6 +55,13 @@ pub(crate) struct MetaPin {
 pub(crate) struct TargetPin {
     pub(crate) length: u64,
     pub(crate) sha256: Digest,
+}
+
+/// Whose signatures count for a role, and how many of them it takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RoleKeys {
+    pub(crate) ids: BTreeSet<String>,
+    pub(crate) threshold: u64,
 }
 
 /// One role trusts another with some of its targets.
@@ -121,7 +129,10 @@ pub(crate) trait Verifier: Send + fmt::Debug {
     fn forget(&mut self);
     /// Says whether a trusted role, by its name, has expired.
     fn check_expiry(&self, role: &str, now: Timestamp) -> Result<(), VerifyError>;
-    /// The trusted versions; 0 where there is nothing yet.
+    /// Whose signatures count for a role, as the root says; none if it names no such role.
+    fn keys(&self, role: Role) -> Option<RoleKeys>;
+    /// The trusted versions; 0 where there is nothing yet. Of targets that are still to come, the
+    /// version that the snapshot pins: nothing older will be taken.
     fn versions(&self) -> TrustVersions;
     /// The snapshot that the trusted timestamp pins.
     fn snapshot_pin(&self) -> Option<MetaPin>;
@@ -163,7 +174,7 @@ impl TufVerifier {
 
 impl Verifier for TufVerifier {
     fn update_root(&mut self, bytes: &[u8]) -> Result<(), TrustError> {
-        numbered(bytes)?;
+        well_formed(bytes)?;
         let mut next = self.set.clone();
         next.update_root(bytes).map_err(trust_error)?;
         consistent(&next)?;
@@ -172,7 +183,7 @@ impl Verifier for TufVerifier {
     }
 
     fn update_timestamp(&mut self, bytes: &[u8], now: Timestamp) -> Result<Freshness, VerifyError> {
-        numbered(bytes)?;
+        well_formed(bytes)?;
         match self.set.update_timestamp(bytes, just_after(now)) {
             Ok(()) => Ok(Freshness::New),
             Err(sigstore_tuf::Error::EqualVersion { .. }) => {
@@ -184,12 +195,12 @@ impl Verifier for TufVerifier {
     }
 
     fn update_snapshot(&mut self, bytes: &[u8], now: Timestamp) -> Result<(), VerifyError> {
-        numbered(bytes)?;
+        well_formed(bytes)?;
         self.set.update_snapshot(bytes, just_after(now)).map_err(verify_error)
     }
 
     fn update_targets(&mut self, bytes: &[u8], now: Timestamp) -> Result<(), VerifyError> {
-        numbered(bytes)?;
+        well_formed(bytes)?;
         self.set.update_targets(bytes, just_after(now)).map(|_| ()).map_err(verify_error)
     }
 
@@ -199,7 +210,7 @@ impl Verifier for TufVerifier {
         bytes: &[u8],
         now: Timestamp,
     ) -> Result<(), VerifyError> {
-        numbered(bytes)?;
+        well_formed(bytes)?;
         let (role, delegator) = (&edge.role, &edge.delegator);
         let taken = self.set.update_delegated_targets(bytes, role, delegator, just_after(now));
         taken.map(|_| ()).map_err(verify_error)
@@ -234,12 +245,18 @@ impl Verifier for TufVerifier {
         }
     }
 
+    fn keys(&self, role: Role) -> Option<RoleKeys> {
+        let keys = self.set.root().role(role.name())?;
+        let threshold = u64::try_from(keys.threshold).unwrap_or(u64::MAX);
+        Some(RoleKeys { ids: keys.keyids.iter().cloned().collect(), threshold })
+    }
+
     fn versions(&self) -> TrustVersions {
         TrustVersions {
             root: self.set.root().version,
             timestamp: self.set.timestamp().map_or(0, |role| role.version),
             snapshot: self.set.snapshot().map_or(0, |role| role.version),
-            targets: self.set.targets_role(TARGETS).map_or(0, |role| role.version),
+            targets: self.targets_pin(TARGETS).map_or(0, |pin| pin.version),
         }
     }
 
@@ -290,23 +307,54 @@ fn consistent(set: &TrustedMetadataSet) -> Result<(), TrustError> {
     )))
 }
 
-/// Versions begin with 1, as the specification says; 0 would be no floor.
-fn numbered(bytes: &[u8]) -> Result<(), TrustError> {
+/// What any metadata file has to be, whoever signed it. Versions begin with 1, as
+/// the specification says; 0 would be no floor. No key signs twice, not even one
+/// that does not count: the next root may make it count, and what was taken before
+/// would verify no more.
+fn well_formed(bytes: &[u8]) -> Result<(), TrustError> {
     #[derive(serde::Deserialize)]
     struct File {
         signed: Signed,
+        signatures: Vec<Signature>,
     }
     #[derive(serde::Deserialize)]
     struct Signed {
         version: u64,
     }
+    #[derive(serde::Deserialize)]
+    struct Signature {
+        keyid: String,
+    }
     let malformed =
         |e: serde_json::Error| TrustError::Malformed(format!("not JSON of the expected form: {e}"));
     let file: File = serde_json::from_slice(bytes).map_err(malformed)?;
-    match file.signed.version {
-        0 => Err(TrustError::Malformed("its version is 0; versions begin with 1".to_owned())),
-        _ => Ok(()),
+    if file.signed.version == 0 {
+        let problem = "its version is 0; versions begin with 1".to_owned();
+        return Err(TrustError::Malformed(problem));
     }
+    let mut keys = BTreeSet::new();
+    for Signature { keyid } in file.signatures {
+        if let Some(key) = keys.replace(keyid) {
+            return Err(TrustError::RepeatedSignature { key });
+        }
+    }
+    Ok(())
+}
+
+/// The version that metadata says it has; 0 if it has no form at all.
+pub(crate) fn version(bytes: &[u8]) -> u64 {
+    let file: serde_json::Value = serde_json::from_slice(bytes).unwrap_or_default();
+    file["signed"]["version"].as_u64().unwrap_or(0)
+}
+
+/// Metadata without the signatures of keys that are said to have signed it more
+/// than once; none if it has no form at all.
+pub(crate) fn without_repeats(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut file: serde_json::Value = serde_json::from_slice(bytes).ok()?;
+    let signatures = file.get_mut("signatures")?.as_array_mut()?;
+    let all = signatures.clone();
+    signatures.retain(|one| all.iter().filter(|other| other["keyid"] == one["keyid"]).count() == 1);
+    serde_json::to_vec(&file).ok()
 }
 
 fn verify_error(error: sigstore_tuf::Error) -> VerifyError {

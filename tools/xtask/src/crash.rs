@@ -2,7 +2,8 @@
 // License, v. 2.0. If a copy of the MPL was not distributed with this
 // file, You can obtain one at https://mozilla.org/MPL/2.0/.
 
-//! The agent's crash model and its real power cuts, with their figures.
+//! The agent's long checks, with their figures: its crash model, real power
+//! cuts, and its two verifiers on the same mutated inputs.
 
 use anyhow::{Result, bail};
 
@@ -30,6 +31,22 @@ pub(crate) fn explore(arguments: &[String]) -> Result<()> {
     test.args(tests).args(["--nocapture", "--test-threads", "1"]);
     if long {
         test.env("DOCKERLOGGER_CRASH", "long");
+    }
+    run(&mut test)
+}
+
+/// Inputs of a long comparison of the verifiers.
+const MUTATIONS: &str = "100000";
+
+/// Compares the two verifiers on mutated metadata; with `--long` on 100,000 files.
+pub(crate) fn differential(arguments: &[String]) -> Result<()> {
+    let filter = "engine::tests::differential";
+    let mut test = cargo(&["test", "--package", "dockerlogger-agent", "--lib", "--", filter]);
+    test.arg("--nocapture");
+    match arguments {
+        [] => {}
+        [long] if long == "--long" => drop(test.env("DOCKERLOGGER_MUTATIONS", MUTATIONS)),
+        [other, ..] => bail!("unknown option \"{other}\"; accepted is --long"),
     }
     run(&mut test)
 }

@@ -32,6 +32,7 @@ Usage: cargo xtask VERB
   bench [OPTION...]              what the logger costs and loses, release build; --help names the options
   bench agent [OPTION...]        what an update costs the agent, and its one pass beside its stages alone
   crash [--long] [--power]       the agent's crash model; with --power real power cuts on ext4
+  differential [--long]          the agent's two verifiers on the same mutated metadata
 
 Examples:
   cargo xtask demo -- vmstat 1 10
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
             "footprint" => footprint::measure(),
             "bench" => bench::measure(rest),
             "crash" => crash::explore(rest),
+            "differential" => crash::differential(rest),
             "help" | "--help" | "-h" => {
                 say(USAGE);
                 Ok(())

@@ -10,12 +10,12 @@ use jiff::Timestamp;
 
 use crate::engine::core::{Check, Core};
 use crate::engine::documents;
-use crate::engine::error::UpdateError;
+use crate::engine::error::{FailureKind, UpdateError};
+use crate::engine::history::Entry;
 use crate::engine::plan::{self, Plan};
 use crate::engine::policy::{self, Decision, Facts, Reason};
 use crate::engine::refresh::{Expiry, Present, Refresh};
 use crate::engine::source::{self, Access, Repository, Source};
-use crate::engine::trust::Role;
 
 /// What was gathered for a decision.
 pub(super) struct Observed {
@@ -40,14 +40,24 @@ impl Core {
         })?;
         let expiry = match source {
             _ if allow_expired => Expiry::Warn,
-            // Somebody carried it here by hand, or brought it into the data centre.
-            Source::Bundle(_) | Source::Imgapi(_) => Expiry::Warn,
-            Source::Http(_) | Source::Directory(_) | Source::Mirrors(_) => Expiry::Refuse,
+            // Somebody carried it here by hand.
+            Source::Bundle(_) => Expiry::Warn,
+            // Polled unattended: whoever is in the way must not be able to show an old one for ever.
+            Source::Http(_) | Source::Imgapi(_) | Source::Directory(_) | Source::Mirrors(_) => {
+                Expiry::Refuse
+            }
         };
+        let (history, actor) = (&mut self.history, &self.actor);
+        let record = &mut |entry: Entry| history.append(entry, actor, now);
         let now = Present::new(now, self.trust.clock_floor()?);
         let mut refresh =
-            Refresh { repository: &mut *repository, from, now, expiry, limits, memory };
-        let mut trusted = refresh.run(&self.trust)?;
+            Refresh { repository: &mut *repository, from, now, expiry, limits, memory, record };
+        let refreshed = refresh.run(&self.trust);
+        if refreshed.as_ref().is_err_and(|error| error.kind() != FailureKind::Local) {
+            // What came before the refusal is a floor nevertheless.
+            self.versions = self.trust.load().ok().map(|trusted| trusted.verifier.versions());
+        }
+        let mut trusted = refreshed?;
         self.versions = Some(trusted.verifier.versions());
 
         let name = Channel::target_name(&self.config.channel);
@@ -72,10 +82,11 @@ impl Core {
         }
         // A release cannot be signed before it was built: that is a time that has been.
         let built: Option<Timestamp> = release.built_at.parse().ok();
-        let verifier = &trusted.verifier;
-        let credible = |at: &Timestamp| verifier.check_expiry(Role::Timestamp.name(), *at).is_ok();
-        if let Some(built) = built.filter(credible) {
-            self.trust.raise_clock(built)?;
+        // Only now is everything verified that has to be good for these times.
+        let mut times = [Some(now.time()), built];
+        times.sort();
+        for at in times.into_iter().rev().flatten() {
+            self.trust.raise_clock(&trusted, at)?;
         }
         let facts = Facts {
             channel,

@@ -19,6 +19,12 @@ pub enum TrustError {
         /// How many the root asks for.
         threshold: usize,
     },
+    /// One key is said to have signed twice: nobody's doing but a mirror's.
+    #[error("key {key} signs it more than once")]
+    RepeatedSignature {
+        /// The identifier of the key.
+        key: String,
+    },
     /// Older than what was accepted before.
     #[error(
         "{role} version {offered} is older than version {accepted}, which this node accepted before"

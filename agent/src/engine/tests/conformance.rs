@@ -18,10 +18,6 @@
 //! | `test_updater_key_rotations` | [`keys`] | all |
 //! | `test_static_repositories` | | not a matter of the specification: repositories that other tools made, in part without consistent snapshots, which nodes insist on. That what one library writes the other reads is tested with `release` |
 //! | `test_repository_simulator` | | tests the suite itself |
-//!
-//! One difference: the suite wants each of the lower roles durable as soon as it
-//! verifies. Here the three change together (see [`crate::engine::trust_store`]),
-//! so that a refresh that ends half-way leaves them all as they were.
 
 use crate::engine::tests::node::{VERIFIERS, assert_says};
 use crate::engine::trust::Begin;

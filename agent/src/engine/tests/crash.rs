@@ -65,6 +65,8 @@ fn no_cut_breaks_an_invariant() {
         started.elapsed().as_secs_f64()
     );
     assert!(total.violations.is_empty(), "{:#?}", total.violations);
+    // A release deserves no less.
+    assert!(!long() || total.states >= 100_000, "only {} states", total.states);
 }
 
 #[test]

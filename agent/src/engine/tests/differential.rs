@@ -3,8 +3,9 @@
 // file, You can obtain one at https://mozilla.org/MPL/2.0/.
 
 //! Two verifiers on the same inputs, good ones and mutated ones: neither
-//! panics, both take the same, refuse the same, and then trust the same,
-//! wherever both can read what they are given.
+//! panics, both take the same, refuse the same, and then trust the same. What one
+//! takes and the other cannot read is listed here, form by form; a form that is
+//! not on the list is a disagreement.
 //!
 //! Bytes are mutated as they are, which mostly breaks a signature; and fields
 //! are mutated and signed anew with the right keys, which gets behind it; in
@@ -23,6 +24,41 @@ use crate::engine::tests::tough_verifier::ToughVerifier;
 use crate::engine::trust::{
     self, Edge, Freshness, SearchError, TARGETS, TufVerifier, Verifier, VerifyError,
 };
+
+/// What `sigstore-tuf` takes and `tough` cannot read, by the latter's words. Besides: a field
+/// that is given twice, of which the last one counts.
+const FORMS_OF_OURS: [(&str, &str); 11] = [
+    ("it is not in normal form", "what is signed has another canonical form once it is understood"),
+    ("Invalid hex string: ", "a signature or a hash that is no hex: it verifies nothing"),
+    ("Invalid key ID ", "an identifier that is not the key's hash: the declared one counts"),
+    ("expected a nonzero u", "a pin on version 0, which no file has, or a threshold of 0"),
+    ("unknown variant `", "a key of another type or scheme: it verifies nothing"),
+    ("missing field `sha256`", "hashes without SHA-256: no file is found by them"),
+    ("missing field `hashes`", "a target without hashes: it is not found"),
+    ("missing field `roles`", "delegations to nobody"),
+    ("missing field `keyids`", "a delegation without keys: nobody can sign"),
+    (
+        "missing field `terminating`",
+        "a delegation that does not say whether it terminates: it does not",
+    ),
+    ("expected a boolean", "the same, said in another type"),
+];
+
+/// What `tough` takes and `sigstore-tuf` cannot read.
+const FORMS_OF_THEIRS: [(&str, &str); 1] =
+    [("invalid type: map, expected a string", "a hash of another kind that is no text")];
+
+/// Whether one may refuse for this reason what the other takes.
+fn listed(problem: &str, forms: &[(&str, &str)]) -> bool {
+    forms.iter().any(|(form, _)| problem.contains(form))
+}
+
+/// JSON that says less once it is read.
+fn gives_a_field_twice(bytes: &[u8]) -> bool {
+    let dense = |bytes: &[u8]| bytes.iter().filter(|byte| !byte.is_ascii_whitespace()).count();
+    let read = serde_json::from_slice::<Value>(bytes).and_then(|read| serde_json::to_vec(&read));
+    read.is_ok_and(|read| dense(&read) < dense(bytes))
+}
 
 /// Inputs of a short run.
 const MUTATIONS: u64 = 2000;
@@ -50,9 +86,8 @@ enum Verdict {
     Expired,
     /// It breaks a rule: signatures, versions, pins.
     Refused,
-    /// It is not in a form that this library reads. One reads what the other
-    /// does not: unknown key types, digits in upper case, fields given twice.
-    Form,
+    /// It is not in a form that this library reads.
+    Form(String),
 }
 
 fn verdict<T>(
@@ -62,7 +97,7 @@ fn verdict<T>(
     match result {
         Ok(value) => Verdict::Taken(freshness(value)),
         Err(VerifyError::Expired { .. }) => Verdict::Expired,
-        Err(VerifyError::Refused(TrustError::Malformed(_))) => Verdict::Form,
+        Err(VerifyError::Refused(TrustError::Malformed(problem))) => Verdict::Form(problem),
         Err(VerifyError::Refused(_)) => Verdict::Refused,
     }
 }
@@ -328,12 +363,20 @@ fn two_verifiers_agree_on_what_is_mutated() {
         let (here, there) = (take(&mut ours, step, &bytes), take(&mut theirs, step, &bytes));
         taken += u64::from(matches!(here, Verdict::Taken(_)));
         let (sees, other_sees) = (trusted(&ours), trusted(&theirs));
-        if [&here, &there].contains(&&Verdict::Form) || sees.is_none() || other_sees.is_none() {
-            // Taken by nobody is agreement enough.
-            forms += u64::from([&here, &there].iter().any(|it| matches!(it, Verdict::Taken(_))));
-            continue;
-        }
-        if here != there || sees != other_sees {
+        let agreed = match (&here, &there) {
+            (Verdict::Taken(_), Verdict::Form(problem)) => {
+                forms += 1;
+                listed(problem, &FORMS_OF_OURS) || gives_a_field_twice(&bytes)
+            }
+            (Verdict::Form(problem), Verdict::Taken(_)) => {
+                forms += 1;
+                listed(problem, &FORMS_OF_THEIRS)
+            }
+            // Taken by neither is agreement, whatever each of them says first.
+            (Verdict::Form(_), _) | (_, Verdict::Form(_)) => sees == other_sees,
+            (here, there) => here == there && sees == other_sees,
+        };
+        if !agreed {
             let file = String::from_utf8_lossy(&bytes).into_owned();
             disagreements.push(format!("{number} {step:?}: {here:?} {there:?}: {file}"));
         }
@@ -342,10 +385,9 @@ fn two_verifiers_agree_on_what_is_mutated() {
         disagreements.iter().map(|text| text.chars().take(330).collect()).collect();
     assert!(shown.is_empty(), "{} of {mutations}: {shown:#?}", shown.len());
     assert!(taken > mutations / 100, "only {taken} of {mutations} mutations were taken at all");
-    assert!(forms < mutations / 20, "only one library could read {forms} of {mutations}");
     // Shown with `--nocapture`: what the run was worth.
     let _ = writeln!(
         std::io::stderr(),
-        "{mutations} mutations: {taken} taken, {forms} read by one library alone, 0 disagreements"
+        "{mutations} mutations: {taken} taken, {forms} in a listed form that one library alone reads, 0 disagreements"
     );
 }

@@ -202,7 +202,7 @@ async fn mix_and_match() {
         node.publisher.publish(&Recipe::new("2.0.0"));
         node.publisher.sign();
         // Each is signed well, and as long as the other; they never were current together.
-        for role in ["targets", "snapshot"] {
+        for role in ["snapshot", "targets"] {
             let path = format!("metadata/3.{role}.json");
             let honest = node.publisher.read(&path);
             let older = node.publisher.read(&format!("metadata/2.{role}.json"));

@@ -12,12 +12,12 @@ use std::collections::BTreeMap;
 use dockerlogger_manifest::Digest;
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
-use tough::schema::{Metafile, PathSet, Role as _, Root, Signed, Snapshot, Targets};
+use tough::schema::{Metafile, PathSet, Role as _, RoleType, Root, Signed, Snapshot, Targets};
 
 use crate::engine::digest;
 use crate::engine::error::TrustError;
 use crate::engine::trust::{
-    Delegation, Edge, Freshness, MetaPin, TARGETS, TargetPin, Verifier, VerifyError,
+    Delegation, Edge, Freshness, MetaPin, Role, RoleKeys, TARGETS, TargetPin, Verifier, VerifyError,
 };
 use crate::engine::view::TrustVersions;
 
@@ -192,12 +192,24 @@ impl Verifier for ToughVerifier {
         }
     }
 
+    fn keys(&self, role: Role) -> Option<RoleKeys> {
+        let role = match role {
+            Role::Root => RoleType::Root,
+            Role::Timestamp => RoleType::Timestamp,
+            Role::Snapshot => RoleType::Snapshot,
+            Role::Targets => RoleType::Targets,
+        };
+        let keys = self.root.roles.get(&role)?;
+        let ids = keys.keyids.iter().map(|id| format!("{id:?}")).collect();
+        Some(RoleKeys { ids, threshold: keys.threshold.get() })
+    }
+
     fn versions(&self) -> TrustVersions {
         TrustVersions {
             root: self.root.version.get(),
             timestamp: self.timestamp.as_ref().map_or(0, |role| role.version.get()),
             snapshot: self.snapshot.as_ref().map_or(0, |role| role.version.get()),
-            targets: self.lists.get(TARGETS).map_or(0, |role| role.signed.version.get()),
+            targets: self.targets_pin(TARGETS).map_or(0, |pin| pin.version),
         }
     }
 
@@ -301,6 +313,9 @@ fn unsigned(name: &str, error: &tough::schema::Error) -> TrustError {
                 found: usize::try_from(*valid).unwrap(),
                 threshold: usize::try_from(*threshold).unwrap(),
             }
+        }
+        tough::schema::Error::DuplicateKeyId { keyid, .. } => {
+            TrustError::RepeatedSignature { key: keyid.clone() }
         }
         other => refused(&other.to_string()),
     }

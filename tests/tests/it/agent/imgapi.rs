@@ -5,11 +5,13 @@
 //! Releases that the operator imported into the data centre's image API.
 
 use std::fs;
+use std::time::{Duration, SystemTime};
 
 use dockerlogger_tests::imgapi::{FileFault, Imgapi};
 use dockerlogger_tests::node::Node;
 use dockerlogger_tests::programs::{NEXT_VERSION, VERSION};
 use dockerlogger_tests::repository::{Repository, release};
+use dockerlogger_tests::{SOON, until};
 
 use super::fixture::{expect_untouched, publisher};
 
@@ -120,4 +122,29 @@ fn the_image_api_is_not_trusted() {
     assert_eq!(status, 1, "{stderr}");
     assert!(stderr.contains("refused"), "{stderr}");
     expect_untouched(&node, VERSION);
+}
+
+#[test]
+fn an_image_whose_metadata_has_expired_is_taken_on_the_operators_word_alone() {
+    let scratch = tempfile::tempdir().unwrap();
+    let publisher = publisher();
+    let repository = publisher.copy(&scratch.path().join("publisher"));
+    let imgapi = Imgapi::start();
+    let node = publisher.node(&scratch.path().join("node"), &imgapi.source());
+    repository.publish_packed(&publisher.next_packed(), &["--expires-timestamp", "1s"]);
+    let expires = SystemTime::now() + Duration::from_secs(2);
+    imgapi.import("dockerlogger", "2026-02-01T00:00:00Z", None, &bundle(&repository.tree()));
+    until("the metadata to expire", SOON, || {
+        let left = expires.duration_since(SystemTime::now());
+        if left.is_err() { Ok(()) } else { Err(left) }
+    });
+    let (status, said) = node.refused(&["update"]);
+    assert_eq!(status, 1, "{said}");
+    assert!(said.contains("timestamp") && said.contains("expired"), "{said}");
+    expect_untouched(&node, VERSION);
+    let said = node.expect(&["update", "--allow-expired"]);
+    assert!(said.contains("expired"), "the operator is warned: {said}");
+    expect_untouched(&node, NEXT_VERSION);
+    let history = node.expect(&["history"]);
+    assert!(history.contains("allow-expired"), "{history}");
 }

@@ -48,7 +48,7 @@ fn targets_rollback() {
             simulator.publish(&LOWER);
             for _ in 0..2 {
                 refuses(client, simulator, &["targets.json (via snapshot) version 1 is older"]);
-                assert_eq!(client.trusted(), [1, 2, 2, 2]);
+                assert_eq!(client.trusted(), [1, 3, 2, 2]);
             }
         });
     }
@@ -116,4 +116,24 @@ fn new_timestamp_fast_forward_recovery() {
         client.refresh(simulator).unwrap();
         assert_eq!(client.trusted()[1], 1);
     });
+}
+
+/// The suite has no such case: what is withheld sets floors as well, and new keys lift them.
+#[test]
+fn fast_forward_recovery_of_what_was_withheld() {
+    for rotated in ["snapshot", "timestamp"] {
+        scenes(|simulator, client| {
+            client.refresh(simulator).unwrap();
+            simulator.role("timestamp")["version"] = 99.into();
+            simulator.publish(&["snapshot", "timestamp"]);
+            simulator.files.remove("metadata/2.snapshot.json");
+            refuses(client, simulator, &["2.snapshot.json", "not found"]);
+            assert_eq!(client.trusted(), [1, 100, 1, 1]);
+            simulator.rotate_keys(rotated);
+            simulator.role("timestamp")["version"] = 1.into();
+            simulator.publish(&["root", "targets", "snapshot", "timestamp"]);
+            client.refresh(simulator).unwrap();
+            assert_eq!(client.trusted(), [2, 2, 3, 2], "{rotated}");
+        });
+    }
 }

@@ -12,7 +12,7 @@
 //! | I4 | a confirmed release is not forgotten |
 //! | I5 | a switch that was told is not lost |
 //! | I6 | `store/` never holds half a release; after recovery nothing is litter |
-//! | I7 | no trust floor that was told falls |
+//! | I7 | no trust floor that was told falls, nor that of the clock; keys that a root replaces lift those of their roles |
 //! | I8 | what is blocked stays so, and what operators laid down; a trial goes on and counts |
 //! | I9 | recovery twice is recovery once |
 //! | I10 | an error instead of an effect: the same, and the next try works |
@@ -26,9 +26,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use dockerlogger_manifest::Digest;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::engine::layout::{Layout, Link};
 use crate::engine::state::{Loaded, Slot, State, StateStore};
+use crate::engine::trust::{self, Role, Verifier};
 use crate::engine::view::{NodeView, TrustVersions};
 use crate::os::Files;
 
@@ -37,6 +39,8 @@ use crate::os::Files;
 pub(super) struct Told {
     pub(super) current: Option<Digest>,
     pub(super) trust: Option<TrustVersions>,
+    /// When a check was told that found all of it good.
+    pub(super) clock: Option<Timestamp>,
     pub(super) blocked: BTreeSet<Digest>,
     /// The newest record of the history.
     pub(super) history: u64,
@@ -54,6 +58,8 @@ impl Told {
         if view.trust.is_some() {
             self.trust = view.trust;
         }
+        let good = view.last_check.iter().filter(|check| check.error.is_none());
+        self.clock = good.map(|check| check.at).max().max(self.clock);
         self.blocked = view.blocked.iter().map(|blocked| blocked.digest).collect();
         self.trial = view.trial.as_ref().map(|trial| (trial.digest, trial.attempts));
         self.history = view.history.last().map_or(self.history, |record| record.seq);
@@ -65,6 +71,8 @@ impl Told {
 #[derive(Debug, Clone)]
 pub(super) struct Rules {
     pub(super) root: PathBuf,
+    /// The root of trust that the node was given.
+    pub(super) anchor: PathBuf,
     /// Current when the scenario began.
     pub(super) before: Option<Digest>,
     /// Current when it is through.
@@ -79,9 +87,9 @@ pub(super) struct Rules {
 
 impl Rules {
     /// Nothing is installed, and nothing is to be.
-    pub(super) fn new(root: PathBuf) -> Self {
+    pub(super) fn new(root: PathBuf, anchor: PathBuf) -> Self {
         let (before, goal, wished, damaged) = (None, None, None, None);
-        Self { root, before, goal, wished, trial_ends: false, damaged }
+        Self { root, anchor, before, goal, wished, trial_ends: false, damaged }
     }
 
     /// What holds at every instant.
@@ -151,7 +159,7 @@ impl Rules {
         clean(layout.state(), |name| name == "a" || name == "b")?;
         clean(layout.trust(), |name| !name.starts_with('.'))?;
         clean(layout.history(), |name| !name.starts_with('.'))?;
-        self.trust(told, view)?;
+        self.trust(files, told, view)?;
         let blocked: BTreeSet<Digest> = state.blocked.iter().map(|found| found.digest).collect();
         let lost = told.blocked.iter().find(|digest| {
             !blocked.contains(*digest)
@@ -241,19 +249,58 @@ impl Rules {
         Err(format!("{rule}: current is {current:?}"))
     }
 
-    fn trust(&self, told: &Told, view: &NodeView) -> Result<(), String> {
+    fn trust(&self, files: &Arc<dyn Files>, told: &Told, view: &NodeView) -> Result<(), String> {
+        let layout = Layout::new(Arc::clone(files), self.root.clone());
+        if let Some(told) = told.clock {
+            let bytes = read(files, &layout.trust().join("clock"))?.unwrap_or_default();
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            let floor: Option<Timestamp> = text.trim_end().parse().ok();
+            // It may lag behind, so that a poll costs no write.
+            if floor.is_none_or(|floor| floor < told - SignedDuration::from_hours(1)) {
+                return Err(format!("I7: at {told} all was well, the clock floor is {text:?}"));
+            }
+        }
         let Some(floor) = told.trust else { return Ok(()) };
         let Some(found) = view.trust else {
             return Err(format!("I7: the trust of {floor:?} is not readable any more"));
         };
-        // New keys let the roles below begin afresh.
-        let risen = found.root > floor.root
-            || (found.root == floor.root
-                && found.timestamp >= floor.timestamp
-                && found.snapshot >= floor.snapshot
-                && found.targets >= floor.targets);
-        if risen { Ok(()) } else { Err(format!("I7: trust fell from {floor:?} to {found:?}")) }
+        let lower = |it: &TrustVersions| [it.timestamp, it.snapshot, it.targets];
+        let mut pairs = lower(&floor).into_iter().zip(lower(&found));
+        let stands = pairs.all(|(floor, found)| found >= floor);
+        let fell = || format!("I7: trust fell from {floor:?} to {found:?}");
+        if found.root < floor.root || !(stands || self.replaced(files, &floor, &found)?) {
+            return Err(fell());
+        }
+        Ok(())
     }
+
+    /// Whether keys of the timestamp or the snapshot were replaced between these roots. Then the
+    /// roles below the root begin afresh, all of them: the snapshot's is the floor of targets.
+    fn replaced(
+        &self,
+        files: &Arc<dyn Files>,
+        from: &TrustVersions,
+        to: &TrustVersions,
+    ) -> Result<bool, String> {
+        let layout = Layout::new(Arc::clone(files), self.root.clone());
+        let anchor = read(files, &self.anchor)?.ok_or("I7: there is no anchor")?;
+        let mut chain = trust::begin(&anchor).map_err(|e| e.to_string())?;
+        let mut replaced = false;
+        for version in chain.versions().root + 1..=to.root {
+            let keys = |chain: &dyn Verifier| {
+                [Role::Timestamp, Role::Snapshot].map(|role| chain.keys(role))
+            };
+            let before = keys(&*chain);
+            let root = read(files, &layout.trust().join(format!("{version}.root.json")))?;
+            chain.update_root(&root.ok_or("I7: a root is gone")?).map_err(|e| e.to_string())?;
+            replaced |= version > from.root && keys(&*chain) != before;
+        }
+        Ok(replaced)
+    }
+}
+
+fn read(files: &Arc<dyn Files>, path: &Path) -> Result<Option<Vec<u8>>, String> {
+    crate::os::files::read(&**files, path, 1 << 20).map_err(text)
 }
 
 fn whole(layout: &Layout, digest: &Digest) -> Result<(), String> {

@@ -184,6 +184,39 @@ pub(super) const MISTAKES: &[Mistake] = &[
         },
     },
     Mistake {
+        name: "no fsync of the clock floor",
+        scenario: Scenario::check,
+        rewrite: || {
+            without(
+                |effect| matches!(effect, Effect::SyncFile(path) if in_place(path).ends_with("trust/clock")),
+            )
+        },
+    },
+    Mistake {
+        name: "no fsync of what a check in vain began",
+        scenario: Scenario::withheld,
+        rewrite: || {
+            without(|effect| {
+                matches!(effect, Effect::SyncFile(path)
+                    if path.to_str().is_some_and(|path| path.ends_with("-2.timestamp.json")))
+            })
+        },
+    },
+    Mistake {
+        name: "floors removed by a root that replaces no key",
+        scenario: Scenario::renewal,
+        rewrite: || {
+            instead(|effect| match effect {
+                // The first thing that is written under it.
+                Effect::Create(path) if path.ends_with(".new-2-2.timestamp.json") => {
+                    let floors = path.with_file_name("timestamp.json");
+                    Some(vec![Effect::Unlink(floors), effect.clone()])
+                }
+                _ => None,
+            })
+        },
+    },
+    Mistake {
         name: "no fsync of the install root",
         scenario: Scenario::first_install,
         rewrite: || no_fsync_of(""),

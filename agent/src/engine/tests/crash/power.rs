@@ -55,7 +55,7 @@ impl Bench {
         let publisher = Publisher::new(&scratch.join("repository"));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let root = medium.mount.join("docker");
-        let rules = Rules::new(root);
+        let rules = Rules::new(root, publisher.anchor());
         Ok(Self { medium, publisher, runtime, told: Told::default(), rules })
     }
 
@@ -77,6 +77,7 @@ impl Bench {
                 let answer = match action {
                     Action::Nothing
                     | Action::Check
+                    | Action::CheckInVain
                     | Action::Block
                     | Action::FailingTrial
                     | Action::QuietTrial => Ok(()),

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dockerlogger_manifest::{Digest, Release};
+use jiff::{SignedDuration, Timestamp};
 use tokio::runtime::{Handle, Runtime};
 
 use crate::engine::change::{Change, Which};
@@ -36,6 +37,8 @@ const ANCHOR: &str = "/etc/anchor.json";
 pub(super) enum Action {
     Nothing,
     Check,
+    /// A check of a source that withholds the newest targets.
+    CheckInVain,
     Update,
     Rollback,
     Block,
@@ -52,6 +55,8 @@ pub(super) struct Scenario {
     pub(super) told: Told,
     pub(super) rules: Rules,
     pub(super) action: Action,
+    /// What the clock says.
+    now: Timestamp,
     /// Whether artifacts are kept until they are whole.
     resumes: bool,
     publisher: Publisher,
@@ -157,7 +162,7 @@ impl Scenario {
                     (config.limits.resume_bytes_min, config.limits.resume_local) = (1, true);
                 }
                 let mut core =
-                    Core::open(config, Arc::clone(&seam), now()).map_err(|e| chain(&e))?;
+                    Core::open(config, Arc::clone(&seam), self.now).map_err(|e| chain(&e))?;
                 core.prober = Arc::new(ReadProber(seam));
                 files.watch(core.subscribe());
                 life.insert(core)
@@ -167,9 +172,16 @@ impl Scenario {
         let runtime = self.runtime.handle();
         match action {
             Action::Nothing => Ok(()),
-            Action::Check => core.plan(&source, now(), runtime).map(drop).map_err(|e| chain(&e)),
+            Action::Check => core.plan(&source, self.now, runtime).map(drop).map_err(|e| chain(&e)),
+            Action::CheckInVain => match core.plan(&source, self.now, runtime) {
+                Err(e) => match chain(&e) {
+                    error if error.contains("cannot fetch metadata/2.targets.json") => Ok(()),
+                    error => Err(error),
+                },
+                Ok(_) => Err("the targets were there".to_owned()),
+            },
             Action::Update => {
-                let updated = core.update(&source, now(), runtime, &mut |_| {});
+                let updated = core.update(&source, self.now, runtime, &mut |_| {});
                 match updated.map_err(|e| chain(&e))? {
                     Outcome::Moved { .. } => Ok(()),
                     Outcome::Stayed(_) if self.at_goal(files) => Ok(()),
@@ -178,7 +190,7 @@ impl Scenario {
             }
             // A second rollback would go forward again.
             Action::Rollback if self.at_goal(files) => Ok(()),
-            Action::Rollback => core.rollback(now()).map(drop).map_err(|e| chain(&e)),
+            Action::Rollback => core.rollback(self.now).map(drop).map_err(|e| chain(&e)),
             Action::FailingTrial | Action::QuietTrial
                 if core.subscribe().borrow().trial.is_none() =>
             {
@@ -189,7 +201,7 @@ impl Scenario {
             Action::Block => {
                 let what = Which::Version("9.0.0".parse().unwrap());
                 let change = Change::Block { what, reason: None };
-                core.change(&change, now()).map(drop).map_err(|e| chain(&e))
+                core.change(&change, self.now).map(drop).map_err(|e| chain(&e))
             }
         }
     }
@@ -214,13 +226,14 @@ impl Scenario {
         ] {
             disk.apply(&effect).unwrap();
         }
-        let rules = Rules::new(ROOT.into());
+        let rules = Rules::new(ROOT.into(), ANCHOR.into());
         Self {
             name,
             disk: disk.cut(Cut::Everything),
             told: Told::default(),
             rules,
             action,
+            now: now(),
             resumes: false,
             publisher,
             runtime,
@@ -262,6 +275,16 @@ impl Scenario {
         let current = scenario.install("1.0.0");
         scenario.publish("2.0.0");
         scenario.rules.goal = Some(current);
+        scenario.now += SignedDuration::from_hours(2);
+        scenario
+    }
+
+    /// A mirror keeps to itself what the newest timestamp and snapshot name.
+    pub(super) fn withheld() -> Self {
+        let mut scenario = Self::check();
+        (scenario.name, scenario.action) = ("check in vain", Action::CheckInVain);
+        let directory = &scenario.publisher.directory;
+        std::fs::remove_file(directory.join("metadata/2.targets.json")).unwrap();
         scenario
     }
 
@@ -301,6 +324,15 @@ impl Scenario {
         let mut scenario = Self::empty("update with new keys", Action::Update);
         scenario.install("1.0.0");
         scenario.publisher.rotate(Key::new(11), Key::new(12));
+        scenario.publish("2.0.0");
+        scenario
+    }
+
+    /// A root that replaces no key.
+    pub(super) fn renewal() -> Self {
+        let mut scenario = Self::empty("update with a renewed root", Action::Update);
+        scenario.install("1.0.0");
+        scenario.publisher.rotate(Key::new(1), Key::new(2));
         scenario.publish("2.0.0");
         scenario
     }
@@ -380,9 +412,11 @@ impl Scenario {
         vec![
             Self::first_install(),
             Self::check(),
+            Self::withheld(),
             Self::update(),
             Self::resumption(),
             Self::rotation(),
+            Self::renewal(),
             Self::collection(),
             Self::rollback(),
             Self::return_to_newer(),
