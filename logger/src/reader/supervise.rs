@@ -170,6 +170,7 @@ impl<'a> Supervisor<'a> {
 
     /// The life of a child, and its exit status.
     fn be_sender(&mut self) -> i32 {
+        os::forget_last_words();
         os::ignore_signals();
         self.ordinary.restore();
         os::return_freed_memory();
