@@ -14,6 +14,7 @@ pub(crate) mod pages;
 mod place;
 pub(crate) mod process;
 pub(crate) mod processes;
+pub(crate) mod zones;
 
 pub use files::FileError;
 pub(crate) use files::Files;
