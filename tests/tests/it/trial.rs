@@ -256,6 +256,31 @@ fn a_good_release_passes_its_trial_and_stays() {
 }
 
 #[test]
+fn restarts_of_the_only_container_do_not_speak_against_a_release() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (repository, mut node) = scene(scratch.path());
+    node.set("trial", json!("5s"));
+    node.start();
+    repository.publish(&frail::make(scratch.path(), NEXT, "healthy"), &[]);
+    node.expect(&["update"]);
+    for restarts in 1..=5 {
+        let container = Container::start(&container(&node), scratch.path());
+        until("the logger to be seen", SOON, || {
+            let trial = node.get("/status").json()["trial"].clone();
+            let seen = trial.is_null() || trial["tally"]["started"].as_u64() >= Some(restarts);
+            if seen { Ok(()) } else { Err((trial, node.log())) }
+        });
+        container.end(Ending::Halt);
+    }
+    until("the trial to end", SOON, || {
+        let trial = node.get("/status").json()["trial"].clone();
+        if trial.is_null() { Ok(()) } else { Err(trial) }
+    });
+    assert_eq!(current(&node), NEXT);
+    assert_eq!(node.get("/status").json()["blocked"], json!([]));
+}
+
+#[test]
 fn a_trial_goes_on_after_the_agent_was_killed_and_three_times_is_too_often() {
     let scratch = tempfile::tempdir().unwrap();
     let (repository, mut node) = scene(scratch.path());
