@@ -26,7 +26,7 @@ const FLAW_BYTES_MAX: usize = 21;
 ///
 /// | what it cannot | |
 /// |---|---|
-/// | `crashes-later` | aborts at once, unless it is a probe |
+/// | `crashes-later` | aborts before it has a page, unless it is a probe |
 /// | `dies-after-ms-N` | aborts after so long |
 /// | `dies-with-tls` | aborts when it is to send to `tcp+tls://` |
 /// | `sender-dies-tls` | the same, in a child that it starts anew |

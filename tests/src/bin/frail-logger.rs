@@ -46,6 +46,9 @@ fn main() -> ExitCode {
 const DRIVERS: &str =
     r#"[{"name":"syslog","summary":"frail","runs":"zone","since":"0.0.1","options":[]}]"#;
 
+/// How long a logger takes that dies before it has a page.
+const START: Duration = Duration::from_millis(30);
+
 /// How long a child lives that stands for a sender.
 const SENDER_LIFE: Duration = Duration::from_millis(300);
 
@@ -68,6 +71,8 @@ fn log(flaw: &str) -> ExitCode {
     if !probed {
         enter_zone();
         if flaw == "crashes-later" {
+            // A real one is in its zone from its first instruction: let that be seen.
+            thread::sleep(START);
             abort();
         }
         make_page();
