@@ -5,7 +5,7 @@
 //! The trial of a new release: watching the loggers that start from it. Pure
 //! over a table of processes.
 //!
-//! [`watch`] sees loggers come and go and finds out why; [`judge`] decides. Why a
+//! `watch` sees loggers come and go and finds out why; `judge` decides. Why a
 //! logger ended cannot be seen from outside: its exit ends the container, and the
 //! container's end kills it, within milliseconds. So it says why on its status
 //! page, as the last thing it does. One that is killed with its zone has no time
