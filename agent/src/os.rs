@@ -15,6 +15,7 @@ mod place;
 pub(crate) mod process;
 pub(crate) mod processes;
 mod write_back;
+pub(crate) mod zones;
 
 pub use files::FileError;
 pub(crate) use files::Files;

@@ -12,7 +12,7 @@ use dockerlogger_manifest::catalog;
 use crate::driver::{self, ConfigError};
 use crate::launch::{self, Launch};
 use crate::output;
-use crate::reader::{self, Outcome, StartError};
+use crate::reader::{self, EXIT_CONFIG, EXIT_LEFT, Outcome};
 use crate::report::report;
 use crate::ring::Amount;
 use crate::status;
@@ -90,17 +90,8 @@ system lacks memory or descriptors at the start, 78 configuration.
 example: DOCKERLOG_CONFIG='{\"syslog-address\":\"tcp://localhost:514\"}' \\
          logger syslog 3< <(echo hello) 4</dev/null";
 
-/// Exit status: lines were left undelivered at the end of the drain.
-const EXIT_LEFT: u8 = 1;
 /// Exit status: the arguments (EX_USAGE).
 const EXIT_USAGE: u8 = 64;
-/// Exit status: the sender died, and the container was to end with it
-/// (EX_SOFTWARE).
-const EXIT_SENDER: u8 = 70;
-/// Exit status: no memory or descriptors at the start (EX_OSERR).
-const EXIT_SYSTEM: u8 = 71;
-/// Exit status: a configuration that can never work (EX_CONFIG).
-const EXIT_CONFIG: u8 = 78;
 
 impl Command {
     /// Reads the arguments, the program's name not among them.
@@ -185,31 +176,32 @@ pub fn run(
 
 fn ship(driver: &str, argv0: &str, variable: impl Fn(&'static str) -> Option<String>) -> ExitCode {
     match reader::run(driver, argv0, variable) {
-        Ok(Outcome::Drained) => ExitCode::SUCCESS,
-        Ok(Outcome::Left(Amount { lines, bytes })) => {
-            let text = format!("{lines} lines / {bytes} bytes left undelivered at the end");
-            output::complain_to_starter(&text);
-            ExitCode::from(EXIT_LEFT)
-        }
-        Ok(Outcome::SenderDied(Amount { lines, bytes })) => {
-            let text = format!(
-                "the sending process died, and on-failure=kill ends the container; \
-                 {lines} lines / {bytes} bytes left undelivered"
-            );
-            output::complain_to_starter(&text);
-            ExitCode::from(EXIT_SENDER)
-        }
-        Ok(Outcome::Kept { amount: Amount { lines, bytes }, file }) => {
-            let text = format!("{lines} lines / {bytes} bytes stay in {file} until the next start");
-            output::complain_to_starter(&text);
-            ExitCode::SUCCESS
+        Ok(outcome) => {
+            if let Some(text) = last_line(&outcome) {
+                output::complain_to_starter(&text);
+            }
+            ExitCode::from(outcome.exit_status())
         }
         Err(error) => {
             output::complain_to_starter(&report(&error));
-            match error {
-                StartError::Launch(_) | StartError::Config(_) => ExitCode::from(EXIT_CONFIG),
-                StartError::System { .. } => ExitCode::from(EXIT_SYSTEM),
-            }
+            ExitCode::from(error.exit_status())
+        }
+    }
+}
+
+/// What the starter is to know of an end.
+fn last_line(outcome: &Outcome) -> Option<String> {
+    match outcome {
+        Outcome::Drained => None,
+        Outcome::Left(Amount { lines, bytes }) => {
+            Some(format!("{lines} lines / {bytes} bytes left undelivered at the end"))
+        }
+        Outcome::SenderDied(Amount { lines, bytes }) => Some(format!(
+            "the sending process died, and on-failure=kill ends the container; \
+             {lines} lines / {bytes} bytes left undelivered"
+        )),
+        Outcome::Kept { amount: Amount { lines, bytes }, file } => {
+            Some(format!("{lines} lines / {bytes} bytes stay in {file} until the next start"))
         }
     }
 }

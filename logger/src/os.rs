@@ -10,6 +10,7 @@
 #![expect(unsafe_code, reason = "system calls; each has its argument beside it")]
 
 mod guard;
+mod last_words;
 mod priority;
 
 use std::io;
@@ -18,6 +19,8 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
 pub(crate) use guard::guard;
+pub(crate) use last_words::LastWords;
+pub(crate) use last_words::forget as forget_last_words;
 pub(crate) use priority::Ordinary;
 pub(crate) use priority::raise as raise_priority;
 

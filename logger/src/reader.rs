@@ -19,13 +19,16 @@ mod supervise;
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
+use dockerlogger_manifest::status::Life;
+
 use crate::driver::{Mode, OnFailure};
 use crate::os::{self, Notice};
 use crate::record::{AHEAD_MAX_NS, Stream};
 use crate::ring::{Amount, DropCause, Producer, SinkState};
 
+pub(crate) use start::EXIT_CONFIG;
+pub(crate) use start::EXIT_LEFT;
 pub(crate) use start::Outcome;
-pub(crate) use start::StartError;
 pub(crate) use start::run;
 use supervise::Supervisor;
 
@@ -70,8 +73,10 @@ enum Taken {
 }
 
 impl Reader<'_> {
-    /// Reads until the streams end or a signal says so, then drains.
-    fn run(mut self) -> Outcome {
+    /// Reads until the streams end or a signal says so, then drains. Says which of
+    /// the two it was, or how it failed.
+    fn run(mut self) -> (Outcome, Life) {
+        let mut life = Life::StreamsEnded;
         self.supervisor.spawn(os::mono_ns());
         self.wake_if_waiting();
         // What was said too late for a full ring goes out when there is room, even
@@ -88,9 +93,12 @@ impl Reader<'_> {
             if fds[2].revents != 0 {
                 let terminate = self.take_notices();
                 if self.died() {
-                    return Outcome::SenderDied(self.supervisor.stop());
+                    let outcome = Outcome::SenderDied(self.supervisor.stop());
+                    let status = outcome.exit_status().into();
+                    return (outcome, Life::Failed { status });
                 }
                 if terminate {
+                    life = Life::Asked;
                     self.sweep();
                     break;
                 }
@@ -105,7 +113,7 @@ impl Reader<'_> {
             }
             self.supervisor.respawn_if_due(os::mono_ns());
         }
-        self.finish()
+        self.finish(life)
     }
 
     fn interests(&self, [stdout, stderr]: [i32; 2]) -> [libc::pollfd; 4] {
@@ -239,7 +247,7 @@ impl Reader<'_> {
     }
 
     /// Lets the sender drain for as long as was asked, and says what is left.
-    fn finish(mut self) -> Outcome {
+    fn finish(mut self, mut life: Life) -> (Outcome, Life) {
         let drain_ns = u64::try_from(self.drain.as_nanos()).unwrap_or(u64::MAX);
         let deadline_ns = os::mono_ns().saturating_add(drain_ns);
         let mut announced = false;
@@ -253,13 +261,14 @@ impl Reader<'_> {
             let now_ns = os::mono_ns();
             self.supervisor.reap(now_ns);
             if self.supervisor.is_drained() {
-                return Outcome::Drained;
+                return (Outcome::Drained, life);
             }
             if self.supervisor.has_lost_sender() {
                 break;
             }
             self.supervisor.respawn_if_due(now_ns);
             if now_ns >= deadline_ns {
+                life = Life::DrainTimedOut;
                 break;
             }
             let until_ns =
@@ -270,9 +279,13 @@ impl Reader<'_> {
             os::drain_pipe(self.supervisor.links().room().as_raw_fd());
         }
         match self.supervisor.stop() {
-            left if self.died() => Outcome::SenderDied(left),
-            left if left == Amount::default() => Outcome::Drained,
-            left => Outcome::Left(left),
+            left if self.died() => {
+                let outcome = Outcome::SenderDied(left);
+                let status = outcome.exit_status().into();
+                (outcome, Life::Failed { status })
+            }
+            left if left == Amount::default() => (Outcome::Drained, life),
+            left => (Outcome::Left(left), life),
         }
     }
 

@@ -2,8 +2,9 @@
 // License, v. 2.0. If a copy of the MPL was not distributed with this
 // file, You can obtain one at https://mozilla.org/MPL/2.0/.
 
-//! The status page's file: made at the start, removed at the end; printed by
-//! `logger status`. What is on it, [`dockerlogger_manifest::status`] says.
+//! The status page's file: made at the start, and left at the end, for the last
+//! thing it says is why the logger ended; printed by `logger status`. What is on
+//! it, [`dockerlogger_manifest::status`] says.
 //!
 //! Without a place for it, the page stays in memory and nobody misses it.
 
@@ -18,15 +19,11 @@ use dockerlogger_manifest::status::{
 };
 use rustix::fs::{AtFlags, Mode, OFlags};
 
-use crate::files::{FLAGS, MODE, container_stem, is_named};
+use crate::files::{FLAGS, MODE, container_stem};
 
 /// A page in use.
 #[derive(Debug)]
-pub(crate) struct StatusFile {
-    dir: OwnedFd,
-    name: String,
-    file: File,
-}
+pub(crate) struct StatusFile(File);
 
 /// A page that cannot be shown.
 #[derive(Debug, thiserror::Error)]
@@ -61,12 +58,12 @@ pub(crate) fn create(path: Option<&str>, id: &str) -> io::Result<StatusFile> {
         let path = Path::new(path);
         let (dir, name) = path.parent().zip(path.file_name()).ok_or(io::ErrorKind::InvalidInput)?;
         let dir = rustix::fs::open(dir, DIR_FLAGS, Mode::empty())?;
-        return create_in(dir, name.to_string_lossy().into_owned());
+        return create_in(&dir, &name.to_string_lossy());
     }
     let plain = container_stem(id).ok_or(io::ErrorKind::InvalidInput)?;
     let mut last = io::Error::from(io::ErrorKind::NotFound);
     for base in DIRECTORIES {
-        match create_below(base, format!("{plain}.status")) {
+        match create_below(base, &format!("{plain}.status")) {
             Ok(file) => return Ok(file),
             Err(error) => last = error,
         }
@@ -74,7 +71,7 @@ pub(crate) fn create(path: Option<&str>, id: &str) -> io::Result<StatusFile> {
     Err(last)
 }
 
-fn create_below(base: &str, name: String) -> io::Result<StatusFile> {
+fn create_below(base: &str, name: &str) -> io::Result<StatusFile> {
     let base = rustix::fs::open(base, DIR_FLAGS, Mode::empty())?;
     match rustix::fs::mkdirat(&base, DIRECTORY, Mode::RWXU) {
         Ok(()) | Err(rustix::io::Errno::EXIST) => {}
@@ -86,34 +83,25 @@ fn create_below(base: &str, name: String) -> io::Result<StatusFile> {
     if metadata.uid() != us || metadata.mode() & 0o022 != 0 {
         return Err(io::ErrorKind::PermissionDenied.into());
     }
-    create_in(dir.into(), name)
+    create_in(&dir.into(), name)
 }
 
 /// Replaces whatever has the name: another page may be mapped by somebody.
-fn create_in(dir: OwnedFd, name: String) -> io::Result<StatusFile> {
-    let _ = rustix::fs::unlinkat(&dir, &name, AtFlags::empty());
-    let file = rustix::fs::openat(&dir, &name, FLAGS | OFlags::CREATE | OFlags::EXCL, MODE)?;
-    let status = StatusFile { dir, name, file: File::from(file) };
+fn create_in(dir: &OwnedFd, name: &str) -> io::Result<StatusFile> {
+    let _ = rustix::fs::unlinkat(dir, name, AtFlags::empty());
+    let file = rustix::fs::openat(dir, name, FLAGS | OFlags::CREATE | OFlags::EXCL, MODE)?;
+    let file = File::from(file);
     // Written, so that its space is taken and a full disk is an error here.
-    match status.file.write_all_at(&[0; PAGE_BYTES], 0) {
-        Ok(()) => Ok(status),
-        Err(error) => {
-            status.remove();
-            Err(error)
-        }
+    if let Err(error) = file.write_all_at(&[0; PAGE_BYTES], 0) {
+        let _ = rustix::fs::unlinkat(dir, name, AtFlags::empty());
+        return Err(error);
     }
+    Ok(StatusFile(file))
 }
 
 impl StatusFile {
     pub(crate) const fn file(&self) -> &File {
-        &self.file
-    }
-
-    /// Removes it, if it still has its name.
-    pub(crate) fn remove(self) {
-        if is_named(&self.dir, &self.name, &self.file) {
-            let _ = rustix::fs::unlinkat(&self.dir, &self.name, AtFlags::empty());
-        }
+        &self.0
     }
 }
 
@@ -151,6 +139,7 @@ pub(crate) fn text(page: &StatusPage) -> String {
     let mut lines = vec![
         format!("container  {container}, driver {driver}, logger {version}"),
         format!("processes  reader {reader_pid}, sender {sender}, {restarts} restarts"),
+        format!("state      {}", page.life),
         format!("server     {sink}"),
         format!("buffer     {} of {} bytes, in {place}", ring.held, ring.capacity),
         amount("read", page.read),

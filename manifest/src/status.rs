@@ -11,12 +11,19 @@
 //! on the way to the file (`O_NOFOLLOW`: the zone's root owns the path) and not
 //! here: [`StatusPage::decode`] takes any bytes.
 //!
+//! The page outlives its logger: what it says last is why that ended. The next
+//! logger of the same container replaces it.
+//!
 //! The file is `DIR/dockerlogger/<first 12 of the container's id>.status` with
 //! the first `DIR` of [`DIRECTORIES`] that is a directory and no symbolic link.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+
+mod life;
+
+pub use life::Life;
 
 /// Where a logger looks for a place for its page, seen from the zone's root.
 pub const DIRECTORIES: [&str; 2] = ["/var/run", "/run"];
@@ -69,8 +76,11 @@ pub mod at {
     pub const RING_HEAD: usize = 40;
     /// See [`RING_HEAD`].
     pub const RING_TAIL: usize = 48;
-    /// Where the ring is, 4 bytes: 0 memory, 1 a file. Then 4 bytes of zero.
+    /// Where the ring is, 4 bytes: 0 memory, 1 a file.
     pub const RING_KIND: usize = 56;
+    /// Whether the logger runs or why it ended, 4 bytes: see
+    /// [`Life::code`](super::Life::code). The last thing that is stored.
+    pub const LIFE: usize = 60;
     /// The driver's name, zeros behind it.
     pub const DRIVER: usize = 64;
     /// The logger's version, zeros behind it.
@@ -111,6 +121,8 @@ pub struct StatusPage {
     pub reader_pid: u32,
     /// The process that sends; `None`: none runs.
     pub sender_pid: Option<u32>,
+    /// Whether it runs, or why it ended.
+    pub life: Life,
     /// How the server was seen last.
     pub sink: SinkStatus,
     /// The buffer.
@@ -242,6 +254,7 @@ impl StatusPage {
             started_ns: long(page, at::STARTED),
             reader_pid: short(page, at::READER_PID),
             sender_pid: (sender_pid != 0).then_some(sender_pid),
+            life: Life::from_code(short(page, at::LIFE)),
             sink: match short(page, at::SINK) {
                 0 => SinkStatus::NotTried,
                 1 => SinkStatus::Up,

@@ -26,11 +26,14 @@ const FLAW_BYTES_MAX: usize = 21;
 ///
 /// | what it cannot | |
 /// |---|---|
-/// | `crashes-later` | aborts at once, unless it is a probe |
+/// | `crashes-later` | aborts before it has a page, unless it is a probe |
 /// | `dies-after-ms-N` | aborts after so long |
 /// | `dies-with-tls` | aborts when it is to send to `tcp+tls://` |
 /// | `sender-dies-tls` | the same, in a child that it starts anew |
-/// | `loses` | reads, delivers nothing, and says so on its status page; needs root |
+/// | `loses` | reads, delivers nothing, and says so on its status page |
+///
+/// With root's privileges, a logger has a root of its own, as in a zone: a folder beside the status page, one for each
+/// container's id. Its page is there.
 ///
 /// # Panics
 /// When the program is not what it should be, or version or flaw do not fit.

@@ -18,6 +18,7 @@ mod it {
     mod fluentd_server;
     mod gelf;
     mod json_file;
+    mod last_words;
     mod metadata;
     mod no_allocation;
     mod on_failure;

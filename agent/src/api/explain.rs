@@ -87,8 +87,8 @@ fn wait(source: bool, node: &NodeView, activity: Option<&Activity>) -> Wait {
     if let Some(trial) = &node.trial {
         let (version, tally) = (&trial.version, trial.tally);
         let detail = format!(
-            "it waits for the trial of release {version} to end: {} loggers started, {} ended early",
-            tally.started, tally.ended_early
+            "it waits for the trial of release {version} to end: {} loggers started, {} died",
+            tally.started, tally.died
         );
         return wait("trial", detail);
     }

@@ -140,10 +140,10 @@ fn status_text(status: &Value) -> String {
     }
     let trial = &status["trial"];
     if !trial.is_null() {
-        let (started, early) =
-            (word(&trial["tally"]["started"]), word(&trial["tally"]["ended_early"]));
+        let tally = &trial["tally"];
+        let (started, died) = (word(&tally["started"]), tally["died"].as_u64().unwrap_or(0));
         let since = word(&trial["since"]);
-        line("trial", format!("since {since}: {started} loggers started, {early} ended early"));
+        line("trial", format!("since {since}: {started} loggers started, {died} died"));
     }
     let check = &status["last_check"];
     line(

@@ -7,120 +7,99 @@
 //! A zone's root owns the way to its pages, so no component of it may be a
 //! symbolic link, what is opened must be a regular file, and what is read is
 //! bounded. Reading is done by a thread of its own: a zone can mount a file
-//! system that never answers, and then that thread waits and nobody else.
+//! system that never answers, and then that thread waits and nobody else; the zone is
+//! not read again.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Mutex, PoisonError};
-use std::thread;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use dockerlogger_manifest::status::{DIRECTORIES, DIRECTORY, PAGE_BYTES, StatusPage};
 use rustix::fs::{Dir, Mode, OFlags};
 
+use crate::os::zones::{DIRECTORY_FLAGS, Zone};
+
+mod reader;
+
+pub(crate) use reader::PageReader;
+
 /// Names looked at in one directory of pages, at most.
 const NAMES_MAX: usize = 256;
-
-/// Loggers whose pages are read at once, at most.
-const LOGGERS_MAX: usize = 1024;
 
 /// What the names of pages end in.
 const SUFFIX: &str = ".status";
 
-/// Pages by the process that keeps them.
-pub(crate) type Pages = BTreeMap<u32, StatusPage>;
-
-/// Reads pages beside whoever wants them.
-#[derive(Debug, Default)]
-pub(crate) struct PageReader(Mutex<Option<Ends>>);
-
-#[derive(Debug)]
-struct Ends {
-    questions: SyncSender<Vec<u32>>,
-    answers: Receiver<Pages>,
+/// A process that may keep a page in its zone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Keeper {
+    pub(crate) zone: Zone,
+    pub(crate) number: u32,
 }
 
-impl PageReader {
-    /// What was found since the last call, and a question for the next one.
-    /// Never blocks. Nothing while an earlier question has no answer.
-    pub(crate) fn look(&self, loggers: &[u32]) -> Pages {
-        let mut ends = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(ends) = ends.as_mut() else {
-            *ends = start();
-            return Pages::new();
-        };
-        let pages = ends.answers.try_recv().unwrap_or_default();
-        let loggers = loggers.iter().take(LOGGERS_MAX).copied().collect();
-        match ends.questions.try_send(loggers) {
-            // It is still busy, perhaps for ever; or it is gone.
-            Ok(()) | Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => pages,
-        }
-    }
+/// What was found in a zone that has a place for pages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// The page of that process, by what it says itself.
+    Page(Box<StatusPage>),
+    /// None of it; and how long ago the newest of the others was begun.
+    Nothing { newest: Option<Duration> },
 }
 
-/// None if there is no thread to be had: then there are no pages.
-fn start() -> Option<Ends> {
-    let (questions, asked) = sync_channel::<Vec<u32>>(1);
-    let (answer, answers) = sync_channel(1);
-    let read = move || {
-        while let Ok(loggers) = asked.recv() {
-            if answer.send(pages_of(&loggers, &root_of)).is_err() {
-                return;
-            }
-        }
-    };
-    let thread = thread::Builder::new().name("status-pages".to_owned());
-    thread.spawn(read).ok().map(|_| Ends { questions, answers })
-}
+/// What was found, by whom it was looked for. A zone whose files cannot be reached,
+/// or that has no place for pages, is left out.
+pub(crate) type Pages = BTreeMap<Keeper, Heard>;
 
-/// A process's root, seen from here.
-fn root_of(logger: u32) -> PathBuf {
-    PathBuf::from(format!("/proc/{logger}/root"))
-}
-
-/// The pages that `loggers` keep below their roots. Each root is read once.
-fn pages_of(loggers: &[u32], root_of: &dyn Fn(u32) -> PathBuf) -> Pages {
-    let mut pages = Pages::new();
-    let mut seen = Vec::new();
+/// The pages of `loggers`, each from its own zone and no other: a zone's root
+/// writes what he likes below his, so he speaks for himself alone. `open` opens the
+/// root of a zone, each once.
+fn pages_of(loggers: &[Keeper], open: &mut dyn FnMut(Zone) -> Option<File>) -> Pages {
+    let mut zones: BTreeMap<Zone, Vec<u32>> = BTreeMap::new();
     for logger in loggers {
-        let Ok(root) = rustix::fs::open(root_of(*logger), DIRECTORY_FLAGS, Mode::empty()) else {
-            continue;
-        };
-        let root = File::from(root);
-        let Ok(metadata) = root.metadata() else { continue };
-        let identity = (metadata.dev(), metadata.ino());
-        if !seen.contains(&identity) {
-            seen.push(identity);
-            pages_below(&root, loggers, &mut pages);
+        zones.entry(logger.zone).or_default().push(logger.number);
+    }
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let mut pages = Pages::new();
+    for (zone, numbers) in zones {
+        let found = open(zone).and_then(|root| pages_below(&root));
+        let Some(found) = found else { continue };
+        let newest = found.iter().map(|page| page.started_ns).max();
+        let newest = newest.map(|at| now.saturating_sub(Duration::from_nanos(at)));
+        for number in numbers {
+            let own = found.iter().filter(|page| page.reader_pid == number);
+            let own = own.max_by_key(|page| page.started_ns);
+            let heard = match own {
+                Some(page) => Heard::Page(Box::new(page.clone())),
+                None => Heard::Nothing { newest },
+            };
+            pages.insert(Keeper { zone, number }, heard);
         }
     }
     pages
 }
 
-fn pages_below(root: &File, loggers: &[u32], pages: &mut Pages) {
-    for directory in DIRECTORIES {
-        let Some(directory) = descend(root, &Path::new(directory).join(DIRECTORY)) else {
-            continue;
-        };
+/// All pages of a zone; none if it has no place for them.
+fn pages_below(root: &File) -> Option<Vec<StatusPage>> {
+    let places = DIRECTORIES.iter().filter_map(|place| descend(root, place.as_ref()));
+    let places: Vec<OwnedFd> = places.collect();
+    let mut pages = Vec::new();
+    for place in &places {
+        let Some(directory) = descend(place, DIRECTORY.as_ref()) else { continue };
         let Ok(names) = Dir::read_from(&directory) else { continue };
         for name in names.take(NAMES_MAX).map_while(Result::ok) {
             let name = name.file_name();
-            if !name.to_bytes().ends_with(SUFFIX.as_bytes()) {
-                continue;
-            }
-            let Some(page) = page(&directory, name) else { continue };
-            if loggers.contains(&page.reader_pid) {
-                pages.insert(page.reader_pid, page);
+            if name.to_bytes().ends_with(SUFFIX.as_bytes()) {
+                pages.extend(page(&directory, name));
             }
         }
     }
+    (!places.is_empty()).then_some(pages)
 }
 
 /// A directory below another one, no link on the way.
-fn descend(root: &File, path: &Path) -> Option<OwnedFd> {
+fn descend(root: impl AsFd, path: &Path) -> Option<OwnedFd> {
     let mut directory = rustix::io::dup(root).ok()?;
     for part in path.components() {
         let std::path::Component::Normal(part) = part else { continue };
@@ -142,31 +121,40 @@ fn page(directory: impl AsFd, name: &std::ffi::CStr) -> Option<StatusPage> {
     StatusPage::decode(&bytes).ok()
 }
 
-const DIRECTORY_FLAGS: OFlags =
-    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
-
 #[cfg(test)]
 mod tests {
     use std::fs;
     use std::os::unix::fs::symlink;
-    use std::time::{Duration, Instant};
 
     use dockerlogger_manifest::status::{FORMAT, MAGIC, at};
 
     use super::*;
 
-    fn bytes_of(reader: u32) -> Vec<u8> {
+    fn bytes_of(reader: u32, read: u64, started_ns: u64) -> Vec<u8> {
         let mut bytes = vec![0; PAGE_BYTES];
         bytes[at::MAGIC..][..8].copy_from_slice(&MAGIC.to_le_bytes());
         bytes[at::FORMAT..][..4].copy_from_slice(&FORMAT.to_le_bytes());
         bytes[at::READER_PID..][..4].copy_from_slice(&reader.to_le_bytes());
+        bytes[at::STARTED..][..8].copy_from_slice(&started_ns.to_le_bytes());
+        bytes[at::COUNTERS..][..8].copy_from_slice(&read.to_le_bytes());
         bytes
+    }
+
+    fn open(root: &Path) -> Option<File> {
+        File::open(root).ok()
+    }
+
+    const ZONE: Zone = Zone(0, 0);
+
+    fn keepers(numbers: &[u32]) -> Vec<Keeper> {
+        numbers.iter().map(|&number| Keeper { zone: ZONE, number }).collect()
     }
 
     /// The processes whose pages are found below a root.
     fn found(root: &Path) -> Vec<u32> {
-        let pages = pages_of(&[1, 2, 3], &|_| root.to_owned());
-        pages.into_keys().collect()
+        let pages = pages_of(&keepers(&[1, 2, 3]), &mut |_| open(root)).into_iter();
+        let pages = pages.filter(|(_, heard)| matches!(heard, Heard::Page(_)));
+        pages.map(|(keeper, _)| keeper.number).collect()
     }
 
     #[test]
@@ -176,12 +164,55 @@ mod tests {
         for (folder, reader) in [("var/run", 1), ("run", 2)] {
             let folder = zone.path().join(folder).join(DIRECTORY);
             fs::create_dir_all(&folder).unwrap();
-            fs::write(folder.join("a.status"), bytes_of(reader)).unwrap();
-            fs::write(folder.join("b.status"), bytes_of(7)).unwrap();
+            fs::write(folder.join("a.status"), bytes_of(reader, 0, 0)).unwrap();
+            fs::write(folder.join("b.status"), bytes_of(7, 0, 0)).unwrap();
             fs::write(folder.join("c.status"), "short").unwrap();
-            fs::write(folder.join("ring"), bytes_of(3)).unwrap();
+            fs::write(folder.join("ring"), bytes_of(3, 0, 0)).unwrap();
         }
         assert_eq!(found(zone.path()), [1, 2]);
+    }
+
+    #[test]
+    fn a_zone_speaks_for_its_own_loggers_alone() {
+        let roots = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let zone = |n: u64| Zone(n, 9);
+        for (root, read) in roots.iter().zip([5, 999]) {
+            let folder = root.path().join("run").join(DIRECTORY);
+            fs::create_dir_all(&folder).unwrap();
+            fs::write(folder.join("a.status"), bytes_of(1, read, 0)).unwrap();
+        }
+        // Reader 1 lives in zone 0, reader 2 in zone 1, whose root forged a page for 1.
+        let loggers = [Keeper { zone: zone(0), number: 1 }, Keeper { zone: zone(1), number: 2 }];
+        let mut opened = Vec::new();
+        let pages = pages_of(&loggers, &mut |one| {
+            opened.push(one);
+            open(roots[usize::try_from(one.0).unwrap()].path())
+        });
+        assert_eq!(opened, [zone(0), zone(1)]);
+        let Heard::Page(page) = &pages[&loggers[0]] else { panic!("{pages:?}") };
+        assert_eq!(page.read.bytes, 5);
+        assert!(matches!(pages[&loggers[1]], Heard::Nothing { .. }), "{pages:?}");
+        assert_eq!(pages.len(), 2);
+    }
+
+    #[test]
+    fn a_missing_page_is_told_from_a_missing_place() {
+        let root = tempfile::tempdir().unwrap();
+        let look = || pages_of(&keepers(&[1]), &mut |_| open(root.path())).into_values().next();
+        assert_eq!(look(), None);
+        assert_eq!(pages_of(&keepers(&[1]), &mut |_| None), Pages::new());
+        fs::create_dir(root.path().join("run")).unwrap();
+        assert_eq!(look(), Some(Heard::Nothing { newest: None }));
+        let folder = root.path().join("run").join(DIRECTORY);
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("a.status"), bytes_of(7, 0, 0)).unwrap();
+        let Some(Heard::Nothing { newest: Some(age) }) = look() else { panic!("{:?}", look()) };
+        assert!(age > Duration::from_secs(1_000_000_000), "since 1970: {age:?}");
+        // Of two that claim to be the same process's, the later one counts.
+        fs::write(folder.join("b.status"), bytes_of(1, 5, 2)).unwrap();
+        fs::write(folder.join("c.status"), bytes_of(1, 4, 1)).unwrap();
+        let Some(Heard::Page(page)) = look() else { panic!("{:?}", look()) };
+        assert_eq!(page.read.bytes, 5);
     }
 
     #[test]
@@ -189,7 +220,7 @@ mod tests {
         let outside = tempfile::tempdir().unwrap();
         let run = outside.path().join("run").join(DIRECTORY);
         fs::create_dir_all(&run).unwrap();
-        fs::write(run.join("a.status"), bytes_of(1)).unwrap();
+        fs::write(run.join("a.status"), bytes_of(1, 0, 0)).unwrap();
         let zone = tempfile::tempdir().unwrap();
         let here = zone.path().join("run").join(DIRECTORY);
         // Each component in turn is a link to what would be a page.
@@ -211,19 +242,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(found(zone.path()), [0_u32; 0]);
-        fs::write(here.join("c.status"), bytes_of(1)).unwrap();
+        fs::write(here.join("c.status"), bytes_of(1, 0, 0)).unwrap();
         assert_eq!(found(zone.path()), [1]);
-    }
-
-    #[test]
-    fn who_asks_does_not_wait() {
-        let reader = PageReader::default();
-        let deadline = Instant::now() + Duration::from_secs(20);
-        // Nobody of that number keeps a page here; that there are answers is seen by
-        // the queue being free again and again.
-        for _ in 0..100 {
-            assert_eq!(reader.look(&[std::process::id()]), Pages::new());
-            assert!(Instant::now() < deadline);
-        }
     }
 }

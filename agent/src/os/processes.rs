@@ -9,7 +9,8 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use crate::os::pages::{PageReader, Pages};
+use crate::os::pages::{Keeper, PageReader, Pages};
+use crate::os::zones::{self, Owner, Zone};
 
 #[cfg(any(target_os = "illumos", test))]
 mod psinfo;
@@ -29,6 +30,7 @@ pub(crate) struct Seen {
     pub(crate) birth: u64,
     /// The file it executes.
     pub(crate) file: FileId,
+    pub(crate) zone: Zone,
 }
 
 /// What can be seen of processes.
@@ -38,8 +40,15 @@ pub(crate) trait ProcessTable {
     /// A process, unless it is gone, dead, or the kernel's own.
     fn look(&self, number: u32) -> Option<Seen>;
     /// What readers say on their status pages, as far as that is known by now.
-    fn pages(&self, _readers: &[u32]) -> Pages {
+    fn pages(&self, _readers: &[Keeper]) -> Pages {
         Pages::new()
+    }
+    /// Whose a zone is, in which that process runs. To be asked when the process is
+    /// met: its page can be read from then on, even if it is gone by then.
+    fn owner(&self, zone: Zone, process: u32) -> Owner;
+    /// What is no zone.
+    fn host(&self) -> Option<Zone> {
+        zones::host()
     }
     /// The identity of a file that processes may run.
     fn file_id(&self, path: &Path) -> io::Result<FileId> {
@@ -68,7 +77,12 @@ impl ProcessTable for Proc {
         Ok(numbers)
     }
 
-    fn pages(&self, readers: &[u32]) -> Pages {
+    fn owner(&self, zone: Zone, process: u32) -> Owner {
+        self.pages.roots().learn(zone, process);
+        zones::owner(zone)
+    }
+
+    fn pages(&self, readers: &[Keeper]) -> Pages {
         self.pages.look(readers)
     }
 
@@ -77,7 +91,7 @@ impl ProcessTable for Proc {
         let stat = fs::read_to_string(format!("/proc/{number}/stat")).ok()?;
         let (parent, birth) = parse_stat(&stat)?;
         let file = file_id(Path::new(&format!("/proc/{number}/exe"))).ok()?;
-        Some(Seen { parent, birth, file })
+        Some(Seen { parent, birth, file, zone: zones::zone_of(number)? })
     }
 
     #[cfg(target_os = "illumos")]
@@ -88,7 +102,8 @@ impl ProcessTable for Proc {
             return None;
         }
         let file = file_id(Path::new(&format!("/proc/{number}/object/a.out"))).ok()?;
-        Some(Seen { parent: info.parent, birth: info.birth(), file })
+        let zone = Zone(info.zone.into(), 0);
+        Some(Seen { parent: info.parent, birth: info.birth(), file, zone })
     }
 }
 
@@ -119,6 +134,7 @@ mod tests {
         let seen = Proc::default().look(child.id()).unwrap();
         assert_eq!(seen.parent, std::process::id());
         assert_eq!(seen.file, file_id(Path::new("/bin/sleep")).unwrap());
+        assert_eq!(Some(seen.zone), Proc::default().host());
         assert!(Proc::default().numbers().unwrap().contains(&child.id()));
         child.kill().unwrap();
         // Dead and not yet collected counts as gone.

@@ -56,6 +56,7 @@ extern "C" fn replace(
         at == page
     };
     if !replaced {
+        super::last_words::say_crashed(libc::SIGBUS);
         // The instruction runs again, and ends us as it would have.
         // SAFETY: takes numbers only.
         unsafe { libc::signal(libc::SIGBUS, libc::SIG_DFL) };

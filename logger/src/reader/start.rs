@@ -7,11 +7,13 @@
 use std::io;
 use std::time::Duration;
 
+use dockerlogger_manifest::status::Life;
+
 use super::supervise::Supervisor;
 use super::{Reader, Sources};
 use crate::driver::{ConfigError, Identity, Mode, Settings};
 use crate::launch::{Launch, LaunchError};
-use crate::os;
+use crate::os::{self, LastWords};
 use crate::output;
 use crate::report::report;
 use crate::ring::{Amount, Consumer, Description, DropCause, Due, Mapping, Producer};
@@ -38,6 +40,17 @@ pub(crate) enum Outcome {
     },
 }
 
+impl Outcome {
+    /// The exit status that says so.
+    pub(crate) const fn exit_status(&self) -> u8 {
+        match self {
+            Self::Drained | Self::Kept { .. } => 0,
+            Self::Left(_) => EXIT_LEFT,
+            Self::SenderDied(_) => EXIT_SENDER,
+        }
+    }
+}
+
 /// Why a run could not begin.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
@@ -58,6 +71,16 @@ pub(crate) enum StartError {
     },
 }
 
+impl StartError {
+    /// The exit status that says so.
+    pub(crate) const fn exit_status(&self) -> u8 {
+        match self {
+            Self::Launch(_) | Self::Config(_) => EXIT_CONFIG,
+            Self::System { .. } => EXIT_SYSTEM,
+        }
+    }
+}
+
 /// Reads the container's streams until they end. `variable` reads the
 /// environment, which happens after the first look at the streams.
 ///
@@ -67,6 +90,44 @@ pub(crate) fn run(
     driver: &str,
     argv0: &str,
     variable: impl Fn(&'static str) -> Option<String>,
+) -> Result<Outcome, StartError> {
+    let ended = ship(driver, argv0, &variable);
+    if let Err(error) = &ended {
+        say_failed(driver, error, &variable);
+    }
+    ended
+}
+
+/// A page that tells of a run that could not begin; where there is no place for
+/// it, none.
+fn say_failed(
+    driver: &str,
+    error: &StartError,
+    variable: &impl Fn(&'static str) -> Option<String>,
+) {
+    let id = variable("DOCKERLOG_CONTAINERID").unwrap_or_default();
+    let Ok(status) = status::create(variable("DOCKERLOG_STATUS").as_deref(), &id) else { return };
+    let Ok(mut mapping) = Mapping::create(SCRATCH_BYTES) else { return };
+    if mapping.show_in(status.file()).is_ok() {
+        mapping.guard();
+        let (writable, _) = mapping.split();
+        let producer = Producer::new(writable);
+        let words = LastWords::new(&producer.shared().life);
+        producer.shared().describe(&Description {
+            driver,
+            container: short_id(&id),
+            started_ns: os::wall_ns(),
+            reader_pid: std::process::id(),
+            spool_problem: None,
+        });
+        words.say(Life::Failed { status: error.exit_status().into() });
+    }
+}
+
+fn ship(
+    driver: &str,
+    argv0: &str,
+    variable: &impl Fn(&'static str) -> Option<String>,
 ) -> Result<Outcome, StartError> {
     let system = |doing| move |source| StartError::System { doing, source };
     let mut sources = Sources::of_contract();
@@ -81,11 +142,15 @@ pub(crate) fn run(
     let Settled { mut mapping, due, spool, problem } =
         settled(mapping, &settings, &launch, &mut sources);
     let status = status::create(launch.status_path.as_deref(), &launch.container_id);
-    let status = status.ok().filter(|status| mapping.show_in(status.file()).is_ok());
+    if let Ok(status) = status {
+        // A page that is not shown is kept in memory.
+        let _ = mapping.show_in(status.file());
+    }
     mapping.guard();
 
     let (writable, readable) = mapping.split();
     let producer = Producer::going_on(writable, due);
+    let words = LastWords::new(&producer.shared().life);
     producer.shared().describe(&Description {
         driver,
         container: short_id(&launch.container_id),
@@ -118,11 +183,8 @@ pub(crate) fn run(
         last_wake_ns: 0,
         wake_due_ns: None,
     };
-    let outcome = reader.run();
-    if let Some(status) = status {
-        status.remove();
-    }
-    Ok(match (outcome, spool) {
+    let (outcome, life) = reader.run();
+    let outcome = match (outcome, spool) {
         (Outcome::Drained, Some(spool)) => {
             spool.remove();
             Outcome::Drained
@@ -131,7 +193,9 @@ pub(crate) fn run(
             Outcome::Kept { amount, file: spool.name().to_owned() }
         }
         (outcome, _) => outcome,
-    })
+    };
+    words.say(life);
+    Ok(outcome)
 }
 
 /// The ring to work with.
@@ -227,6 +291,19 @@ const FIRST_READ_BYTES: usize = 16 << 10;
 
 /// What one read that is dropped may take.
 const SCRATCH_BYTES: usize = 64 << 10;
+
+/// Exit status: lines were left undelivered at the end of the drain.
+pub(crate) const EXIT_LEFT: u8 = 1;
+
+/// Exit status: the sender died, and the container was to end with it
+/// (EX_SOFTWARE).
+const EXIT_SENDER: u8 = 70;
+
+/// Exit status: no memory or descriptors at the start (EX_OSERR).
+const EXIT_SYSTEM: u8 = 71;
+
+/// Exit status: a configuration that can never work (EX_CONFIG).
+pub(crate) const EXIT_CONFIG: u8 = 78;
 
 #[cfg(test)]
 mod tests {

@@ -200,8 +200,10 @@ impl<'a> Supervisor<'a> {
         self.consumer.shared().show(&account);
     }
 
-    /// A child is no reader: signals, priority and streams are not for it.
+    /// A child is no reader: last words, signals, priority and streams are not for
+    /// it.
     fn be_child(&self) {
+        os::forget_last_words();
         os::ignore_signals();
         self.ordinary.restore();
         // A second holder of the streams would keep them open.

@@ -9,7 +9,7 @@ use std::mem::offset_of;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
 
 use dockerlogger_manifest::status::{
-    self, CAUSES, CAUSES_MAX, NAME_BYTES, NOTE_TEXT_BYTES, PAGE_BYTES, at,
+    self, CAUSES, CAUSES_MAX, Life, NAME_BYTES, NOTE_TEXT_BYTES, PAGE_BYTES, at,
 };
 
 use super::{Account, DropCause};
@@ -31,7 +31,8 @@ pub(crate) struct Shared {
     ring_head: AtomicU64,
     ring_tail: AtomicU64,
     ring_kind: AtomicU32,
-    spare: AtomicU32,
+    /// Whether the reader runs, or why it ended: [`Life::code`].
+    pub(crate) life: AtomicU32,
     driver: Text<NAME_BYTES>,
     version: Text<NAME_BYTES>,
     container: Text<NAME_BYTES>,
@@ -82,6 +83,7 @@ const _: () = {
     assert!(offset_of!(Shared, ring_head) == at::RING_HEAD);
     assert!(offset_of!(Shared, ring_tail) == at::RING_TAIL);
     assert!(offset_of!(Shared, ring_kind) == at::RING_KIND);
+    assert!(offset_of!(Shared, life) == at::LIFE);
     assert!(offset_of!(Shared, driver) == at::DRIVER);
     assert!(offset_of!(Shared, version) == at::VERSION);
     assert!(offset_of!(Shared, container) == at::CONTAINER);
@@ -170,6 +172,7 @@ impl Shared {
         if let Some(problem) = what.spool_problem {
             self.spool_problem.set(problem, what.started_ns);
         }
+        self.life.store(Life::Runs.code(), Ordering::Relaxed);
         self.format.store(status::FORMAT, Ordering::Relaxed);
         self.magic.store(status::MAGIC, Ordering::Release);
     }

@@ -28,6 +28,7 @@ fn every_field_comes_from_its_place() {
     put(&mut page, at::RING_HEAD, &[200]);
     put(&mut page, at::RING_TAIL, &[150]);
     put(&mut page, at::RING_KIND, &[1]);
+    put(&mut page, at::LIFE, &[1]);
     put(&mut page, at::DRIVER, b"syslog");
     put(&mut page, at::VERSION, b"0.1.0");
     put(&mut page, at::CONTAINER, b"4f1c0e8f5a5d");
@@ -43,7 +44,7 @@ fn every_field_comes_from_its_place() {
     let amount = |bytes: u64, lines: u64| serde_json::json!({"bytes": bytes, "lines": lines});
     let want = serde_json::json!({
         "container": "4f1c0e8f5a5d", "driver": "syslog", "version": "0.1.0", "started_ns": 9,
-        "reader_pid": 7, "sender_pid": 8, "sink": "down",
+        "reader_pid": 7, "sender_pid": 8, "life": "runs", "sink": "down",
         "ring": {"capacity": 256, "held": 50, "is_file": true},
         "read": amount(1, 2), "delivered": amount(4, 5), "recovered": amount(8, 9),
         "dropped": {
@@ -54,6 +55,11 @@ fn every_field_comes_from_its_place() {
         "last_error": {"time_ns": 3, "text": "no way"},
     });
     assert_eq!(json, want);
+}
+
+#[test]
+fn a_page_of_before_says_nothing_of_ends() {
+    assert_eq!(StatusPage::decode(&page()).unwrap().life, Life::Unsaid);
 }
 
 #[test]
@@ -91,6 +97,7 @@ fn hostile_bytes_become_a_page_that_is_safe_to_print() {
 #[test]
 fn fields_do_not_overlap_and_end_in_the_page() {
     const { assert!(at::END <= PAGE_BYTES) };
+    const { assert!(at::RING_KIND + 4 == at::LIFE && at::LIFE + 4 == at::DRIVER) };
     const { assert!(at::COUNTERS + 80 == at::DROPPED_BYTES) };
     const { assert!(at::DROPPED_BYTES + 8 * CAUSES_MAX == at::DROPPED_READS) };
     const { assert!(at::DROPPED_READS + 8 * CAUSES_MAX == at::DROPPED_LINES) };

@@ -11,12 +11,13 @@ use std::net::{TcpStream, UdpSocket};
 use std::os::fd::FromRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio, abort};
+use std::process::{ExitCode, abort};
+use std::sync::OnceLock;
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use dockerlogger_manifest::status::{DIRECTORY, FORMAT, MAGIC, PAGE_BYTES, at};
+use dockerlogger_manifest::status::{DIRECTORY, FORMAT, Life, MAGIC, PAGE_BYTES, at};
 
 /// What [`dockerlogger_tests::frail::make`] looks for and overwrites: version and flaw.
 static TRAITS: [u8; 40] = *b"frail-logger:0.0.0:healthy..............";
@@ -37,10 +38,6 @@ fn main() -> ExitCode {
         ["drivers", "--json"] => say(DRIVERS),
         ["drivers"] => say("syslog"),
         ["syslog"] => log(flaw),
-        [SENDER] => {
-            thread::sleep(SENDER_LIFE);
-            abort()
-        }
         _ => ExitCode::from(64),
     }
 }
@@ -49,10 +46,10 @@ fn main() -> ExitCode {
 const DRIVERS: &str =
     r#"[{"name":"syslog","summary":"frail","runs":"zone","since":"0.0.1","options":[]}]"#;
 
-/// The argument of a child that stands for a sender.
-const SENDER: &str = "frail-sender";
+/// How long a logger takes that dies before it has a page.
+const START: Duration = Duration::from_millis(30);
 
-/// How long such a child lives.
+/// How long a child lives that stands for a sender.
 const SENDER_LIFE: Duration = Duration::from_millis(300);
 
 fn say(line: &str) -> ExitCode {
@@ -68,10 +65,20 @@ fn text(bytes: &[u8]) -> String {
 fn log(flaw: &str) -> ExitCode {
     let probed = variable("DOCKERLOG_CONTAINERNAME") == "/dockerlogger-probe";
     let with_tls = variable("DOCKERLOG_CONFIG").contains("tcp+tls://");
+    if flaw == "crashes" {
+        abort();
+    }
+    if !probed {
+        enter_zone();
+        if flaw == "crashes-later" {
+            // A real one is in its zone from its first instruction: let that be seen.
+            thread::sleep(START);
+            abort();
+        }
+        make_page();
+    }
     match flaw {
-        "crashes" => abort(),
-        "crashes-later" if !probed => abort(),
-        "dies-with-tls" if with_tls => abort(),
+        "dies-with-tls" if with_tls => die(),
         "sender-dies-tls" if with_tls => drop(thread::spawn(sender_after_sender)),
         _ => {}
     }
@@ -79,26 +86,30 @@ fn log(flaw: &str) -> ExitCode {
         let life = Duration::from_millis(millis.parse().unwrap_or(0));
         thread::spawn(move || {
             thread::sleep(life);
-            abort();
+            die();
         });
     }
-    let loses = flaw == "loses" && !probed;
-    let mut page = if loses { Page::create() } else { None };
     let (sender, chunks) = channel();
     for descriptor in [3, 4] {
         let sender = sender.clone();
         thread::spawn(move || copy(descriptor, &sender));
     }
     drop(sender);
+    let loses = flaw == "loses" && !probed;
     let mut sink = if flaw == "deaf" || loses { None } else { open() };
+    let mut bytes_read = 0;
     for chunk in chunks {
-        if let Some(page) = &mut page {
-            page.read(chunk.len());
+        bytes_read += u64::try_from(chunk.len()).unwrap_or(0);
+        store(at::COUNTERS, &bytes_read.to_le_bytes());
+        if !loses {
+            // Delivered, or dropped because nobody takes it.
+            store(at::COUNTERS + 24, &bytes_read.to_le_bytes());
         }
         if let Some(send) = &mut sink {
             send(&chunk);
         }
     }
+    say_life(Life::StreamsEnded);
     ExitCode::SUCCESS
 }
 
@@ -106,43 +117,78 @@ fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_default()
 }
 
+/// Dies of a fault, which a logger has the time to tell of.
+fn die() -> ! {
+    say_life(Life::Crashed { signal: 6 });
+    abort()
+}
+
 /// Starts a child that dies, again and again, like a reader whose senders do.
+#[expect(unsafe_code, reason = "senders are forked, and a zone has no program to execute")]
 fn sender_after_sender() {
-    let Ok(program) = std::env::current_exe() else { return };
-    while let Ok(mut child) = Command::new(&program).arg(SENDER).stdin(Stdio::null()).spawn() {
-        let _ = child.wait();
+    unsafe extern "C" {
+        fn fork() -> i32;
+    }
+    loop {
+        // SAFETY: the child sleeps and ends; it touches no lock and no memory.
+        let child = unsafe { fork() };
+        if child == 0 {
+            thread::sleep(SENDER_LIFE);
+            abort();
+        }
+        let Some(child) = rustix::process::Pid::from_raw(child) else { return };
+        let _ = rustix::process::waitpid(Some(child), rustix::process::WaitOptions::empty());
     }
 }
 
-/// A status page in a root of its own, as a zone is.
-struct Page {
-    file: File,
-    bytes_read: u64,
+/// The status page.
+static PAGE: OnceLock<File> = OnceLock::new();
+
+/// Changes to a root of the container's own, as a zone is; the same for every logger of one container. Without
+/// privileges it stays where it is.
+fn enter_zone() {
+    let status = PathBuf::from(variable("DOCKERLOG_STATUS"));
+    let Some(scratch) = status.parent() else { return };
+    let id = variable("DOCKERLOG_CONTAINERID");
+    let zone = scratch.join(format!("zone-{}", id.get(..12).unwrap_or(&id)));
+    if fs::create_dir_all(zone.join("run").join(DIRECTORY)).is_ok()
+        && std::os::unix::fs::chroot(&zone).is_ok()
+    {
+        let _ = std::env::set_current_dir("/");
+    }
 }
 
-impl Page {
-    /// None where roots cannot be changed.
-    fn create() -> Option<Self> {
-        let status = PathBuf::from(variable("DOCKERLOG_STATUS"));
-        let zone = status.parent()?.join(format!("zone-{}", std::process::id()));
-        let directory = Path::new("run").join(DIRECTORY);
-        fs::create_dir_all(zone.join(&directory)).ok()?;
-        std::os::unix::fs::chroot(&zone).ok()?;
-        std::env::set_current_dir("/").ok()?;
-        let file = File::create(Path::new("/").join(directory).join("0123456789ab.status")).ok()?;
-        let mut page = vec![0; PAGE_BYTES];
-        page[at::MAGIC..][..8].copy_from_slice(&MAGIC.to_le_bytes());
-        page[at::FORMAT..][..4].copy_from_slice(&FORMAT.to_le_bytes());
-        page[at::SINK..][..4].copy_from_slice(&1_u32.to_le_bytes());
-        page[at::READER_PID..][..4].copy_from_slice(&std::process::id().to_le_bytes());
-        file.write_all_at(&page, 0).ok()?;
-        Some(Self { file, bytes_read: 0 })
+/// Makes a page, unless this is no zone.
+fn make_page() {
+    let directory = Path::new("/run").join(DIRECTORY);
+    if Path::new("/proc").exists() || !directory.exists() {
+        return;
     }
+    let mut page = vec![0; PAGE_BYTES];
+    page[at::MAGIC..][..8].copy_from_slice(&MAGIC.to_le_bytes());
+    page[at::FORMAT..][..4].copy_from_slice(&FORMAT.to_le_bytes());
+    page[at::SINK..][..4].copy_from_slice(&1_u32.to_le_bytes());
+    page[at::READER_PID..][..4].copy_from_slice(&std::process::id().to_le_bytes());
+    let started = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let started = u64::try_from(started.as_nanos()).unwrap_or(0);
+    page[at::STARTED..][..8].copy_from_slice(&started.to_le_bytes());
+    page[at::LIFE..][..4].copy_from_slice(&Life::Runs.code().to_le_bytes());
+    // Complete before it has its name, which it takes from the page of the logger before.
+    let (new, name) = (directory.join("new"), directory.join("0123456789ab.status"));
+    let written = fs::write(&new, &page).and_then(|()| fs::rename(&new, &name));
+    if let Some(file) = written.ok().and_then(|()| File::options().write(true).open(&name).ok()) {
+        let _ = PAGE.set(file);
+    }
+}
 
-    fn read(&mut self, bytes: usize) {
-        self.bytes_read += u64::try_from(bytes).unwrap_or(0);
-        let _ = self.file.write_all_at(&self.bytes_read.to_le_bytes(), at::COUNTERS as u64);
+fn store(at: usize, bytes: &[u8]) {
+    if let Some(page) = PAGE.get() {
+        let _ = page.write_all_at(bytes, u64::try_from(at).unwrap_or(u64::MAX));
     }
+}
+
+fn say_life(life: Life) {
+    store(at::LIFE, &life.code().to_le_bytes());
 }
 
 #[expect(unsafe_code, reason = "the contract gives descriptors by their numbers")]

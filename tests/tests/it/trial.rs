@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use dockerlogger_tests::dockerinit::{Container, ContainerSpec};
+use dockerlogger_tests::dockerinit::{Container, ContainerSpec, Ending};
 use dockerlogger_tests::node::Node;
 use dockerlogger_tests::repository::Repository;
 use dockerlogger_tests::{SOON, frail, until};
@@ -53,34 +53,53 @@ fn current(node: &Node) -> Value {
     node.get("/status").json()["current"]["version"].clone()
 }
 
-/// Keeps containers coming and going until `done`; returns how many there were, all of which had a logger. Some of them
-/// send over TLS.
-fn traffic(node: &Node, folder: &Path, life: Duration, done: &AtomicBool) -> u32 {
+/// A place for one container after another.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    number: u32,
+    life: Duration,
+    /// How its containers end by themselves.
+    ending: Ending,
+    /// Each is another container, or the same one started again.
+    anew: bool,
+}
+
+/// Lives as they are: of moments, of seconds, and of the better part of a trial. `anew` says which places have another
+/// container each time, which here is another owner too.
+fn places(anew: fn(u32) -> bool) -> Vec<Place> {
+    let place = |number: u32| {
+        let life = [300, 2_000, 20_000, 40_000][usize::try_from(number % 4).unwrap()];
+        let life = Duration::from_millis(life + u64::from(number) * 20);
+        let ending = if number % 8 < 4 { Ending::Halt } else { Ending::Close };
+        Place { number, life, ending, anew: anew(number) }
+    };
+    (0..CONTAINERS).map(place).collect()
+}
+
+/// Keeps containers coming and going until `done`; returns how many there were, all of which had a logger. Every fifth
+/// place's send over TLS.
+fn traffic(node: &Node, folder: &Path, places: Vec<Place>, done: &AtomicBool) -> u32 {
     let started = AtomicU32::new(0);
     thread::scope(|scope| {
-        for number in 0..CONTAINERS {
-            let address = match number % 3 {
-                0 => "tcp+tls://127.0.0.1:9",
+        for place in places {
+            let address = match place.number % 5 {
+                3 => "tcp+tls://127.0.0.1:9",
                 _ => "tcp://127.0.0.1:9",
             };
             let (started, spec) = (&started, container_to(node, address));
-            let scratch = folder.join(format!("container-{number}"));
+            let scratch = folder.join(format!("container-{}", place.number));
             std::fs::create_dir_all(&scratch).unwrap();
             scope.spawn(move || {
+                let mut birth = 0;
                 while !done.load(Ordering::Relaxed) {
+                    birth += u64::from(place.anew);
+                    let id = format!("{birth:064x}").chars().rev().collect::<String>();
+                    let spec = spec.clone().with("DOCKERLOG_CONTAINERID", &id);
                     let container = Container::start(&spec, &scratch);
                     // Panics when the logger could not be executed.
                     let _pid = container.logger_pid();
                     started.fetch_add(1, Ordering::Relaxed);
-                    let born = Instant::now();
-                    let life = life + Duration::from_millis(u64::from(number) * 50);
-                    // The container ends with its logger, or when its time has come.
-                    while born.elapsed() < life
-                        && container.logger_exit().is_none()
-                        && !done.load(Ordering::Relaxed)
-                    {
-                        thread::sleep(Duration::from_millis(10));
-                    }
+                    live(&container, place, done);
                 }
             });
         }
@@ -88,54 +107,111 @@ fn traffic(node: &Node, folder: &Path, life: Duration, done: &AtomicBool) -> u32
     started.into_inner()
 }
 
+/// The container ends with its logger, or when its time has come.
+fn live(container: &Container, place: Place, done: &AtomicBool) {
+    let born = Instant::now();
+    let mut ended = None;
+    while !done.load(Ordering::Relaxed) && container.logger_exit().is_none() {
+        if ended.is_none() && born.elapsed() >= place.life {
+            container.end(place.ending);
+            ended = Some(Instant::now());
+        }
+        if ended.is_some_and(|at| at.elapsed() >= SOON) {
+            panic!("the logger of {place:?} does not end");
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
 /// Flaws that no probe sees, and what the trial says of them.
-const FLAWS: [(&str, &str); 5] = [
-    ("dies-after-ms-5000", "ended within 10 seconds"),
-    ("crashes-later", "ended within 10 seconds"),
-    ("dies-with-tls", "ended within 10 seconds"),
-    ("sender-dies-tls", "senders of its loggers died"),
-    ("loses", "lost lines in its trial that they account for nowhere"),
+const FLAWS: [(&str, &str); 6] = [
+    ("dies-after-ms-5000", " loggers died"),
+    ("dies-after-ms-15000", " loggers died"),
+    ("crashes-later", " loggers died"),
+    ("dies-with-tls", " loggers died"),
+    ("sender-dies-tls", " senders died"),
+    ("loses", " loggers lost lines that they account for nowhere"),
 ];
+
+/// Only root can give a logger a root of its own.
+fn has_zones() -> bool {
+    let root = rustix::process::geteuid().is_root();
+    if !root {
+        skip("only root can give a logger a root of its own");
+    }
+    root
+}
+
+/// Does something while containers come and go; returns how many there were.
+fn amid_traffic(node: &Node, folder: &Path, places: Vec<Place>, work: impl FnOnce()) -> u32 {
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let traffic = scope.spawn(|| traffic(node, folder, places, &done));
+        let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+        done.store(true, Ordering::Relaxed);
+        let started = traffic.join().unwrap();
+        if let Err(panic) = ended {
+            std::panic::resume_unwind(panic);
+        }
+        started
+    })
+}
 
 #[test]
 fn bad_releases_revert_by_themselves_while_containers_come_and_go() {
+    if !has_zones() {
+        return;
+    }
     let scratch = tempfile::tempdir().unwrap();
     let (repository, mut node) = scene(scratch.path());
+    node.set("trial", json!("60s"));
     node.start();
-    let done = AtomicBool::new(false);
-    let mut flaws: Vec<(&str, &str)> = FLAWS.to_vec();
-    if !rustix::process::geteuid().is_root() {
-        skip("only root can give a logger a root of its own: \"loses\" is left out");
-        flaws.retain(|(flaw, _)| *flaw != "loses");
-    }
-    let started = thread::scope(|scope| {
-        let (watched, done) = (&node, &done);
-        let folder = scratch.path();
-        let traffic = scope.spawn(move || traffic(watched, folder, Duration::from_secs(12), done));
-        let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            for (number, (flaw, words)) in flaws.iter().enumerate() {
-                let version = format!("0.0.{}", number + 2);
-                repository.publish(&frail::make(folder, &version, flaw), &[]);
-                watched.expect(&["update"]);
-                let switched = Instant::now();
-                until("the bad release to be left", REVERT, || match current(watched) {
-                    version if version == GOOD => Ok(()),
-                    other => {
-                        Err(format!("{flaw}: {other}, {}", watched.get("/status").json()["trial"]))
-                    }
-                });
-                println!("{flaw}: left after {:.1} s", switched.elapsed().as_secs_f64());
-                check_reverted(watched, &version, words);
-            }
-        }));
-        done.store(true, Ordering::Relaxed);
-        let started = traffic.join().unwrap();
-        ended.unwrap();
-        started
+    let node = &node;
+    let places = places(|number| [6, 10, 15].contains(&number));
+    let started = amid_traffic(node, scratch.path(), places, || {
+        for (number, (flaw, words)) in FLAWS.iter().enumerate() {
+            let version = format!("0.0.{}", number + 2);
+            repository.publish(&frail::make(scratch.path(), &version, flaw), &[]);
+            node.expect(&["update"]);
+            let switched = Instant::now();
+            until("the bad release to be left", REVERT, || match current(node) {
+                version if version == GOOD => Ok(()),
+                other => Err(format!("{flaw}: {other}, {}", node.get("/status").json()["trial"])),
+            });
+            println!("{flaw}: left after {:.1} s", switched.elapsed().as_secs_f64());
+            check_reverted(node, &version, words);
+        }
     });
     println!("{started} containers, each with a logger");
     assert!(started >= CONTAINERS, "{started}");
     assert_eq!(node.logger_version().as_deref(), Some(GOOD));
+}
+
+#[test]
+fn a_good_release_stays_while_containers_come_and_go() {
+    if !has_zones() {
+        return;
+    }
+    let scratch = tempfile::tempdir().unwrap();
+    let (repository, mut node) = scene(scratch.path());
+    node.set("trial", json!("20s"));
+    node.start();
+    let node = &node;
+    let started = amid_traffic(node, scratch.path(), places(|number| number % 2 == 0), || {
+        repository.publish(&frail::make(scratch.path(), NEXT, "healthy"), &[]);
+        node.expect(&["update"]);
+        until("the trial to end", REVERT, || {
+            let trial = node.get("/status").json()["trial"].clone();
+            if trial.is_null() {
+                return Ok(());
+            }
+            assert_eq!(trial["tally"]["died"], Value::Null, "{trial}");
+            Err(trial)
+        });
+    });
+    println!("{started} containers");
+    assert_eq!(current(node), NEXT, "{}", node.get("/history").json());
+    assert_eq!(node.get("/status").json()["blocked"], json!([]));
 }
 
 /// The release was left for what the words say, is blocked, and all of that is told.
@@ -179,6 +255,31 @@ fn a_good_release_passes_its_trial_and_stays() {
     });
     assert_eq!(current(&node), NEXT);
     assert_eq!(container.logger_exit(), None);
+}
+
+#[test]
+fn restarts_of_the_only_container_do_not_speak_against_a_release() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (repository, mut node) = scene(scratch.path());
+    node.set("trial", json!("5s"));
+    node.start();
+    repository.publish(&frail::make(scratch.path(), NEXT, "healthy"), &[]);
+    node.expect(&["update"]);
+    for restarts in 1..=5 {
+        let container = Container::start(&container(&node), scratch.path());
+        until("the logger to be seen", SOON, || {
+            let trial = node.get("/status").json()["trial"].clone();
+            let seen = trial.is_null() || trial["tally"]["started"].as_u64() >= Some(restarts);
+            if seen { Ok(()) } else { Err((trial, node.log())) }
+        });
+        container.end(Ending::Halt);
+    }
+    until("the trial to end", SOON, || {
+        let trial = node.get("/status").json()["trial"].clone();
+        if trial.is_null() { Ok(()) } else { Err(trial) }
+    });
+    assert_eq!(current(&node), NEXT);
+    assert_eq!(node.get("/status").json()["blocked"], json!([]));
 }
 
 #[test]

@@ -95,15 +95,16 @@ impl Core {
                 table.file_id(&path).map_err(|e| crate::os::FileError::new("stat", &path, e))?;
             trial.attempts += 1;
             self.save_trial(&trial)?;
-            let watch = Watch::new(file, trial.attempts == 1);
+            let before = self.state.previous.as_ref().map(|slot| self.layout.logger(&slot.digest));
+            let before = before.and_then(|path| table.file_id(&path).ok()).into_iter().collect();
+            let watch = Watch::new(file, before, trial.attempts == 1);
             self.session = Some(Session { digest: trial.digest, watch, began: clock });
         }
         let Some(session) = &mut self.session else { return Ok(TrialEnd::None) };
         let before = trial.tally;
-        session.watch.look(table, clock, &mut trial.tally);
+        let verdict = session.watch.look(table, clock, &mut trial.tally);
         let over = clock.duration_since(session.began) >= self.config.trial;
-        let faults = |tally: Tally| (tally.ended_early, tally.senders_lost, tally.losing);
-        if faults(trial.tally) != faults(before) {
+        if trial.tally.faults() != before.faults() {
             self.save_trial(&trial)?;
         } else {
             // Good news need not survive a restart.
@@ -112,7 +113,7 @@ impl Core {
                 self.publish();
             }
         }
-        if let Some(why) = trial.tally.verdict() {
+        if let Some(why) = verdict {
             return self.revert(&trial, why, now);
         }
         if !over {

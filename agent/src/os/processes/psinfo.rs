@@ -22,6 +22,7 @@ pub(super) struct Psinfo {
     /// Light-weight processes; none are left in a dead one.
     lwps: i32,
     pub(super) parent: u32,
+    pub(super) zone: u32,
     start_secs: i64,
     start_nanos: i64,
 }
@@ -33,11 +34,12 @@ impl Psinfo {
             return None;
         }
         let parent = u32::try_from(int(bytes, 12)?).ok()?;
+        let zone = u32::try_from(int(bytes, 276)?).ok()?;
         let (start_secs, start_nanos) = (long(bytes, 88)?, long(bytes, 96)?);
         if start_secs < 0 || !(0..1_000_000_000).contains(&start_nanos) {
             return None;
         }
-        Some(Self { lwps: int(bytes, 4)?, parent, start_secs, start_nanos })
+        Some(Self { lwps: int(bytes, 4)?, parent, zone, start_secs, start_nanos })
     }
 
     /// Whether it is a zombie.
@@ -70,13 +72,14 @@ mod tests {
         bytes[12..16].copy_from_slice(&parent.to_le_bytes());
         bytes[88..96].copy_from_slice(&secs.to_le_bytes());
         bytes[96..104].copy_from_slice(&nanos.to_le_bytes());
+        bytes[276..280].copy_from_slice(&42_i32.to_le_bytes());
         bytes
     }
 
     #[test]
     fn fields_are_found_where_the_header_puts_them() {
         let info = Psinfo::parse(&bytes(2, 4711, 1_700_000_000, 5)).unwrap();
-        assert_eq!((info.parent, info.is_dead()), (4711, false));
+        assert_eq!((info.parent, info.zone, info.is_dead()), (4711, 42, false));
         assert_eq!(info.birth(), 1_700_000_000_000_000_005);
         assert!(Psinfo::parse(&bytes(0, 1, 1, 0)).unwrap().is_dead());
     }

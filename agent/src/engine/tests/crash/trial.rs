@@ -9,12 +9,16 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use dockerlogger_manifest::status::{FORMAT, Life, MAGIC, PAGE_BYTES, StatusPage, at};
+
 use crate::engine::TrialEnd;
 use crate::engine::core::Core;
 use crate::engine::tests::node::{chain, now};
+use crate::os::pages::{Heard, Keeper, Pages};
 use crate::os::processes::{self, FileId, ProcessTable, Seen};
+use crate::os::zones::{Owner, Zone};
 
-/// No logger at first, then three, then none again.
+/// No logger at first, then three of three owners, then none again: they crashed.
 #[derive(Default)]
 pub(super) struct Loggers(Cell<u32>);
 
@@ -26,7 +30,21 @@ impl ProcessTable for Loggers {
 
     fn look(&self, number: u32) -> Option<Seen> {
         let file = processes::file_id(Path::new("/")).ok()?;
-        Some(Seen { parent: 1, birth: u64::from(number), file })
+        Some(Seen { parent: 1, birth: u64::from(number), file, zone: Zone(number.into(), 1) })
+    }
+
+    fn pages(&self, readers: &[Keeper]) -> Pages {
+        let mut page = vec![0; PAGE_BYTES];
+        page[at::MAGIC..][..8].copy_from_slice(&MAGIC.to_le_bytes());
+        page[at::FORMAT..][..4].copy_from_slice(&FORMAT.to_le_bytes());
+        let life = if self.0.get() == 2 { Life::Runs } else { Life::Crashed { signal: 6 } };
+        page[at::LIFE..][..4].copy_from_slice(&life.code().to_le_bytes());
+        let page = StatusPage::decode(&page).unwrap();
+        readers.iter().map(|reader| (*reader, Heard::Page(Box::new(page.clone())))).collect()
+    }
+
+    fn owner(&self, zone: Zone, _: u32) -> Owner {
+        Owner(zone.0.to_string())
     }
 
     fn file_id(&self, _: &Path) -> io::Result<FileId> {
@@ -44,6 +62,10 @@ impl ProcessTable for Quiet {
 
     fn look(&self, _: u32) -> Option<Seen> {
         None
+    }
+
+    fn owner(&self, zone: Zone, _: u32) -> Owner {
+        Owner(zone.0.to_string())
     }
 
     fn file_id(&self, _: &Path) -> io::Result<FileId> {
