@@ -327,10 +327,11 @@ impl Engine {
         updated.unwrap_or(Err(UpdateError::Abandoned))
     }
 
-    /// Switches to the previous release and blocks the one it leaves. A second
-    /// rollback goes forward again and lifts that block.
+    /// Switches to the previous release, unless that is blocked, and blocks the
+    /// one it leaves. Where the previous release is the newer one and its block
+    /// was lifted, it is probed and put on trial as by an update.
     pub async fn rollback(&mut self, now: Timestamp) -> Result<Outcome, RollbackError> {
-        let work = move |core: &mut Core, _: &Handle| core.rollback(now);
+        let work = move |core: &mut Core, runtime: &Handle| core.rollback(now, runtime);
         self.blocking(work).await.unwrap_or(Err(RollbackError::Abandoned))
     }
 

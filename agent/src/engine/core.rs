@@ -7,13 +7,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dockerlogger_manifest::{Digest, Extra, Release};
+use dockerlogger_manifest::{Digest, Release};
 use jiff::Timestamp;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use crate::engine::error::{FailureKind, OpenError, RollbackError, UpdateError};
-use crate::engine::execute;
+use crate::engine::error::{FailureKind, OpenError, UpdateError};
 use crate::engine::history::{Action, Actor, Entry, History};
 use crate::engine::layout::Layout;
 use crate::engine::plan::Plan;
@@ -23,12 +22,13 @@ use crate::engine::recover::{self, Found, Repair};
 use crate::engine::source::{Memory, Source};
 use crate::engine::state::{Slot, State, StateStore};
 use crate::engine::trust_store::TrustStore;
-use crate::engine::view::{Blocked, Installed, LastCheck, NodeView, PassedOver, TrustVersions};
+use crate::engine::view::{Installed, LastCheck, NodeView, PassedOver, TrustVersions};
 use crate::engine::{EngineConfig, Outcome, Progress};
 use crate::os::lock::{Held, LockError};
 use crate::os::{FileError, Files};
 
 mod observe;
+mod rollback;
 pub(crate) mod trial;
 mod update;
 
@@ -172,51 +172,6 @@ impl Core {
         });
         self.checked(now, outcome);
         updated
-    }
-
-    pub(crate) fn rollback(&mut self, now: Timestamp) -> Result<Outcome, RollbackError> {
-        let told = self.view.borrow().clone();
-        self.settle(now).map_err(|e| match e {
-            UpdateError::Held(hold) => RollbackError::Held(hold),
-            UpdateError::File(e) => RollbackError::File(e),
-            _ => RollbackError::Abandoned,
-        })?;
-        if let (Some(from), Some(to)) = (told.current, told.previous)
-            && from.digest != to.digest
-            && self.is_current(&to.digest)
-        {
-            // An earlier try failed after its switch, and was ended just now:
-            // once more would be forward again.
-            let (from, to) = (Some(from.version), to.version);
-            return Ok(Outcome::Moved { from, to, warnings: self.notes.clone() });
-        }
-        let previous = self.state.previous.clone().ok_or(RollbackError::NoPrevious)?;
-        let (version, digest) = (previous.version.clone(), previous.digest);
-        if self.layout.verify(&digest, self.config.limits.document_bytes)?.is_err() {
-            return Err(RollbackError::Damaged { version, digest });
-        }
-        let left = self.state.current.clone();
-        // Going forward again blocks nothing: what is left is older and does not come by itself.
-        let block = left.as_ref().filter(|left| left.version > version).map(|left| Blocked {
-            digest: left.digest,
-            version: left.version.clone(),
-            reason: format!("rolled back to release {version} by the operator"),
-            extra: Extra::new(),
-        });
-        let entry = Entry {
-            what: Action::Rollback,
-            why: "the operator asked for the previous release".to_owned(),
-            from: left.as_ref().map(|left| left.version.to_string()),
-            to: Some(version.to_string()),
-            digest: Some(digest),
-        };
-        self.record(entry, now)?;
-        execute::record_intent(self, previous, block)?;
-        if let Err(e) = execute::switch(self).and_then(|()| execute::confirm(self, now)) {
-            self.recover_after(now, e, &digest)?;
-        }
-        let from = left.map(|left| left.version);
-        Ok(Outcome::Moved { from, to: version, warnings: Vec::new() })
     }
 
     /// Shows readers what is true now.

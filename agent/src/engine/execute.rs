@@ -22,9 +22,8 @@ use crate::engine::refresh::target_path;
 use crate::engine::source::{self, Expect, Repository};
 use crate::engine::space;
 use crate::engine::stage::{Kept, Staging};
-use crate::engine::state::Slot;
+use crate::engine::state::{Intent, Slot};
 use crate::engine::trust::TargetPin;
-use crate::engine::view::Blocked;
 use crate::os::FileError;
 
 /// Bytes of the artifact between two signs of life.
@@ -66,8 +65,8 @@ impl Execution<'_> {
                     self.core.releases.insert(slot.digest, self.release.clone());
                     self.record(slot.digest)?;
                     // The trial is part of the intent: a switch that a repair confirms is watched too.
-                    self.core.state.pending_trial = self.core.trial_of(&slot, self.now);
-                    record_intent(self.core, slot, None)?;
+                    let trial = self.core.trial_of(&slot, self.now);
+                    record_intent(self.core, Intent { slot, trial, block: None })?;
                 }
                 Step::Switch { .. } => switch(self.core)?,
                 Step::Confirm { .. } => confirm(self.core, self.now)?,
@@ -173,13 +172,9 @@ impl Execution<'_> {
 }
 
 /// Writes down what is about to be switched to.
-pub(crate) fn record_intent(
-    core: &mut Core,
-    slot: Slot,
-    block: Option<Blocked>,
-) -> Result<(), FileError> {
+pub(crate) fn record_intent(core: &mut Core, intent: Intent) -> Result<(), FileError> {
     core.unsettled = true;
-    core.state.begin(slot, block);
+    core.state.begin(intent);
     core.states.save(&mut core.state)?;
     core.publish();
     Ok(())

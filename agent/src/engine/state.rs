@@ -46,7 +46,7 @@ pub(crate) struct State {
     pub(crate) previous: Option<Slot>,
     /// The intent: the release that is being switched to.
     pub(crate) pending: Option<Slot>,
-    /// Never contains what is current.
+    /// What a rollback or a failed trial forbids.
     pub(crate) blocked: Vec<Blocked>,
     /// What operators forbid.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -63,6 +63,9 @@ pub(crate) struct State {
     /// The trial of the pending release, once that is current.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) pending_trial: Option<Trial>,
+    /// What is blocked once the pending release is current.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) pending_block: Option<Blocked>,
     /// Releases that are kept besides current and previous, newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) retained: Vec<Slot>,
@@ -82,6 +85,17 @@ pub(crate) struct Slot {
     pub(crate) extra: Extra,
 }
 
+/// A switch that is about to be made.
+#[derive(Debug, Clone)]
+pub(crate) struct Intent {
+    /// What is switched to.
+    pub(crate) slot: Slot,
+    /// The trial that begins with that.
+    pub(crate) trial: Option<Trial>,
+    /// What is blocked with that.
+    pub(crate) block: Option<Blocked>,
+}
+
 impl Default for State {
     fn default() -> Self {
         Self {
@@ -96,6 +110,7 @@ impl Default for State {
             pinned: None,
             trial: None,
             pending_trial: None,
+            pending_block: None,
             retained: Vec::new(),
             since: None,
             extra: Extra::new(),
@@ -105,13 +120,11 @@ impl Default for State {
 
 // Transitions. None of them writes to the disk.
 impl State {
-    /// Names what is about to be switched to, and what it will be blocked for.
-    pub(crate) fn begin(&mut self, pending: Slot, block: Option<Blocked>) {
-        self.pending = Some(pending);
-        if let Some(block) = block {
-            self.blocked.retain(|blocked| blocked.digest != block.digest);
-            self.blocked.push(block);
-        }
+    /// Names what is about to be switched to.
+    pub(crate) fn begin(&mut self, intent: Intent) {
+        self.pending = Some(intent.slot);
+        self.pending_trial = intent.trial;
+        self.pending_block = intent.block;
     }
 
     /// The pending release is current now.
@@ -127,10 +140,20 @@ impl State {
             self.trial = self.pending_trial.take();
         }
         self.pending_trial = None;
+        if let Some(block) = self.pending_block.take() {
+            self.blocked.retain(|blocked| blocked.digest != block.digest);
+            self.blocked.push(block);
+        }
         let kept = [&self.current, &self.previous];
         let kept: Vec<Digest> = kept.into_iter().flatten().map(|slot| slot.digest).collect();
         self.retained.retain(|slot| !kept.contains(&slot.digest));
-        self.unblock_current();
+        self.end_other_trials();
+    }
+
+    /// Why a release may not be switched to, if so.
+    pub(crate) fn forbids(&self, slot: &Slot) -> Option<String> {
+        let blocked = self.blocked.iter().find(|blocked| blocked.digest == slot.digest);
+        blocked.map(|blocked| blocked.reason.clone())
     }
 
     /// Forgets all but the newest releases; current and previous are always among them.
@@ -148,24 +171,23 @@ impl State {
     pub(crate) fn abandon(&mut self) {
         self.pending = None;
         self.pending_trial = None;
-        self.unblock_current();
+        self.pending_block = None;
+        self.end_other_trials();
     }
 
     /// The current release is damaged; the previous one takes its place.
     pub(crate) fn fall_back(&mut self, now: Timestamp) {
-        self.pending = None;
-        self.pending_trial = None;
         self.current = self.previous.take();
         self.since = Some(now);
-        self.unblock_current();
-    }
-
-    fn unblock_current(&mut self) {
-        let current = self.current.as_ref().map(|current| current.digest);
-        self.trial.take_if(|trial| Some(trial.digest) != current);
         if let Some(current) = &self.current {
             self.blocked.retain(|blocked| blocked.digest != current.digest);
         }
+        self.abandon();
+    }
+
+    fn end_other_trials(&mut self) {
+        let current = self.current.as_ref().map(|current| current.digest);
+        self.trial.take_if(|trial| Some(trial.digest) != current);
     }
 }
 

@@ -11,10 +11,10 @@ use dockerlogger_manifest::{Digest, Extra, Version};
 use jiff::Timestamp;
 
 use crate::engine::core::Core;
-use crate::engine::error::{RollbackError, UpdateError};
+use crate::engine::error::RollbackError;
 use crate::engine::execute;
 use crate::engine::history::{Action, Actor, Entry};
-use crate::engine::state::Slot;
+use crate::engine::state::{Intent, Slot};
 use crate::engine::trial::{ATTEMPTS_MAX, Tally, Trial, Watch};
 use crate::engine::view::Blocked;
 use crate::os::processes::ProcessTable;
@@ -74,11 +74,7 @@ impl Core {
         clock: Instant,
         now: Timestamp,
     ) -> Result<TrialEnd, RollbackError> {
-        self.settle(now).map_err(|e| match e {
-            UpdateError::Held(hold) => RollbackError::Held(hold),
-            UpdateError::File(e) => RollbackError::File(e),
-            _ => RollbackError::Abandoned,
-        })?;
+        self.settle_rollback(now)?;
         let Some(mut trial) = self.state.trial.clone() else {
             self.session = None;
             return Ok(TrialEnd::None);
@@ -169,7 +165,8 @@ impl Core {
         };
         self.actor = Actor::Agent;
         self.record(entry, now)?;
-        execute::record_intent(self, previous, Some(block))?;
+        let intent = Intent { slot: previous, trial: None, block: Some(block) };
+        execute::record_intent(self, intent)?;
         if let Err(e) = execute::switch(self).and_then(|()| execute::confirm(self, now)) {
             self.recover_after(now, e, &digest)?;
         }

@@ -67,7 +67,7 @@ fn fields_of_a_newer_agent_are_kept_and_its_format_is_not_guessed() {
 }
 
 #[test]
-fn what_is_current_is_never_blocked() {
+fn a_block_comes_with_the_switch_and_stays() {
     let block = |slot: &Slot| Blocked {
         digest: slot.digest,
         version: slot.version.clone(),
@@ -78,7 +78,8 @@ fn what_is_current_is_never_blocked() {
     let mut state =
         State { current: Some(new.clone()), previous: Some(old.clone()), ..State::default() };
     let before = state.clone();
-    state.begin(old.clone(), Some(block(&new)));
+    state.begin(Intent { slot: old.clone(), trial: None, block: Some(block(&new)) });
+    assert_eq!(state.blocked, []);
     let begun = state.clone();
     state.abandon();
     assert_eq!(state, before);
@@ -87,9 +88,13 @@ fn what_is_current_is_never_blocked() {
     state.confirm(Timestamp::UNIX_EPOCH);
     assert_eq!((state.current.clone(), state.previous.clone()), (Some(old), Some(new.clone())));
     assert_eq!(state.blocked, [block(&new)]);
-    state.begin(new, None);
+    assert_eq!(state.forbids(&new), Some("bad".to_owned()));
+    // Neither a switch nor its failure lifts it.
+    state.begin(Intent { slot: new.clone(), trial: None, block: None });
+    let mut abandoned = state.clone();
+    abandoned.abandon();
     state.confirm(Timestamp::UNIX_EPOCH);
-    assert_eq!(state.blocked, []);
+    assert_eq!((state.blocked, abandoned.blocked), (vec![block(&new)], vec![block(&new)]));
 }
 
 /// States as they lie on nodes, byte for byte. What these tests say of them

@@ -11,10 +11,7 @@ use serde_json::json;
 
 use crate::engine::tests::node::{Node, check_settled, now};
 use crate::engine::tests::publisher::{Key, Recipe};
-use crate::engine::{
-    Decision, Engine, FailureKind, OpenError, Outcome, Progress, Reason, RollbackError, Source,
-    Step,
-};
+use crate::engine::{Decision, Engine, OpenError, Outcome, Progress, Reason, Source, Step};
 
 #[tokio::test]
 async fn installs_the_first_release_and_then_the_next() {
@@ -111,46 +108,6 @@ async fn stays_where_it_is_when_there_is_nothing_to_do() {
     let stayed = node.update().await.unwrap();
     assert!(matches!(&stayed, Outcome::Stayed(Reason::Halted { .. })), "{stayed:?}");
     assert_eq!(node.logger_says(), "1.0.0");
-}
-
-#[tokio::test]
-async fn rolls_back_and_forth_and_does_not_return_by_itself() {
-    let mut node = Node::new();
-    let mut engine = node.open();
-    let error = engine.rollback(now()).await.unwrap_err();
-    assert!(matches!(error, RollbackError::NoPrevious), "{error}");
-    assert_eq!(error.kind(), FailureKind::Refused);
-
-    node.publisher.publish(&Recipe::new("1.0.0"));
-    engine.update(&node.source(), now(), &mut |_| {}).await.unwrap();
-    let second = node.publisher.publish(&Recipe::new("2.0.0"));
-    engine.update(&node.source(), now(), &mut |_| {}).await.unwrap();
-
-    let outcome = engine.rollback(now()).await.unwrap();
-    assert!(matches!(outcome, Outcome::Moved { to, .. } if to.to_string() == "1.0.0"));
-    assert_eq!(node.logger_says(), "1.0.0");
-    let blocked = engine.view().blocked;
-    assert_eq!(blocked.len(), 1);
-    assert_eq!(blocked[0].digest, second.sha256);
-    let stayed = engine.update(&node.source(), now(), &mut |_| {}).await.unwrap();
-    let Outcome::Stayed(reason) = stayed else { panic!("{stayed:?}") };
-    assert_eq!(
-        reason.to_string(),
-        format!(
-            "release 2.0.0 ({}) is blocked on this node: rolled back to release 1.0.0 by the operator",
-            second.sha256
-        )
-    );
-    // The block is on disk, and a newer release is not blocked.
-    drop(engine);
-    let mut engine = node.open();
-    assert_eq!(engine.view().blocked, blocked);
-
-    engine.rollback(now()).await.unwrap();
-    assert_eq!(node.logger_says(), "2.0.0");
-    assert_eq!(engine.view().blocked, []);
-    drop(engine);
-    check_settled(&node.root);
 }
 
 #[tokio::test]

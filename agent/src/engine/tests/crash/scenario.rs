@@ -21,8 +21,8 @@ use crate::engine::tests::crash::disk::Disk;
 use crate::engine::tests::crash::effect::Effect;
 use crate::engine::tests::crash::files::{ModelFiles, Moment, Rewrite, Trouble};
 use crate::engine::tests::crash::invariants::{Rules, Told};
-use crate::engine::tests::crash::trial::{Loggers, Quiet, watch};
 use crate::engine::tests::node::{chain, now};
+use crate::engine::tests::processes::{Loggers, Quiet, watch};
 use crate::engine::tests::publisher::{Key, Publisher, Recipe, target};
 use crate::engine::view::NodeView;
 use crate::engine::{EngineConfig, Outcome, Source};
@@ -39,6 +39,8 @@ pub(super) enum Action {
     Update,
     Rollback,
     Block,
+    /// Lifts the block of release 2.0.0.
+    Unblock,
     /// Watches a trial whose loggers all end at once.
     FailingTrial,
     /// Watches a trial in which nothing happens.
@@ -178,17 +180,24 @@ impl Scenario {
             }
             // A second rollback would go forward again.
             Action::Rollback if self.at_goal(files) => Ok(()),
-            Action::Rollback => core.rollback(now()).map(drop).map_err(|e| chain(&e)),
+            Action::Rollback => core.rollback(now(), runtime).map(drop).map_err(|e| chain(&e)),
             Action::FailingTrial | Action::QuietTrial
                 if core.subscribe().borrow().trial.is_none() =>
             {
                 Ok(())
             }
-            Action::FailingTrial => watch(core, &Loggers::default(), 3, Duration::from_secs(1)),
-            Action::QuietTrial => watch(core, &Quiet, 2, Duration::from_secs(100)),
+            Action::FailingTrial => {
+                watch(core, &Loggers::default(), 3, Duration::from_secs(1)).map(drop)
+            }
+            Action::QuietTrial => watch(core, &Quiet, 2, Duration::from_secs(100)).map(drop),
             Action::Block => {
                 let what = Which::Version("9.0.0".parse().unwrap());
                 let change = Change::Block { what, reason: None };
+                core.change(&change, now()).map(drop).map_err(|e| chain(&e))
+            }
+            Action::Unblock => {
+                let what = Which::Version("2.0.0".parse().unwrap());
+                let change = Change::Unblock { what };
                 core.change(&change, now()).map(drop).map_err(|e| chain(&e))
             }
         }
@@ -238,12 +247,17 @@ impl Scenario {
     /// Publishes and installs.
     fn install(&mut self, version: &str) -> Digest {
         let digest = self.publish(version);
-        let run = self.run(self.disk.clone(), &self.told, Action::Update, Tampering::default());
+        self.go_through(Action::Update);
+        self.rules.before = Some(digest);
+        digest
+    }
+
+    /// Does something to its end, before the scenario begins.
+    fn go_through(&mut self, action: Action) {
+        let run = self.run(self.disk.clone(), &self.told, action, Tampering::default());
         assert!(run.done, "{:?}", run.error);
         self.disk = run.end().disk.cut(Cut::Everything);
         self.told = run.end().told.clone();
-        self.rules.before = Some(digest);
-        digest
     }
 
     fn corrupt(&mut self, digest: Digest) {
@@ -317,12 +331,9 @@ impl Scenario {
     pub(super) fn return_to_newer() -> Self {
         let mut scenario = Self::rollback();
         let (first, second) = (scenario.rules.goal, scenario.rules.before);
-        let run =
-            scenario.run(scenario.disk.clone(), &scenario.told, Action::Rollback, <_>::default());
-        assert!(run.done, "{:?}", run.error);
+        scenario.go_through(Action::Rollback);
+        scenario.go_through(Action::Unblock);
         scenario.name = "rollback of a rollback";
-        scenario.disk = run.end().disk.cut(Cut::Everything);
-        scenario.told = run.end().told.clone();
         (scenario.rules.before, scenario.rules.goal) = (first, second);
         scenario
     }

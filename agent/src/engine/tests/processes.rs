@@ -2,16 +2,16 @@
 // License, v. 2.0. If a copy of the MPL was not distributed with this
 // file, You can obtain one at https://mozilla.org/MPL/2.0/.
 
-//! Processes that are laid down, for trials.
+//! Processes that are laid down, for trials, and trials of them.
 
 use std::cell::Cell;
 use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::engine::TrialEnd;
 use crate::engine::core::Core;
 use crate::engine::tests::node::{chain, now};
+use crate::engine::{Engine, TrialEnd};
 use crate::os::processes::{self, FileId, ProcessTable, Seen};
 
 /// No logger at first, then three, then none again.
@@ -57,14 +57,19 @@ pub(super) fn watch(
     table: &dyn ProcessTable,
     looks: u32,
     between: Duration,
-) -> Result<(), String> {
+) -> Result<TrialEnd, String> {
     let mut clock = Instant::now();
     for _ in 0..looks {
         match core.watch_trial(table, clock, now()) {
             Ok(TrialEnd::Running) => clock += between,
-            Ok(_) => return Ok(()),
+            Ok(end) => return Ok(end),
             Err(e) => return Err(chain(&e)),
         }
     }
     Err("the trial goes on".to_owned())
+}
+
+/// Has every logger of the release on trial end at once.
+pub(super) fn fail_trial(engine: &Engine) -> Result<TrialEnd, String> {
+    watch(&mut engine.core.lock().unwrap(), &Loggers::default(), 3, Duration::from_secs(1))
 }
