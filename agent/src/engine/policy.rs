@@ -8,7 +8,6 @@ use std::fmt;
 
 use dockerlogger_manifest::{Artifact, Channel, ChannelName, Digest, Release, Target, Version};
 
-use crate::engine::change::Which;
 use crate::engine::view::{Barred, Blocked, Held, Pinned};
 
 /// Everything a decision depends on.
@@ -193,10 +192,7 @@ pub fn decide(facts: &Facts) -> Decision {
             version: version.clone(),
         });
     }
-    let barred = facts.barred.iter().find(|barred| match &barred.what {
-        Which::Digest(digest) => *digest == artifact.sha256,
-        Which::Version(barred) => barred == version,
-    });
+    let barred = facts.barred.iter().find(|barred| barred.covers(version, &artifact.sha256));
     if let Some(barred) = barred {
         return Decision::Stay(Reason::Blocked {
             version: version.clone(),

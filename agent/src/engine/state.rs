@@ -152,8 +152,10 @@ impl State {
 
     /// Why a release may not be switched to, if so.
     pub(crate) fn forbids(&self, slot: &Slot) -> Option<String> {
-        let blocked = self.blocked.iter().find(|blocked| blocked.digest == slot.digest);
-        blocked.map(|blocked| blocked.reason.clone())
+        let barred = self.barred.iter().find(|barred| barred.covers(&slot.version, &slot.digest));
+        let barred = barred.map(|barred| format!("{}, by {}", barred.reason, barred.by));
+        let blocked = || self.blocked.iter().find(|blocked| blocked.digest == slot.digest);
+        barred.or_else(|| blocked().map(|blocked| blocked.reason.clone()))
     }
 
     /// Forgets all but the newest releases; current and previous are always among them.

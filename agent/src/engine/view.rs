@@ -120,6 +120,16 @@ pub struct Barred {
     pub extra: Extra,
 }
 
+impl Barred {
+    /// Whether this forbids a release.
+    pub fn covers(&self, version: &Version, digest: &Digest) -> bool {
+        match &self.what {
+            Which::Digest(barred) => barred == digest,
+            Which::Version(barred) => barred == version,
+        }
+    }
+}
+
 /// An operator's wish that a node keeps what it has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
 pub struct Held {

@@ -5,6 +5,7 @@
 use dockerlogger_manifest::Extra;
 
 use super::*;
+use crate::engine::change::Which;
 
 fn facts(installed: Option<&str>, offered: &str) -> Facts {
     let digest = |version: &str| crate::engine::digest::of(version.as_bytes());

@@ -126,6 +126,21 @@ async fn a_release_that_failed_its_trial_does_not_come_back_by_a_rollback() {
 }
 
 #[tokio::test]
+async fn what_an_operator_blocked_does_not_come_back_by_a_rollback() {
+    let (node, mut engine) = node_of(&["1.0.0", "2.0.0"]).await;
+    let digest = engine.view().previous.unwrap().digest.to_string();
+    for what in ["1.0.0", &digest] {
+        let reason = Some("it leaks".to_owned());
+        engine.change(Change::Block { what: what.parse().unwrap(), reason }, now()).await.unwrap();
+        let refusal = refused(&node, &mut engine).await;
+        assert_says(&refusal, &["release 1.0.0 (", "it leaks, by agent; unblock it first"]);
+        unblock(&mut engine, what).await;
+    }
+    engine.rollback(now()).await.unwrap();
+    assert_eq!(node.logger_says(), "1.0.0");
+}
+
+#[tokio::test]
 async fn what_fails_its_probe_is_not_gone_forward_to() {
     let (node, mut engine) = node_of(&["1.0.0", "2.0.0"]).await;
     engine.rollback(now()).await.unwrap();
