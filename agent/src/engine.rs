@@ -72,7 +72,8 @@ pub use policy::{Decision, Reason};
 pub use source::{ParseProxyError, Proxy, Source};
 pub use trial::{Tally, Trial};
 pub use view::{
-    Barred, Blocked, Held, Installed, LastCheck, NodeView, PassedOver, Pinned, TrustVersions,
+    Barred, Blocked, Held, Installed, LastCheck, NodeView, PassedOver, Pinned, StandsIn,
+    TrustVersions,
 };
 
 /// What an engine needs to know.

@@ -22,7 +22,7 @@ use crate::engine::recover::{self, Found, Repair};
 use crate::engine::source::{Memory, Source};
 use crate::engine::state::{Slot, State, StateStore};
 use crate::engine::trust_store::TrustStore;
-use crate::engine::view::{Installed, LastCheck, NodeView, PassedOver, TrustVersions};
+use crate::engine::view::{Installed, LastCheck, NodeView, PassedOver, StandsIn, TrustVersions};
 use crate::engine::{EngineConfig, Outcome, Progress};
 use crate::os::lock::{Held, LockError};
 use crate::os::{FileError, Files};
@@ -130,8 +130,8 @@ impl Core {
         self.passed_over.clear();
         let planned = self.settle(now).and_then(|()| {
             self.try_each(source, &mut |_| {}, &mut |core, source, _| {
-                let mut observed = core.observe(source, now, false, runtime)?;
-                core.plan_observed(&mut observed)
+                let (_, plan) = core.examine(source, false, now, runtime)?;
+                Ok(plan)
             })
         });
         self.distrust(planned.as_ref().err());
@@ -194,6 +194,7 @@ impl Core {
             view.held.clone_from(&self.state.held);
             view.pinned.clone_from(&self.state.pinned);
             view.trial.clone_from(&self.state.trial);
+            view.stands_in = self.stands_in();
             view.since = self.state.since;
             view.trust = self.versions;
             view.last_check.clone_from(&self.last_check);
@@ -201,6 +202,13 @@ impl Core {
             view.notes.clone_from(&self.notes);
             view.history = self.history.records();
         });
+    }
+
+    /// Whether the current release runs although it is blocked, and what for.
+    fn stands_in(&self) -> Option<StandsIn> {
+        let why = self.state.forbids(self.state.current.as_ref()?)?;
+        let wanted = self.state.lost.as_ref().map(|lost| lost.version.clone());
+        Some(StandsIn { why, wanted })
     }
 
     /// Before a change: nothing may be half done, and nothing may forbid it.

@@ -66,6 +66,10 @@ pub(crate) struct State {
     /// What is blocked once the pending release is current.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) pending_block: Option<Blocked>,
+    /// What the current release stands in for, although it is blocked: nothing
+    /// better was whole. The next update brings it back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) lost: Option<Slot>,
     /// Releases that are kept besides current and previous, newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) retained: Vec<Slot>,
@@ -111,6 +115,7 @@ impl Default for State {
             trial: None,
             pending_trial: None,
             pending_block: None,
+            lost: None,
             retained: Vec::new(),
             since: None,
             extra: Extra::new(),
@@ -132,6 +137,7 @@ impl State {
         let Some(pending) = self.pending.take() else { return };
         let same = self.current.as_ref().is_some_and(|current| current.digest == pending.digest);
         let left = self.current.replace(pending);
+        self.lost = None;
         if !same {
             if let Some(older) = std::mem::replace(&mut self.previous, left) {
                 self.retained.insert(0, older);
@@ -177,13 +183,24 @@ impl State {
         self.end_other_trials();
     }
 
-    /// The current release is damaged; the previous one takes its place.
-    pub(crate) fn fall_back(&mut self, now: Timestamp) {
-        self.current = self.previous.take();
+    /// The kept release that takes the place of the current one, which is not
+    /// whole: what is blocked only if there is nothing else.
+    pub(crate) fn substitute(&self, whole: impl Fn(&Slot) -> bool) -> Option<Slot> {
+        let kept = self.previous.iter().chain(&self.retained).filter(|slot| whole(slot));
+        let free = kept.clone().find(|slot| self.forbids(slot).is_none());
+        free.or(kept.clone().next()).cloned()
+    }
+
+    /// The current release is damaged; `substitute` takes its place.
+    pub(crate) fn fall_back(&mut self, substitute: Slot, now: Timestamp) {
+        let stands_in = self.forbids(&substitute).is_some();
+        self.previous.take_if(|slot| slot.digest == substitute.digest);
+        self.retained.retain(|slot| slot.digest != substitute.digest);
+        let left = self.current.replace(substitute);
+        // Of two that are lost, the one that may run is wanted.
+        let left = left.filter(|left| self.forbids(left).is_none());
+        self.lost = left.or(self.lost.take()).filter(|_| stands_in);
         self.since = Some(now);
-        if let Some(current) = &self.current {
-            self.blocked.retain(|blocked| blocked.digest != current.digest);
-        }
         self.abandon();
     }
 

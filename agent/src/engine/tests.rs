@@ -22,5 +22,6 @@ mod refusals;
 mod rollbacks;
 mod server;
 mod tough_verifier;
+mod trials;
 mod updates;
 mod wishes;

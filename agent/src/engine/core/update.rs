@@ -4,16 +4,20 @@
 
 //! One update: from each source in turn, until one of them does not fail.
 
+use dockerlogger_manifest::Extra;
 use jiff::Timestamp;
 use tokio::runtime::Handle;
 
+use crate::engine::core::observe::Observed;
 use crate::engine::core::{Core, chain};
 use crate::engine::error::UpdateError;
 use crate::engine::execute::Execution;
 use crate::engine::history::{Action, Entry};
+use crate::engine::plan::Plan;
 use crate::engine::policy::{Decision, Facts};
 use crate::engine::source::Source;
-use crate::engine::view::PassedOver;
+use crate::engine::state::Slot;
+use crate::engine::view::{PassedOver, Pinned};
 use crate::engine::{Outcome, Progress};
 
 /// What is done with one source; it tells its progress.
@@ -78,6 +82,65 @@ impl Core {
         Err(UpdateError::Abandoned)
     }
 
+    /// Looks at what a source offers, and decides. Where that is not to be had,
+    /// a node whose release is damaged asks for that one.
+    pub(super) fn examine(
+        &mut self,
+        source: &Source,
+        allow_expired: bool,
+        now: Timestamp,
+        runtime: &Handle,
+    ) -> Result<(Observed, Plan), UpdateError> {
+        let wanted = self.wanted_back();
+        let mut observed = self.observe(source, now, allow_expired, runtime)?;
+        let plan = self.plan_for(&wanted, &mut observed)?;
+        let (Some(slot), Decision::Stay(_)) = (&wanted, &plan.decision) else {
+            return Ok((observed, plan));
+        };
+        // For one look, as if this node were pinned to it.
+        let (version, by) = (slot.version.clone(), "a repair".to_owned());
+        let pin = Pinned { version, by, since: now, extra: Extra::new() };
+        let pinned = self.state.pinned.replace(pin);
+        let again = self.observe(source, now, allow_expired, runtime);
+        self.state.pinned = pinned;
+        let mut again = match again {
+            Err(UpdateError::Declined(_)) => return Ok((observed, plan)),
+            again => again?,
+        };
+        let repair = self.plan_for(&wanted, &mut again)?;
+        Ok(match repair.decision {
+            Decision::Move(_) => (again, repair),
+            Decision::Stay(_) => (observed, plan),
+        })
+    }
+
+    /// The release that should run here and is not whole.
+    fn wanted_back(&self) -> Option<Slot> {
+        let current = self.state.current.as_ref()?;
+        match self.state.forbids(current) {
+            _ if self.damaged => Some(current.clone()),
+            Some(_) => self.state.lost.clone(),
+            None => None,
+        }
+    }
+
+    /// Decides as if the release that is wanted back were current, and damaged.
+    fn plan_for(
+        &self,
+        wanted: &Option<Slot>,
+        observed: &mut Observed,
+    ) -> Result<Plan, UpdateError> {
+        if let Some(wanted) = wanted {
+            observed.facts.current = Some((wanted.version.clone(), wanted.digest));
+            observed.facts.damaged = true;
+        }
+        let mut plan = self.plan_observed(observed)?;
+        if let Decision::Move(target) = &mut plan.decision {
+            target.from = self.state.current.as_ref().map(|current| current.version.clone());
+        }
+        Ok(plan)
+    }
+
     fn update_from(
         &mut self,
         source: &Source,
@@ -86,8 +149,8 @@ impl Core {
         runtime: &Handle,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Outcome, UpdateError> {
-        let mut observed = self.observe(source, now, allow_expired, runtime)?;
-        let plan = self.plan_observed(&mut observed)?;
+        let wanted = self.wanted_back();
+        let (mut observed, plan) = self.examine(source, allow_expired, now, runtime)?;
         let target = match &plan.decision {
             Decision::Stay(reason) if reason.is_refusal() => {
                 return Err(UpdateError::Declined(reason.clone()));
@@ -102,7 +165,7 @@ impl Core {
             target,
             release: &observed.facts.release,
             release_json: &observed.release_json,
-            why: why(&observed.facts, source),
+            why: why(&observed.facts, wanted.as_ref(), source),
             now,
             runtime,
         };
@@ -122,9 +185,12 @@ impl Core {
 }
 
 /// The reason of a move, for the history.
-fn why(facts: &Facts, source: &Source) -> String {
+fn why(facts: &Facts, wanted: Option<&Slot>, source: &Source) -> String {
     let source = source.shown();
     let version = &facts.release.version;
+    if wanted.is_some_and(|wanted| wanted.version == *version) {
+        return format!("release {version} was damaged on disk, from {source}");
+    }
     match &facts.pinned {
         Some(pinned) => format!("pinned to release {version} by {}, from {source}", pinned.by),
         None => format!("channel {} of {source} names release {version}", facts.channel.name),

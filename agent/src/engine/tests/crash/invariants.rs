@@ -75,13 +75,15 @@ pub(super) struct Rules {
     pub(super) trial_ends: bool,
     /// What the medium had damaged by then.
     pub(super) damaged: Option<Digest>,
+    /// What is blocked and may be current meanwhile, because nothing else is whole.
+    pub(super) stand_in: Option<Digest>,
 }
 
 impl Rules {
     /// Nothing is installed, and nothing is to be.
     pub(super) fn new(root: PathBuf) -> Self {
-        let (before, goal, wished, damaged) = (None, None, None, None);
-        Self { root, before, goal, wished, trial_ends: false, damaged }
+        let (before, goal, wished, damaged, stand_in) = (None, None, None, None, None);
+        Self { root, before, goal, wished, trial_ends: false, damaged, stand_in }
     }
 
     /// What holds at every instant.
@@ -153,11 +155,7 @@ impl Rules {
         clean(layout.history(), |name| !name.starts_with('.'))?;
         self.trust(told, view)?;
         let blocked: BTreeSet<Digest> = state.blocked.iter().map(|found| found.digest).collect();
-        let lost = told.blocked.iter().find(|digest| {
-            !blocked.contains(*digest)
-                && state.current.as_ref().map(|slot| slot.digest) != Some(**digest)
-        });
-        if let Some(digest) = lost {
+        if let Some(digest) = told.blocked.difference(&blocked).next() {
             return Err(format!("I8: {digest} is not blocked any more"));
         }
         if let Some((digest, attempts)) = told.trial
@@ -235,7 +233,8 @@ impl Rules {
         if told_goal && !reached {
             return Err(format!("{rule}: a release was told and is not current: {current:?}"));
         }
-        if current == self.before || current == self.goal {
+        let stands_in = current.is_some() && current == self.stand_in;
+        if current == self.before || current == self.goal || stands_in {
             return Ok(());
         }
         Err(format!("{rule}: current is {current:?}"))

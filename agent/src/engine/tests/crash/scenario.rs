@@ -379,6 +379,21 @@ impl Scenario {
         scenario
     }
 
+    /// The medium lost the current release, and the other one is blocked.
+    pub(super) fn stand_in() -> Self {
+        let mut scenario = Self::empty("repair of what a failed one stands in for", Action::Update);
+        let first = scenario.install("1.0.0");
+        let second = scenario.install("2.0.0");
+        scenario.go_through(Action::FailingTrial);
+        assert!(scenario.told.blocked.contains(&second));
+        (scenario.rules.before, scenario.rules.goal) = (Some(first), Some(first));
+        scenario.rules.stand_in = Some(second);
+        scenario.corrupt(first);
+        // What was told of it was true until then.
+        scenario.told.current = None;
+        scenario
+    }
+
     /// The medium lost the only release.
     pub(super) fn reinstall() -> Self {
         let mut scenario = Self::empty("repair by an update", Action::Update);
@@ -401,6 +416,7 @@ impl Scenario {
             Self::failing_trial(),
             Self::quiet_trial(),
             Self::fall_back(),
+            Self::stand_in(),
             Self::reinstall(),
         ]
     }
