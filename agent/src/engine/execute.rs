@@ -61,11 +61,12 @@ impl Execution<'_> {
                 Step::RecordIntent { digest } => {
                     let installed_at = self.now;
                     let (version, digest) = (self.target.to.clone(), *digest);
-                    let slot = Slot { version, digest, installed_at, extra: Extra::new() };
+                    let (untried, extra) = (false, Extra::new());
+                    let mut slot = Slot { version, digest, installed_at, untried, extra };
                     self.core.releases.insert(slot.digest, self.release.clone());
                     self.record(slot.digest)?;
                     // The trial is part of the intent: a switch that a repair confirms is watched too.
-                    let trial = self.core.trial_of(&slot, self.now);
+                    let trial = self.core.trial_of(&mut slot, self.now);
                     record_intent(self.core, Intent { slot, trial, block: None })?;
                 }
                 Step::Switch { .. } => switch(self.core)?,

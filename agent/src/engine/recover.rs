@@ -229,6 +229,7 @@ fn adopt(found: &Found, now: Timestamp) -> (State, Vec<String>) {
                     version: release.version.clone(),
                     digest,
                     installed_at: now,
+                    untried: false,
                     extra: Extra::new(),
                 });
                 state.since = Some(now);

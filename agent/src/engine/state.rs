@@ -24,7 +24,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::digest;
-use crate::engine::trial::Trial;
+use crate::engine::trial::{Tally, Trial};
 use crate::engine::view::{Barred, Blocked, Held, Pinned};
 use crate::os::files::{self, FileError, Files};
 
@@ -42,7 +42,7 @@ pub(crate) struct State {
     pub(crate) generation: u64,
     /// What `bin/logger` names, unless there is a pending release.
     pub(crate) current: Option<Slot>,
-    /// What a rollback goes to.
+    /// What a rollback goes to: the last release that passed its trial, if one did.
     pub(crate) previous: Option<Slot>,
     /// The intent: the release that is being switched to.
     pub(crate) pending: Option<Slot>,
@@ -85,8 +85,20 @@ pub(crate) struct Slot {
     pub(crate) version: Version,
     pub(crate) digest: Digest,
     pub(crate) installed_at: Timestamp,
+    /// Its trial has not been passed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) untried: bool,
     #[serde(flatten)]
     pub(crate) extra: Extra,
+}
+
+impl Slot {
+    /// A trial of it that nobody has begun to watch.
+    pub(crate) fn trial(&self, now: Timestamp) -> Trial {
+        let (digest, version) = (self.digest, self.version.clone());
+        let (attempts, tally, extra) = (0, Tally::default(), Extra::new());
+        Trial { digest, version, since: now, attempts, tally, extra }
+    }
 }
 
 /// A switch that is about to be made.
@@ -136,12 +148,22 @@ impl State {
     pub(crate) fn confirm(&mut self, now: Timestamp) {
         let Some(pending) = self.pending.take() else { return };
         let same = self.current.as_ref().is_some_and(|current| current.digest == pending.digest);
-        let left = self.current.replace(pending);
+        let (left, digest) = (self.current.take(), pending.digest);
+        let untried = left.as_ref().filter(|_| same).map(|left| left.untried);
+        self.current = Some(Slot { untried: untried.unwrap_or(pending.untried), ..pending });
         self.lost = None;
         if !same {
-            if let Some(older) = std::mem::replace(&mut self.previous, left) {
-                self.retained.insert(0, older);
-            }
+            let older = self.previous.take().filter(|older| older.digest != digest);
+            let (previous, other) = match (left, older) {
+                // What has not passed its trial is nothing to go back to where something has.
+                (Some(left), Some(older)) if self.is_proven(&older) && !self.is_proven(&left) => {
+                    (Some(older), Some(left))
+                }
+                (Some(left), older) => (Some(left), older),
+                (None, older) => (older, None),
+            };
+            self.previous = previous;
+            self.retained.splice(0..0, other);
             self.since = Some(now);
             self.trial = self.pending_trial.take();
         }
@@ -162,6 +184,10 @@ impl State {
         let barred = barred.map(|barred| format!("{}, by {}", barred.reason, barred.by));
         let blocked = || self.blocked.iter().find(|blocked| blocked.digest == slot.digest);
         barred.or_else(|| blocked().map(|blocked| blocked.reason.clone()))
+    }
+
+    fn is_proven(&self, slot: &Slot) -> bool {
+        !slot.untried && self.forbids(slot).is_none()
     }
 
     /// Forgets all but the newest releases; current and previous are always among them.
@@ -196,12 +222,14 @@ impl State {
         let stands_in = self.forbids(&substitute).is_some();
         self.previous.take_if(|slot| slot.digest == substitute.digest);
         self.retained.retain(|slot| slot.digest != substitute.digest);
+        let trial = substitute.untried.then(|| substitute.trial(now));
         let left = self.current.replace(substitute);
         // Of two that are lost, the one that may run is wanted.
         let left = left.filter(|left| self.forbids(left).is_none());
         self.lost = left.or(self.lost.take()).filter(|_| stands_in);
         self.since = Some(now);
         self.abandon();
+        self.trial = trial.filter(|_| !stands_in);
     }
 
     fn end_other_trials(&mut self) {

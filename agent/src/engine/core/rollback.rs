@@ -33,7 +33,7 @@ impl Core {
             let (from, to) = (Some(from.version), to.version);
             return Ok(Outcome::Moved { from, to, warnings: self.notes.clone() });
         }
-        let slot = self.state.previous.clone().ok_or(RollbackError::NoPrevious)?;
+        let mut slot = self.state.previous.clone().ok_or(RollbackError::NoPrevious)?;
         let (version, digest) = (slot.version.clone(), slot.digest);
         if let Some(why) = self.state.forbids(&slot) {
             return Err(RollbackError::Blocked { version, digest, why });
@@ -50,7 +50,8 @@ impl Core {
             Some(left) => {
                 let reason = format!("rolled back to release {version} by the operator");
                 let (digest, version) = (left.digest, left.version.clone());
-                (None, Some(Blocked { digest, version, reason, extra: Extra::new() }))
+                let trial = slot.untried.then(|| slot.trial(now));
+                (trial, Some(Blocked { digest, version, reason, extra: Extra::new() }))
             }
             None => {
                 let (logger, timeout) =
@@ -58,7 +59,7 @@ impl Core {
                 self.prober.prove(&logger, &release, timeout, runtime).map_err(|source| {
                     RollbackError::Probe { version: version.clone(), source: Box::new(source) }
                 })?;
-                (self.trial_of(&slot, now), None)
+                (self.trial_of(&mut slot, now), None)
             }
         };
         let entry = Entry {

@@ -56,14 +56,16 @@ pub enum TrialEnd {
 impl Core {
     /// The trial that a switch to `slot` begins, if there is to be one: there
     /// must be something to go back to.
-    pub(crate) fn trial_of(&self, slot: &Slot, now: Timestamp) -> Option<Trial> {
+    pub(crate) fn trial_of(&self, slot: &mut Slot, now: Timestamp) -> Option<Trial> {
         let current = self.state.current.as_ref()?;
-        if self.config.trial.is_zero() || current.digest == slot.digest {
+        // What is back after it was lost was watched in its time.
+        let lost = self.state.lost.as_ref();
+        let known = lost.is_some_and(|lost| lost.digest == slot.digest && !lost.untried);
+        if self.config.trial.is_zero() || current.digest == slot.digest || known {
             return None;
         }
-        let (digest, version) = (slot.digest, slot.version.clone());
-        let (attempts, tally, extra) = (0, Tally::default(), Extra::new());
-        Some(Trial { digest, version, since: now, attempts, tally, extra })
+        slot.untried = true;
+        Some(slot.trial(now))
     }
 
     /// Looks at the processes and brings the trial to its end when it is time.
@@ -116,6 +118,9 @@ impl Core {
         }
         let mut next = self.state.clone();
         next.trial = None;
+        if let Some(current) = &mut next.current {
+            current.untried = false;
+        }
         self.save_state(next)?;
         self.session = None;
         Ok(TrialEnd::Passed { version: trial.version, tally: trial.tally })
@@ -165,7 +170,9 @@ impl Core {
         };
         self.actor = Actor::Agent;
         self.record(entry, now)?;
-        let intent = Intent { slot: previous, trial: None, block: Some(block) };
+        // What never passed a trial has its own now.
+        let next = previous.untried.then(|| previous.trial(now));
+        let intent = Intent { slot: previous, trial: next, block: Some(block) };
         execute::record_intent(self, intent)?;
         if let Err(e) = execute::switch(self).and_then(|()| execute::confirm(self, now)) {
             self.recover_after(now, e, &digest)?;

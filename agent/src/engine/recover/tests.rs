@@ -16,6 +16,7 @@ fn slot(letter: char) -> Slot {
         version: version.parse().unwrap(),
         digest: digest(letter),
         installed_at: Timestamp::UNIX_EPOCH,
+        untried: false,
         extra: Extra::new(),
     }
 }

@@ -10,7 +10,7 @@ use dockerlogger_manifest::Digest;
 
 use crate::api::Health;
 use crate::engine::tests::node::{Node, check_settled, now};
-use crate::engine::tests::processes::fail_trial;
+use crate::engine::tests::processes::{fail_trial, pass_trial};
 use crate::engine::tests::publisher::Recipe;
 use crate::engine::{Engine, Outcome, Reason, TrialEnd};
 
@@ -69,6 +69,34 @@ async fn what_failed_stands_in_for_what_is_damaged_until_that_is_back() {
     assert!(engine.view().history.last().unwrap().why.starts_with("release 1.0.0 was damaged"));
     let outcome = update(&node, &mut engine).await;
     assert!(matches!(outcome, Outcome::Stayed(Reason::Blocked { .. })), "{outcome:?}");
+    drop(engine);
+    check_settled(&node.root);
+}
+
+#[tokio::test]
+async fn an_update_during_a_trial_keeps_what_passed_the_one_before() {
+    let mut node = Node::new();
+    let mut engine = node.open();
+    let mut digests = Vec::new();
+    for version in ["1.0.0", "2.0.0", "3.0.0"] {
+        digests.push(node.publisher.publish(&Recipe::new(version)).sha256);
+        update(&node, &mut engine).await;
+    }
+    assert_eq!(engine.view().previous.unwrap().digest, digests[0]);
+    assert!(!node.root.join("store").join(digests[1].to_string()).exists());
+    let end = fail_trial(&engine).unwrap();
+    assert!(matches!(end, TrialEnd::Reverted { to, .. } if to.to_string() == "1.0.0"));
+    assert_eq!(engine.view().trial, None);
+    // A trial that is passed makes the release the one to go back to.
+    for version in ["4.0.0", "5.0.0"] {
+        digests.push(node.publisher.publish(&Recipe::new(version)).sha256);
+        update(&node, &mut engine).await;
+        if version == "4.0.0" {
+            let end = pass_trial(&engine).unwrap();
+            assert!(matches!(end, TrialEnd::Passed { .. }), "{end:?}");
+        }
+    }
+    assert_eq!(engine.view().previous.unwrap().digest, digests[3]);
     drop(engine);
     check_settled(&node.root);
 }

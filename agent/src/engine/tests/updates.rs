@@ -10,6 +10,7 @@ use dockerlogger_manifest::Extra;
 use serde_json::json;
 
 use crate::engine::tests::node::{Node, check_settled, now};
+use crate::engine::tests::processes::pass_trial;
 use crate::engine::tests::publisher::{Key, Recipe};
 use crate::engine::{Decision, Engine, OpenError, Outcome, Progress, Reason, Source, Step};
 
@@ -47,6 +48,7 @@ async fn installs_the_first_release_and_then_the_next() {
     assert_eq!((trust.root, trust.timestamp, trust.snapshot, trust.targets), (1, 2, 2, 2));
 
     // Only the current and the previous release are kept.
+    pass_trial(&engine).unwrap();
     node.publisher.publish(&Recipe::new("1.2.0"));
     engine.update(&node.source(), now(), &mut |_| {}).await.unwrap();
     assert!(!node.root.join("store").join(first.sha256.to_string()).exists());

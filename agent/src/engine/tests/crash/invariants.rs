@@ -9,7 +9,7 @@
 //! | I1 | `bin/logger` resolves to a release that is whole |
 //! | I2 | what it names is the current or the pending release of the state |
 //! | I3 | every release that the state keeps is there and whole |
-//! | I4 | a confirmed release is not forgotten |
+//! | I4 | a confirmed release is not forgotten, nor the last one that passed its trial |
 //! | I5 | a switch that was told is not lost |
 //! | I6 | `store/` never holds half a release; after recovery nothing is litter |
 //! | I7 | no trust floor that was told falls |
@@ -75,6 +75,8 @@ pub(super) struct Rules {
     pub(super) trial_ends: bool,
     /// What the medium had damaged by then.
     pub(super) damaged: Option<Digest>,
+    /// What passed its trial and is kept until something else has.
+    pub(super) refuge: Option<Digest>,
     /// What is blocked and may be current meanwhile, because nothing else is whole.
     pub(super) stand_in: Option<Digest>,
 }
@@ -82,8 +84,16 @@ pub(super) struct Rules {
 impl Rules {
     /// Nothing is installed, and nothing is to be.
     pub(super) fn new(root: PathBuf) -> Self {
-        let (before, goal, wished, damaged, stand_in) = (None, None, None, None, None);
-        Self { root, before, goal, wished, trial_ends: false, damaged, stand_in }
+        Self {
+            root,
+            before: None,
+            goal: None,
+            wished: None,
+            trial_ends: false,
+            damaged: None,
+            refuge: None,
+            stand_in: None,
+        }
     }
 
     /// What holds at every instant.
@@ -98,6 +108,9 @@ impl Rules {
             }
         }
         self.current(&state, told, "I4")?;
+        if let Some(refuge) = self.refuge.filter(|refuge| !state.kept().contains(refuge)) {
+            return Err(format!("I4: {refuge}, the last one that passed its trial, is forgotten"));
+        }
         if told.current.is_some() && told.current == self.goal && self.goal != self.before {
             let switched = link == Link::To(self.goal.unwrap());
             if !switched {

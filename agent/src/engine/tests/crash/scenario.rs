@@ -307,6 +307,17 @@ impl Scenario {
         let mut scenario = Self::empty("update with collection", Action::Update);
         scenario.install("1.0.0");
         scenario.install("2.0.0");
+        scenario.go_through(Action::QuietTrial);
+        scenario.publish("3.0.0");
+        scenario
+    }
+
+    /// Three releases, the second on trial: that one is collected.
+    pub(super) fn update_on_trial() -> Self {
+        let mut scenario = Self::empty("update during a trial", Action::Update);
+        scenario.rules.refuge = Some(scenario.install("1.0.0"));
+        scenario.install("2.0.0");
+        assert!(scenario.told.trial.is_some());
         scenario.publish("3.0.0");
         scenario
     }
@@ -410,6 +421,7 @@ impl Scenario {
             Self::resumption(),
             Self::rotation(),
             Self::collection(),
+            Self::update_on_trial(),
             Self::rollback(),
             Self::return_to_newer(),
             Self::block(),
