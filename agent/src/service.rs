@@ -274,6 +274,10 @@ impl Owner {
                 let (from, to) = (from.to_string(), to.to_string());
                 tracing::error!(from, to, why, "release failed its trial; went back");
             }
+            Ok(TrialEnd::Failed { version, why }) => {
+                let release = version.to_string();
+                tracing::error!(release, why, "release failed its trial and stays");
+            }
             Err(error) => {
                 let text = crate::report::chain(&error).to_string();
                 if self.trial_failure.as_ref() != Some(&text) {

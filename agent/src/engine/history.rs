@@ -73,6 +73,8 @@ pub enum Action {
     Repair,
     /// A release failed its trial; the previous one comes back.
     TrialRevert,
+    /// A release failed its trial and is blocked; it stays, for want of another one.
+    TrialFailed,
     /// Expired metadata is taken this once.
     AllowExpired,
     /// The node is to keep what it has.
@@ -97,6 +99,7 @@ impl Action {
             Self::Rollback => "rollback",
             Self::Repair => "repair",
             Self::TrialRevert => "trial-revert",
+            Self::TrialFailed => "trial-failed",
             Self::AllowExpired => "allow-expired",
             Self::Hold => "hold",
             Self::ReleaseHold => "release-hold",

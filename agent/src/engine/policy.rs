@@ -177,9 +177,13 @@ pub fn decide(facts: &Facts) -> Decision {
             available: facts.release.targets.keys().cloned().collect(),
         });
     };
+    let blocked = |digest: &Digest| facts.blocked.iter().find(|block| block.digest == *digest);
+    // What is blocked runs only for want of another: anything that may run is better.
+    let stands_in = facts.current.as_ref().is_some_and(|(_, digest)| blocked(digest).is_some());
     if let Some((installed, digest)) = &facts.current
         && *digest == artifact.sha256
         && !facts.damaged
+        && !stands_in
     {
         return Decision::Stay(Reason::AlreadyInstalled { version: installed.clone() });
     }
@@ -208,14 +212,15 @@ pub fn decide(facts: &Facts) -> Decision {
             version: version.clone(),
         });
     }
-    if let Some(blocked) = facts.blocked.iter().find(|b| b.digest == artifact.sha256) {
+    if let Some(blocked) = blocked(&artifact.sha256) {
         return Decision::Stay(Reason::Blocked {
             version: version.clone(),
             digest: blocked.digest,
             why: blocked.reason.clone(),
         });
     }
-    let newer = facts.current.as_ref().filter(|(current, _)| version < current && !pinned);
+    let free = pinned || stands_in;
+    let newer = facts.current.as_ref().filter(|(current, _)| version < current && !free);
     if let Some((installed, _)) = newer {
         return Decision::Stay(Reason::Older {
             installed: installed.clone(),

@@ -172,6 +172,10 @@ fn recover_state(found: &Found, mut state: State, now: Timestamp) -> Recovery {
     if let Some(previous) = state.previous.take_if(|previous| !whole(previous)) {
         let problem = problem_of(found, &previous);
         notes.push(format!("previous release {} is damaged: {problem}", previous.version));
+        // What the release on trial would give way to.
+        if state.trial.is_some() && state.forbids(&previous).is_none() {
+            state.lost = Some(previous);
+        }
     }
     state.retained.retain(|slot| {
         let whole = whole(slot);

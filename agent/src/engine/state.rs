@@ -66,8 +66,8 @@ pub(crate) struct State {
     /// What is blocked once the pending release is current.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) pending_block: Option<Blocked>,
-    /// What the current release stands in for, although it is blocked: nothing
-    /// better was whole. The next update brings it back.
+    /// What should run here and is damaged. The next update brings it back if the
+    /// current release is blocked, and runs only because nothing better was whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) lost: Option<Slot>,
     /// Releases that are kept besides current and previous, newest first.
@@ -169,8 +169,7 @@ impl State {
         }
         self.pending_trial = None;
         if let Some(block) = self.pending_block.take() {
-            self.blocked.retain(|blocked| blocked.digest != block.digest);
-            self.blocked.push(block);
+            self.block(block);
         }
         let kept = [&self.current, &self.previous];
         let kept: Vec<Digest> = kept.into_iter().flatten().map(|slot| slot.digest).collect();
@@ -230,6 +229,29 @@ impl State {
         self.since = Some(now);
         self.abandon();
         self.trial = trial.filter(|_| !stands_in);
+    }
+
+    /// The current release passed its trial.
+    pub(crate) fn pass(&mut self) {
+        self.trial = None;
+        self.lost = None;
+        if let Some(current) = &mut self.current {
+            current.untried = false;
+        }
+    }
+
+    /// The current release failed its trial, and nothing can take its place.
+    pub(crate) fn give_up(&mut self, block: Blocked) {
+        self.trial = None;
+        self.block(block);
+        // What may run and is not the way back is damaged.
+        let free = self.previous.as_ref().is_some_and(|slot| self.forbids(slot).is_none());
+        self.lost = self.previous.take_if(|_| free).or(self.lost.take());
+    }
+
+    fn block(&mut self, block: Blocked) {
+        self.blocked.retain(|blocked| blocked.digest != block.digest);
+        self.blocked.push(block);
     }
 
     fn end_other_trials(&mut self) {

@@ -17,6 +17,7 @@ use crate::engine::history::{Action, Actor, Entry};
 use crate::engine::state::{Intent, Slot};
 use crate::engine::trial::{ATTEMPTS_MAX, Tally, Trial, Watch};
 use crate::engine::view::Blocked;
+use crate::os::FileError;
 use crate::os::processes::ProcessTable;
 
 /// A watch that goes on.
@@ -49,6 +50,13 @@ pub enum TrialEnd {
         /// What runs now.
         to: Version,
         /// What was wrong.
+        why: String,
+    },
+    /// The release failed, and stays because there is nothing to go back to.
+    Failed {
+        /// The release that failed.
+        version: Version,
+        /// What was wrong, and what is in the way.
         why: String,
     },
 }
@@ -86,11 +94,10 @@ impl Core {
         if self.session.is_none() {
             if trial.attempts >= ATTEMPTS_MAX {
                 let why = format!("its trial was interrupted {ATTEMPTS_MAX} times");
-                return self.revert(&trial, why, now);
+                return self.leave(&trial, why, now);
             }
             let path = self.layout.logger(&trial.digest);
-            let file =
-                table.file_id(&path).map_err(|e| crate::os::FileError::new("stat", &path, e))?;
+            let file = table.file_id(&path).map_err(|e| FileError::new("stat", &path, e))?;
             trial.attempts += 1;
             self.save_trial(&trial)?;
             let watch = Watch::new(file, trial.attempts == 1);
@@ -111,16 +118,13 @@ impl Core {
             }
         }
         if let Some(why) = trial.tally.verdict() {
-            return self.revert(&trial, why, now);
+            return self.leave(&trial, why, now);
         }
         if !over {
             return Ok(TrialEnd::Running);
         }
         let mut next = self.state.clone();
-        next.trial = None;
-        if let Some(current) = &mut next.current {
-            current.untried = false;
-        }
+        next.pass();
         self.save_state(next)?;
         self.session = None;
         Ok(TrialEnd::Passed { version: trial.version, tally: trial.tally })
@@ -141,26 +145,50 @@ impl Core {
         Ok(())
     }
 
-    /// Goes back to the previous release and blocks the one on trial. The trial
-    /// stays in the state until the switch is confirmed, so that one that is
-    /// interrupted is done again.
-    fn revert(
+    /// Leaves the release on trial, if there is another one to run.
+    fn leave(
         &mut self,
         trial: &Trial,
         why: String,
         now: Timestamp,
     ) -> Result<TrialEnd, RollbackError> {
-        let previous = self.state.previous.clone().ok_or(RollbackError::NoPrevious)?;
-        let (to, digest) = (previous.version.clone(), previous.digest);
-        if self.layout.verify(&digest, self.config.limits.document_bytes)?.is_err() {
-            return Err(RollbackError::Damaged { version: to, digest });
+        self.actor = Actor::Agent;
+        match self.refuge()? {
+            Ok(refuge) => self.revert(trial, refuge, why, now),
+            Err(problem) => self.give_up(trial, format!("{why}; {problem}"), now),
         }
-        let block = Blocked {
-            digest: trial.digest,
-            version: trial.version.clone(),
-            reason: format!("{why}; this node went back to release {to} by itself"),
-            extra: Extra::new(),
-        };
+    }
+
+    /// A release that can be gone back to; the inner error says why there is none.
+    fn refuge(&self) -> Result<Result<Slot, String>, FileError> {
+        let mut problems = vec!["there is nothing to go back to".to_owned()];
+        for slot in self.state.previous.iter().chain(&self.state.retained) {
+            let problem = match self.state.forbids(slot) {
+                Some(why) => format!("blocked: {why}"),
+                None => {
+                    match self.layout.verify(&slot.digest, self.config.limits.document_bytes)? {
+                        Ok(_) => return Ok(Ok(slot.clone())),
+                        Err(problem) => format!("damaged: {problem}"),
+                    }
+                }
+            };
+            problems.push(format!("release {} is {problem}", slot.version));
+        }
+        Ok(Err(problems.join("; ")))
+    }
+
+    /// Goes back to `refuge` and blocks the release on trial. The trial stays in
+    /// the state until the switch is confirmed, so that one that is interrupted
+    /// is done again.
+    fn revert(
+        &mut self,
+        trial: &Trial,
+        refuge: Slot,
+        why: String,
+        now: Timestamp,
+    ) -> Result<TrialEnd, RollbackError> {
+        let (to, digest) = (refuge.version.clone(), refuge.digest);
+        let block = trial.block(format!("{why}; this node went back to release {to} by itself"));
         let entry = Entry {
             what: Action::TrialRevert,
             why: why.clone(),
@@ -168,16 +196,45 @@ impl Core {
             to: Some(to.to_string()),
             digest: Some(digest),
         };
-        self.actor = Actor::Agent;
         self.record(entry, now)?;
         // What never passed a trial has its own now.
-        let next = previous.untried.then(|| previous.trial(now));
-        let intent = Intent { slot: previous, trial: next, block: Some(block) };
+        let next = refuge.untried.then(|| refuge.trial(now));
+        let intent = Intent { slot: refuge, trial: next, block: Some(block) };
         execute::record_intent(self, intent)?;
         if let Err(e) = execute::switch(self).and_then(|()| execute::confirm(self, now)) {
             self.recover_after(now, e, &digest)?;
         }
         self.session = None;
         Ok(TrialEnd::Reverted { from: trial.version.clone(), to, why })
+    }
+
+    /// Ends the trial of a release that has to stay, and blocks it: whatever the
+    /// source offers instead is installed with the next update.
+    fn give_up(
+        &mut self,
+        trial: &Trial,
+        why: String,
+        now: Timestamp,
+    ) -> Result<TrialEnd, RollbackError> {
+        let entry = Entry {
+            what: Action::TrialFailed,
+            why: why.clone(),
+            from: Some(trial.version.to_string()),
+            to: None,
+            digest: Some(trial.digest),
+        };
+        self.record(entry, now)?;
+        let mut next = self.state.clone();
+        next.give_up(trial.block(why.clone()));
+        self.save_state(next)?;
+        self.session = None;
+        Ok(TrialEnd::Failed { version: trial.version.clone(), why })
+    }
+}
+
+impl Trial {
+    fn block(&self, reason: String) -> Blocked {
+        let (digest, version) = (self.digest, self.version.clone());
+        Blocked { digest, version, reason, extra: Extra::new() }
     }
 }

@@ -83,6 +83,23 @@ fn stays_for_a_reason() {
 }
 
 #[test]
+fn a_release_that_is_blocked_gives_way_to_any_other() {
+    let blocked = Blocked {
+        digest: crate::engine::digest::of(b"2.0.0"),
+        version: "2.0.0".parse().unwrap(),
+        reason: "it failed".to_owned(),
+        extra: Extra::new(),
+    };
+    for (offered, moves) in [("1.0.0", true), ("2.0.0", false), ("3.0.0", true)] {
+        let facts = Facts { blocked: vec![blocked.clone()], ..facts(Some("2.0.0"), offered) };
+        let decision = decide(&facts);
+        assert_eq!(matches!(decision, Decision::Move(_)), moves, "{offered}: {decision:?}");
+        let stays = matches!(decision, Decision::Stay(Reason::Blocked { .. }));
+        assert_eq!(stays, !moves, "{offered}: {decision:?}");
+    }
+}
+
+#[test]
 fn an_operators_word_counts_more_than_the_channel() {
     let stays = |facts: &Facts| match decide(facts) {
         Decision::Stay(reason) => Some(reason.to_string()),

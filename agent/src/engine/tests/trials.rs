@@ -12,14 +12,14 @@ use crate::api::Health;
 use crate::engine::tests::node::{Node, check_settled, now};
 use crate::engine::tests::processes::{fail_trial, pass_trial};
 use crate::engine::tests::publisher::Recipe;
-use crate::engine::{Engine, Outcome, Reason, TrialEnd};
+use crate::engine::{Change, Engine, Outcome, Reason, TrialEnd};
 
 async fn update(node: &Node, engine: &mut Engine) -> Outcome {
     engine.update(&node.source(), now(), &mut |_| {}).await.unwrap()
 }
 
-/// A node that got these releases one after another, and the last one's trial failed.
-async fn reverted(versions: &[&str]) -> (Node, Engine, Vec<Digest>) {
+/// A node that got these releases one after another; the last one is on trial.
+async fn on_trial(versions: &[&str]) -> (Node, Engine, Vec<Digest>) {
     let mut node = Node::new();
     let mut engine = node.open();
     let mut digests = Vec::new();
@@ -27,6 +27,12 @@ async fn reverted(versions: &[&str]) -> (Node, Engine, Vec<Digest>) {
         digests.push(node.publisher.publish(&Recipe::new(version)).sha256);
         update(&node, &mut engine).await;
     }
+    (node, engine, digests)
+}
+
+/// The same, and its trial failed.
+async fn reverted(versions: &[&str]) -> (Node, Engine, Vec<Digest>) {
+    let (node, engine, digests) = on_trial(versions).await;
     let end = fail_trial(&engine).unwrap();
     assert!(matches!(end, TrialEnd::Reverted { .. }), "{end:?}");
     (node, engine, digests)
@@ -99,6 +105,90 @@ async fn an_update_during_a_trial_keeps_what_passed_the_one_before() {
     assert_eq!(engine.view().previous.unwrap().digest, digests[3]);
     drop(engine);
     check_settled(&node.root);
+}
+
+/// What a poll does once the current release has failed and there is no way back.
+async fn polls_go_on(mut node: Node, mut engine: Engine, reason: &str) {
+    assert!(!engine.on_trial());
+    assert_eq!(node.logger_says(), "2.0.0", "a logger rather than none");
+    let told = reasons(&engine);
+    assert!(told.contains("release 2.0.0 should not run: it is blocked (3 of 3 loggers"), "{told}");
+    assert!(told.contains(reason), "{told}");
+    let last = engine.view().history.last().unwrap().clone();
+    assert_eq!((last.what.as_str(), last.who.as_str()), ("trial-failed", "agent"));
+    drop(engine);
+    engine = node.open();
+    assert!(engine.view().stands_in.is_some() && !engine.on_trial());
+    node.publisher.publish(&Recipe::new("2.0.1"));
+    update(&node, &mut engine).await;
+    assert_eq!(node.logger_says(), "2.0.1");
+    assert_eq!(engine.view().blocked.len(), 1);
+    assert_eq!(engine.view().stands_in, None);
+}
+
+#[tokio::test]
+async fn a_trial_that_fails_with_no_way_back_ends_and_a_fixed_release_comes() {
+    let (node, engine, digests) = on_trial(&["1.0.0", "2.0.0"]).await;
+    corrupt(&node, &digests[0]);
+    let end = fail_trial(&engine).unwrap();
+    assert!(matches!(end, TrialEnd::Failed { .. }), "{end:?}");
+    polls_go_on(node, engine, "there is nothing to go back to; release 1.0.0 is damaged").await;
+}
+
+#[tokio::test]
+async fn a_trial_that_fails_does_not_go_back_to_what_an_operator_blocked() {
+    let (node, mut engine, _) = on_trial(&["1.0.0", "2.0.0"]).await;
+    let block = Change::Block { what: "1.0.0".parse().unwrap(), reason: Some("leaks".to_owned()) };
+    engine.change(block, now()).await.unwrap();
+    let end = fail_trial(&engine).unwrap();
+    assert!(matches!(end, TrialEnd::Failed { .. }), "{end:?}");
+    polls_go_on(node, engine, "release 1.0.0 is blocked: leaks, by agent").await;
+}
+
+#[tokio::test]
+async fn what_a_failed_release_cannot_go_back_to_comes_from_the_source() {
+    let (node, mut engine, digests) = on_trial(&["1.0.0", "2.0.0"]).await;
+    corrupt(&node, &digests[0]);
+    // Whether that is noticed at the end of the trial or by a restart before it.
+    for restarts in [true, false] {
+        if restarts {
+            drop(engine);
+            engine = node.open();
+            assert_eq!(engine.view().previous, None);
+        }
+        let end = fail_trial(&engine).unwrap();
+        assert!(matches!(end, TrialEnd::Failed { .. }), "{end:?}");
+        update(&node, &mut engine).await;
+        assert_eq!(node.logger_says(), "1.0.0");
+        assert_eq!(reasons(&engine), "[]");
+        assert_eq!(engine.view().trial, None, "it passed its own");
+        if restarts {
+            let unblock = Change::Unblock { what: "2.0.0".parse().unwrap() };
+            engine.change(unblock, now()).await.unwrap();
+            update(&node, &mut engine).await;
+            corrupt(&node, &digests[0]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_trial_goes_back_to_any_release_that_is_kept() {
+    let mut node = Node::new();
+    let mut config = node.config(&node.root);
+    config.retain = 3;
+    let mut engine = node.open_with(config);
+    let mut digests = Vec::new();
+    for version in ["1.0.0", "2.0.0", "3.0.0"] {
+        digests.push(node.publisher.publish(&Recipe::new(version)).sha256);
+        update(&node, &mut engine).await;
+        if version == "2.0.0" {
+            pass_trial(&engine).unwrap();
+        }
+    }
+    corrupt(&node, &digests[1]);
+    let end = fail_trial(&engine).unwrap();
+    assert!(matches!(end, TrialEnd::Reverted { to, .. } if to.to_string() == "1.0.0"));
+    assert_eq!(node.logger_says(), "1.0.0");
 }
 
 #[tokio::test]
