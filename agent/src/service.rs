@@ -265,7 +265,9 @@ impl Owner {
     /// One look at the loggers of the release on trial.
     async fn watch_trial(&mut self) {
         match self.engine.watch_trial(Timestamp::now()).await {
-            Ok(TrialEnd::None | TrialEnd::Running) => self.trial_failure = None,
+            // Between two tries at a disk in trouble, too.
+            Ok(TrialEnd::Running) => {}
+            Ok(TrialEnd::None) => self.trial_failure = None,
             Ok(TrialEnd::Passed { version, tally }) => {
                 let (release, started) = (version.to_string(), tally.started);
                 tracing::info!(release, started, "release passed its trial");

@@ -59,6 +59,8 @@ pub(crate) struct Core {
     pub(crate) history: History,
     /// The watch of the trial, if this process has begun one.
     session: Option<trial::Session>,
+    /// How long a trial leaves the disk alone.
+    pause: trial::Pause,
     /// Who asked for what is being done.
     pub(crate) actor: Actor,
     view: watch::Sender<NodeView>,
@@ -106,6 +108,7 @@ impl Core {
             last_check: history.last_check(),
             history,
             session: None,
+            pause: trial::Pause::default(),
             actor: Actor::Agent,
             view: watch::Sender::new(empty),
             _lock: lock,

@@ -196,6 +196,9 @@ pub(crate) fn confirm(core: &mut Core, now: Timestamp) -> Result<(), FileError> 
     core.states.save(&mut core.state)?;
     core.unsettled = false;
     core.damaged = false;
+    if core.state.trial.is_none() {
+        core.end_session();
+    }
     core.publish();
     Ok(())
 }

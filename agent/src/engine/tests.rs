@@ -13,6 +13,7 @@ mod disturbed;
 mod faults;
 mod fetch;
 mod formats;
+mod full_disk;
 mod hostile;
 mod interruptions;
 mod node;

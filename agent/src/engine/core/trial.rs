@@ -5,7 +5,7 @@
 //! The trial of the current release: what is seen is durable before it counts,
 //! and a release that fails gives way to the one before.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use dockerlogger_manifest::{Digest, Extra, Version};
 use jiff::Timestamp;
@@ -20,13 +20,42 @@ use crate::engine::view::Blocked;
 use crate::os::FileError;
 use crate::os::processes::ProcessTable;
 
+/// The first pause after the disk failed a trial; it doubles each time. Until it
+/// is over the disk is left alone, and the loggers are watched all the same.
+const DISK_PAUSE: Duration = Duration::from_secs(1);
+/// The longest such pause.
+const DISK_PAUSE_MAX: Duration = Duration::from_secs(60);
+/// Bytes set aside while there is a trial: room for the record and the state of
+/// going back when the disk is full. The record takes as much as the history.
+const RESERVE_BYTES: usize = 128 << 10;
+
 /// A watch that goes on.
 #[derive(Debug)]
 pub(crate) struct Session {
     /// The release that is watched.
     digest: Digest,
     watch: Watch,
+    /// What was seen.
+    tally: Tally,
     began: Instant,
+}
+
+/// How long the disk is left alone.
+#[derive(Debug, Default)]
+pub(crate) struct Pause {
+    until: Option<Instant>,
+    length: Duration,
+}
+
+impl Pause {
+    fn lasts(&self, clock: Instant) -> bool {
+        self.until.is_some_and(|until| clock < until)
+    }
+
+    fn grow(&mut self, clock: Instant) {
+        self.length = (self.length * 2).clamp(DISK_PAUSE, DISK_PAUSE_MAX);
+        self.until = Some(clock + self.length);
+    }
 }
 
 /// Where a trial is.
@@ -77,8 +106,39 @@ impl Core {
     }
 
     /// Looks at the processes and brings the trial to its end when it is time.
-    /// To be called several times a second while there is a trial.
+    /// To be called several times a second while there is a trial. Where the disk
+    /// is in the way it is left alone for longer and longer, not the loggers.
     pub(crate) fn watch_trial(
+        &mut self,
+        table: &dyn ProcessTable,
+        clock: Instant,
+        now: Timestamp,
+    ) -> Result<TrialEnd, RollbackError> {
+        self.look_at(table, clock);
+        if self.pause.lasts(clock) {
+            return Ok(TrialEnd::Running);
+        }
+        let end = self.advance_trial(table, clock, now);
+        match &end {
+            Ok(_) => self.pause = Pause::default(),
+            Err(_) => {
+                // What is on disk is not known any more.
+                self.unsettled = true;
+                self.pause.grow(clock);
+            }
+        }
+        end
+    }
+
+    /// One look, if a watch has begun.
+    fn look_at(&mut self, table: &dyn ProcessTable, clock: Instant) {
+        if let Some(session) = &mut self.session {
+            session.watch.look(table, clock, &mut session.tally);
+        }
+    }
+
+    /// Does what the looks so far ask for.
+    fn advance_trial(
         &mut self,
         table: &dyn ProcessTable,
         clock: Instant,
@@ -86,7 +146,7 @@ impl Core {
     ) -> Result<TrialEnd, RollbackError> {
         self.settle_rollback(now)?;
         let Some(mut trial) = self.state.trial.clone() else {
-            self.session = None;
+            self.end_session();
             return Ok(TrialEnd::None);
         };
         // An update may have begun the trial of another release meanwhile.
@@ -100,22 +160,22 @@ impl Core {
             let file = table.file_id(&path).map_err(|e| FileError::new("stat", &path, e))?;
             trial.attempts += 1;
             self.save_trial(&trial)?;
+            self.layout.lay_reserve(RESERVE_BYTES);
             let watch = Watch::new(file, trial.attempts == 1);
-            self.session = Some(Session { digest: trial.digest, watch, began: clock });
+            let (digest, tally) = (trial.digest, trial.tally);
+            self.session = Some(Session { digest, watch, tally, began: clock });
+            self.look_at(table, clock);
         }
-        let Some(session) = &mut self.session else { return Ok(TrialEnd::None) };
-        let before = trial.tally;
-        session.watch.look(table, clock, &mut trial.tally);
+        let Some(session) = &self.session else { return Ok(TrialEnd::None) };
         let over = clock.duration_since(session.began) >= self.config.trial;
+        let before = std::mem::replace(&mut trial.tally, session.tally);
         let faults = |tally: Tally| (tally.ended_early, tally.senders_lost, tally.losing);
         if faults(trial.tally) != faults(before) {
             self.save_trial(&trial)?;
-        } else {
+        } else if trial.tally != before {
             // Good news need not survive a restart.
             self.state.trial = Some(trial.clone());
-            if trial.tally != before {
-                self.publish();
-            }
+            self.publish();
         }
         if let Some(why) = trial.tally.verdict() {
             return self.leave(&trial, why, now);
@@ -126,8 +186,15 @@ impl Core {
         let mut next = self.state.clone();
         next.pass();
         self.save_state(next)?;
-        self.session = None;
+        self.end_session();
         Ok(TrialEnd::Passed { version: trial.version, tally: trial.tally })
+    }
+
+    /// Ends the watch, if there is one.
+    pub(crate) fn end_session(&mut self) {
+        if self.session.take().is_some() {
+            self.layout.lift_reserve();
+        }
     }
 
     fn save_trial(&mut self, trial: &Trial) -> Result<(), RollbackError> {
@@ -204,7 +271,7 @@ impl Core {
         if let Err(e) = execute::switch(self).and_then(|()| execute::confirm(self, now)) {
             self.recover_after(now, e, &digest)?;
         }
-        self.session = None;
+        self.end_session();
         Ok(TrialEnd::Reverted { from: trial.version.clone(), to, why })
     }
 
@@ -227,7 +294,7 @@ impl Core {
         let mut next = self.state.clone();
         next.give_up(trial.block(why.clone()));
         self.save_state(next)?;
-        self.session = None;
+        self.end_session();
         Ok(TrialEnd::Failed { version: trial.version.clone(), why })
     }
 }

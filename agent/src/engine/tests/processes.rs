@@ -14,6 +14,10 @@ use crate::engine::tests::node::{chain, now};
 use crate::engine::{Engine, TrialEnd};
 use crate::os::processes::{self, FileId, ProcessTable, Seen};
 
+/// Looks, one second apart, after which a trial is over in which every logger
+/// ends at once; with some to spare for pauses after an error of the disk.
+pub(super) const FAILING_LOOKS: u32 = 8;
+
 /// No logger at first, then three, then none again.
 #[derive(Default)]
 pub(super) struct Loggers(Cell<u32>);
@@ -71,10 +75,11 @@ pub(super) fn watch(
 
 /// Has every logger of the release on trial end at once.
 pub(super) fn fail_trial(engine: &Engine) -> Result<TrialEnd, String> {
-    watch(&mut engine.core.lock().unwrap(), &Loggers::default(), 3, Duration::from_secs(1))
+    let (table, second) = (Loggers::default(), Duration::from_secs(1));
+    watch(&mut engine.core.lock().unwrap(), &table, FAILING_LOOKS, second)
 }
 
 /// Has nothing happen until the trial of the release is over.
 pub(super) fn pass_trial(engine: &Engine) -> Result<TrialEnd, String> {
-    watch(&mut engine.core.lock().unwrap(), &Quiet, 2, Duration::from_secs(100))
+    watch(&mut engine.core.lock().unwrap(), &Quiet, 4, Duration::from_secs(100))
 }
