@@ -29,6 +29,10 @@ const DISK_PAUSE_MAX: Duration = Duration::from_secs(60);
 /// going back when the disk is full. The record takes as much as the history.
 const RESERVE_BYTES: usize = 128 << 10;
 
+/// Between two looks that are further apart loggers may come and go unseen:
+/// that time does not count.
+const GAP_MAX: Duration = Duration::from_secs(2);
+
 /// A watch that goes on.
 #[derive(Debug)]
 pub(crate) struct Session {
@@ -37,7 +41,10 @@ pub(crate) struct Session {
     watch: Watch,
     /// What was seen.
     tally: Tally,
-    began: Instant,
+    /// The last look.
+    looked: Instant,
+    /// How long the loggers have been watched.
+    watched: Duration,
 }
 
 /// How long the disk is left alone.
@@ -134,6 +141,11 @@ impl Core {
     fn look_at(&mut self, table: &dyn ProcessTable, clock: Instant) {
         if let Some(session) = &mut self.session {
             session.watch.look(table, clock, &mut session.tally);
+            let gap = clock.saturating_duration_since(session.looked);
+            if gap <= GAP_MAX {
+                session.watched += gap;
+            }
+            session.looked = clock;
         }
     }
 
@@ -163,11 +175,12 @@ impl Core {
             self.layout.lay_reserve(RESERVE_BYTES);
             let watch = Watch::new(file, trial.attempts == 1);
             let (digest, tally) = (trial.digest, trial.tally);
-            self.session = Some(Session { digest, watch, tally, began: clock });
+            let (looked, watched) = (clock, Duration::ZERO);
+            self.session = Some(Session { digest, watch, tally, looked, watched });
             self.look_at(table, clock);
         }
         let Some(session) = &self.session else { return Ok(TrialEnd::None) };
-        let over = clock.duration_since(session.began) >= self.config.trial;
+        let over = session.watched >= self.config.trial;
         let before = std::mem::replace(&mut trial.tally, session.tally);
         let faults = |tally: Tally| (tally.ended_early, tally.senders_lost, tally.losing);
         if faults(trial.tally) != faults(before) {

@@ -5,12 +5,14 @@
 //! Trials from their beginning to what comes after them.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use dockerlogger_manifest::Digest;
 
 use crate::api::Health;
+use crate::engine::core::Core;
 use crate::engine::tests::node::{Node, check_settled, now};
-use crate::engine::tests::processes::{fail_trial, pass_trial};
+use crate::engine::tests::processes::{Quiet, fail_trial, pass_trial};
 use crate::engine::tests::publisher::Recipe;
 use crate::engine::{Change, Engine, Outcome, Reason, TrialEnd};
 
@@ -189,6 +191,26 @@ async fn a_trial_goes_back_to_any_release_that_is_kept() {
     let end = fail_trial(&engine).unwrap();
     assert!(matches!(end, TrialEnd::Reverted { to, .. } if to.to_string() == "1.0.0"));
     assert_eq!(node.logger_says(), "1.0.0");
+}
+
+#[tokio::test]
+async fn time_in_which_nobody_looked_does_not_count() {
+    let (_node, engine, _) = on_trial(&["1.0.0", "2.0.0"]).await;
+    let mut core = engine.core.lock().unwrap();
+    let mut clock = Instant::now();
+    let mut look = |core: &mut Core, seconds: u64| {
+        clock += Duration::from_secs(seconds);
+        core.watch_trial(&Quiet, clock, now()).unwrap()
+    };
+    // A slow order between every two looks.
+    for _ in 0..100 {
+        assert_eq!(look(&mut core, 61), TrialEnd::Running);
+    }
+    for _ in 0..29 {
+        assert_eq!(look(&mut core, 2), TrialEnd::Running);
+    }
+    assert_eq!(look(&mut core, 3600), TrialEnd::Running);
+    assert!(matches!(look(&mut core, 2), TrialEnd::Passed { .. }));
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ use crate::engine::tests::crash::effect::Effect;
 use crate::engine::tests::crash::files::{ModelFiles, Moment, Rewrite, Trouble};
 use crate::engine::tests::crash::invariants::{Rules, Told};
 use crate::engine::tests::node::{chain, now};
-use crate::engine::tests::processes::{FAILING_LOOKS, Loggers, Quiet, watch};
+use crate::engine::tests::processes::{FAILING_LOOKS, Loggers, QUIET_LOOKS, Quiet, watch};
 use crate::engine::tests::publisher::{Key, Publisher, Recipe, target};
 use crate::engine::view::NodeView;
 use crate::engine::{EngineConfig, Outcome, Source};
@@ -189,7 +189,9 @@ impl Scenario {
             Action::FailingTrial => {
                 watch(core, &Loggers::default(), FAILING_LOOKS, Duration::from_secs(1)).map(drop)
             }
-            Action::QuietTrial => watch(core, &Quiet, 4, Duration::from_secs(100)).map(drop),
+            Action::QuietTrial => {
+                watch(core, &Quiet, QUIET_LOOKS, Duration::from_secs(1)).map(drop)
+            }
             Action::Block => {
                 let what = Which::Version("9.0.0".parse().unwrap());
                 let change = Change::Block { what, reason: None };
