@@ -98,14 +98,15 @@ pub enum TrialEnd {
 }
 
 impl Core {
-    /// The trial that a switch to `slot` begins, if there is to be one: there
-    /// must be something to go back to.
+    /// The trial that a switch to `slot` begins, if there is to be one. The first
+    /// release has one, too: there is nothing to go back to, and much to be told.
     pub(crate) fn trial_of(&self, slot: &mut Slot, now: Timestamp) -> Option<Trial> {
-        let current = self.state.current.as_ref()?;
+        let current = self.state.current.as_ref();
         // What is back after it was lost was watched in its time.
         let lost = self.state.lost.as_ref();
         let known = lost.is_some_and(|lost| lost.digest == slot.digest && !lost.untried);
-        if self.config.trial.is_zero() || current.digest == slot.digest || known {
+        let same = current.is_some_and(|current| current.digest == slot.digest);
+        if self.config.trial.is_zero() || same || known {
             return None;
         }
         slot.untried = true;

@@ -14,7 +14,7 @@ use rustix::io::Errno;
 
 use crate::engine::tests::disturbed::{Disturbance, Disturbed};
 use crate::engine::tests::node::{Node, chain, check_settled, now};
-use crate::engine::tests::processes::{Loggers, fail_trial};
+use crate::engine::tests::processes::{Loggers, fail_trial, pass_trial};
 use crate::engine::tests::publisher::Recipe;
 use crate::engine::{Engine, TrialEnd};
 use crate::os::files::{FileError, Files, NewFile, RealFiles};
@@ -85,6 +85,7 @@ async fn on_trial(files: &Disturbed<Room>) -> (Node, Engine) {
     let mut engine = node.open_on(&node.root, Arc::new(files.clone())).unwrap();
     for version in ["1.0.0", "2.0.0"] {
         node.publisher.publish(&Recipe::new(version));
+        pass_trial(&engine).unwrap();
         engine.update(&node.source(), now(), &mut |_| {}).await.unwrap();
     }
     (node, engine)

@@ -15,7 +15,7 @@ use tokio::runtime::Handle;
 use crate::engine::error::ProbeError;
 use crate::engine::probe::Prober;
 use crate::engine::tests::node::{Node, assert_says, chain, check_settled, now};
-use crate::engine::tests::processes::fail_trial;
+use crate::engine::tests::processes::{fail_trial, pass_trial};
 use crate::engine::tests::publisher::Recipe;
 use crate::engine::{Change, Engine, FailureKind, Outcome, RollbackError, TrialEnd};
 
@@ -36,6 +36,7 @@ async fn node_of(versions: &[&str]) -> (Node, Engine) {
     let mut engine = node.open();
     for version in versions {
         node.publisher.publish(&Recipe::new(version));
+        pass_trial(&engine).unwrap();
         engine.update(&node.source(), now(), &mut |_| {}).await.unwrap();
     }
     (node, engine)

@@ -27,6 +27,7 @@ async fn on_trial(versions: &[&str]) -> (Node, Engine, Vec<Digest>) {
     let mut digests = Vec::new();
     for version in versions {
         digests.push(node.publisher.publish(&Recipe::new(version)).sha256);
+        pass_trial(&engine).unwrap();
         update(&node, &mut engine).await;
     }
     (node, engine, digests)
@@ -89,6 +90,9 @@ async fn an_update_during_a_trial_keeps_what_passed_the_one_before() {
     for version in ["1.0.0", "2.0.0", "3.0.0"] {
         digests.push(node.publisher.publish(&Recipe::new(version)).sha256);
         update(&node, &mut engine).await;
+        if version == "1.0.0" {
+            pass_trial(&engine).unwrap();
+        }
     }
     assert_eq!(engine.view().previous.unwrap().digest, digests[0]);
     assert!(!node.root.join("store").join(digests[1].to_string()).exists());
@@ -183,7 +187,7 @@ async fn a_trial_goes_back_to_any_release_that_is_kept() {
     for version in ["1.0.0", "2.0.0", "3.0.0"] {
         digests.push(node.publisher.publish(&Recipe::new(version)).sha256);
         update(&node, &mut engine).await;
-        if version == "2.0.0" {
+        if version != "3.0.0" {
             pass_trial(&engine).unwrap();
         }
     }
@@ -191,6 +195,41 @@ async fn a_trial_goes_back_to_any_release_that_is_kept() {
     let end = fail_trial(&engine).unwrap();
     assert!(matches!(end, TrialEnd::Reverted { to, .. } if to.to_string() == "1.0.0"));
     assert_eq!(node.logger_says(), "1.0.0");
+}
+
+#[tokio::test]
+async fn a_first_release_that_fails_stays_with_an_alarm_until_another_comes() {
+    let (mut node, mut engine, digests) = on_trial(&["1.0.0"]).await;
+    let end = fail_trial(&engine).unwrap();
+    assert!(matches!(end, TrialEnd::Failed { .. }), "{end:?}");
+    assert_eq!(node.logger_says(), "1.0.0");
+    assert_eq!(engine.view().blocked[0].digest, digests[0]);
+    let told = reasons(&engine);
+    assert!(told.contains("within 10 seconds; there is nothing to go back to"), "{told}");
+    let outcome = update(&node, &mut engine).await;
+    assert!(matches!(outcome, Outcome::Stayed(Reason::Blocked { .. })), "{outcome:?}");
+    // The publisher takes it back: an older one is as good.
+    node.publisher.publish(&Recipe::new("0.9.0"));
+    update(&node, &mut engine).await;
+    assert_eq!(node.logger_says(), "0.9.0");
+    assert!(engine.on_trial());
+}
+
+#[tokio::test]
+async fn what_never_passed_is_gone_back_to_and_watched() {
+    let mut node = Node::new();
+    let mut engine = node.open();
+    for version in ["1.0.0", "2.0.0"] {
+        node.publisher.publish(&Recipe::new(version));
+        update(&node, &mut engine).await;
+    }
+    // None of the two has passed: better the one that has not failed.
+    let end = fail_trial(&engine).unwrap();
+    assert!(matches!(end, TrialEnd::Reverted { to, .. } if to.to_string() == "1.0.0"));
+    assert_eq!(engine.view().trial.unwrap().version.to_string(), "1.0.0");
+    let end = fail_trial(&engine).unwrap();
+    assert!(matches!(end, TrialEnd::Failed { .. }), "{end:?}");
+    assert_eq!(engine.view().blocked.len(), 2);
 }
 
 #[tokio::test]

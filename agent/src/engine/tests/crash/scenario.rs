@@ -246,11 +246,20 @@ impl Scenario {
         digest
     }
 
-    /// Publishes and installs.
+    /// Publishes, installs, and watches to the end of the trial.
     fn install(&mut self, version: &str) -> Digest {
+        let digest = self.install_untried(version);
+        self.go_through(Action::QuietTrial);
+        assert_eq!(self.told.trial, None);
+        digest
+    }
+
+    /// The same, and leaves it on trial.
+    fn install_untried(&mut self, version: &str) -> Digest {
         let digest = self.publish(version);
         self.go_through(Action::Update);
         self.rules.before = Some(digest);
+        assert_eq!(self.told.trial, Some((digest, 0)));
         digest
     }
 
@@ -309,7 +318,6 @@ impl Scenario {
         let mut scenario = Self::empty("update with collection", Action::Update);
         scenario.install("1.0.0");
         scenario.install("2.0.0");
-        scenario.go_through(Action::QuietTrial);
         scenario.publish("3.0.0");
         scenario
     }
@@ -318,8 +326,7 @@ impl Scenario {
     pub(super) fn update_on_trial() -> Self {
         let mut scenario = Self::empty("update during a trial", Action::Update);
         scenario.rules.refuge = Some(scenario.install("1.0.0"));
-        scenario.install("2.0.0");
-        assert!(scenario.told.trial.is_some());
+        scenario.install_untried("2.0.0");
         scenario.publish("3.0.0");
         scenario
     }
@@ -367,9 +374,16 @@ impl Scenario {
     pub(super) fn failing_trial() -> Self {
         let mut scenario = Self::empty("trial that fails", Action::FailingTrial);
         let first = scenario.install("1.0.0");
-        let second = scenario.install("2.0.0");
-        assert_eq!(scenario.told.trial, Some((second, 0)));
+        scenario.install_untried("2.0.0");
         scenario.rules.goal = Some(first);
+        scenario
+    }
+
+    /// The first release fails its trial: it is blocked, and stays.
+    pub(super) fn failing_first_trial() -> Self {
+        let mut scenario = Self::empty("trial that fails for good", Action::FailingTrial);
+        scenario.install_untried("1.0.0");
+        scenario.rules.trial_ends = true;
         scenario
     }
 
@@ -377,7 +391,7 @@ impl Scenario {
     pub(super) fn quiet_trial() -> Self {
         let mut scenario = Self::empty("trial that passes", Action::QuietTrial);
         scenario.install("1.0.0");
-        scenario.install("2.0.0");
+        scenario.install_untried("2.0.0");
         scenario.rules.trial_ends = true;
         scenario
     }
@@ -396,7 +410,7 @@ impl Scenario {
     pub(super) fn stand_in() -> Self {
         let mut scenario = Self::empty("repair of what a failed one stands in for", Action::Update);
         let first = scenario.install("1.0.0");
-        let second = scenario.install("2.0.0");
+        let second = scenario.install_untried("2.0.0");
         scenario.go_through(Action::FailingTrial);
         assert!(scenario.told.blocked.contains(&second));
         (scenario.rules.before, scenario.rules.goal) = (Some(first), Some(first));
@@ -428,6 +442,7 @@ impl Scenario {
             Self::return_to_newer(),
             Self::block(),
             Self::failing_trial(),
+            Self::failing_first_trial(),
             Self::quiet_trial(),
             Self::fall_back(),
             Self::stand_in(),
