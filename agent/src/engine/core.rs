@@ -274,6 +274,32 @@ impl Core {
         self.history.append(entry, &self.actor, now)
     }
 
+    /// Writes down that what was put on record after number `before` failed.
+    pub(super) fn record_failure(
+        &mut self,
+        before: u64,
+        error: &dyn std::error::Error,
+        now: Timestamp,
+    ) {
+        let records = self.history.records();
+        let Some(begun) = records.iter().find(|record| record.seq > before) else { return };
+        let entry = Entry {
+            what: Action::Failed,
+            why: format!("the {} failed: {}", begun.what, chain(error)),
+            from: begun.from.clone(),
+            to: begun.to.clone(),
+            digest: begun.digest,
+        };
+        let actor = self.actor.clone();
+        // What was in the way of the change may be in the way of this.
+        if let Err(e) = self.history.append(entry, &actor, now) {
+            tracing::warn!(error = %chain(&e), "a failure is not in the history");
+        }
+        // No more than that is known: what failed may have been durable.
+        let records = self.history.records();
+        self.view.send_modify(|view| view.history = records);
+    }
+
     /// A repair is recorded where that is possible, and done in any case.
     fn record_repairs(&mut self, repairs: &[Repair], now: Timestamp) {
         self.notes.extend(self.history.problems().iter().cloned());

@@ -75,6 +75,10 @@ pub enum Action {
     TrialRevert,
     /// A release failed its trial and is blocked; it stays, for want of another one.
     TrialFailed,
+    /// A release passed its trial, and is what can be gone back to.
+    TrialPassed,
+    /// The change on record before failed; a repair may still complete it.
+    Failed,
     /// Expired metadata is taken this once.
     AllowExpired,
     /// The node is to keep what it has.
@@ -100,6 +104,8 @@ impl Action {
             Self::Repair => "repair",
             Self::TrialRevert => "trial-revert",
             Self::TrialFailed => "trial-failed",
+            Self::TrialPassed => "trial-passed",
+            Self::Failed => "failed",
             Self::AllowExpired => "allow-expired",
             Self::Hold => "hold",
             Self::ReleaseHold => "release-hold",
@@ -211,6 +217,20 @@ impl History {
         &self.problems
     }
 
+    /// The number of the newest record; 0 without any.
+    pub(crate) fn newest(&self) -> u64 {
+        self.records.last().map_or(0, |record| record.seq)
+    }
+
+    /// Whether the newest record says this already.
+    pub(crate) fn says(&self, entry: &Entry) -> bool {
+        self.records.last().is_some_and(|record| {
+            let Entry { what, why, from, to, digest } = entry;
+            (record.what.as_str(), &record.why) == (what.name(), why)
+                && (&record.from, &record.to, &record.digest) == (from, to, digest)
+        })
+    }
+
     /// Adds a record. Durable when it returns.
     pub(crate) fn append(
         &mut self,
@@ -218,7 +238,7 @@ impl History {
         who: &Actor,
         at: Timestamp,
     ) -> Result<(), FileError> {
-        let seq = self.records.last().map_or(1, |record| record.seq.saturating_add(1));
+        let seq = self.newest().saturating_add(1);
         let Entry { what, why, from, to, digest } = entry;
         let what = what.name().to_owned();
         let who = who.to_string();

@@ -69,10 +69,14 @@ impl Core {
             to: Some(version.to_string()),
             digest: Some(digest),
         };
+        let begun = self.history.newest();
         self.record(entry, now)?;
-        execute::record_intent(self, Intent { slot, trial, block })?;
-        if let Err(e) = execute::switch(self).and_then(|()| execute::confirm(self, now)) {
-            self.recover_after(now, e, &digest)?;
+        let switched = execute::record_intent(self, Intent { slot, trial, block })
+            .and_then(|()| execute::switch(self))
+            .and_then(|()| execute::confirm(self, now));
+        if let Err(e) = switched.or_else(|e| self.recover_after(now, e, &digest)) {
+            self.record_failure(begun, &e, now);
+            return Err(e.into());
         }
         let from = left.map(|left| left.version);
         Ok(Outcome::Moved { from, to: version, warnings: Vec::new() })

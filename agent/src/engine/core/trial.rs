@@ -197,6 +197,17 @@ impl Core {
         if !over {
             return Ok(TrialEnd::Running);
         }
+        let entry = Entry {
+            what: Action::TrialPassed,
+            why: format!(
+                "{} loggers started in its trial, {} ended early",
+                trial.tally.started, trial.tally.ended_early
+            ),
+            from: None,
+            to: Some(trial.version.to_string()),
+            digest: Some(trial.digest),
+        };
+        self.record_end(entry, now)?;
         let mut next = self.state.clone();
         next.pass();
         self.save_state(next)?;
@@ -209,6 +220,12 @@ impl Core {
         if self.session.take().is_some() {
             self.layout.lift_reserve();
         }
+    }
+
+    /// Writes into the history how the trial ends; once, however often that is tried.
+    fn record_end(&mut self, entry: Entry, now: Timestamp) -> Result<(), FileError> {
+        self.actor = Actor::Agent;
+        if self.history.says(&entry) { Ok(()) } else { self.record(entry, now) }
     }
 
     fn save_trial(&mut self, trial: &Trial) -> Result<(), RollbackError> {
@@ -233,7 +250,6 @@ impl Core {
         why: String,
         now: Timestamp,
     ) -> Result<TrialEnd, RollbackError> {
-        self.actor = Actor::Agent;
         match self.refuge()? {
             Ok(refuge) => self.revert(trial, refuge, why, now),
             Err(problem) => self.give_up(trial, format!("{why}; {problem}"), now),
@@ -277,7 +293,7 @@ impl Core {
             to: Some(to.to_string()),
             digest: Some(digest),
         };
-        self.record(entry, now)?;
+        self.record_end(entry, now)?;
         // What never passed a trial has its own now.
         let next = refuge.untried.then(|| refuge.trial(now));
         let intent = Intent { slot: refuge, trial: next, block: Some(block) };
@@ -304,7 +320,7 @@ impl Core {
             to: None,
             digest: Some(trial.digest),
         };
-        self.record(entry, now)?;
+        self.record_end(entry, now)?;
         let mut next = self.state.clone();
         next.give_up(trial.block(why.clone()));
         self.save_state(next)?;

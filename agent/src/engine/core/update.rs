@@ -159,6 +159,7 @@ impl Core {
             Decision::Move(target) => target,
         };
         progress(Progress::Decided(Box::new(plan.clone())));
+        let begun = self.history.newest();
         let mut execution = Execution {
             core: self,
             repository: &mut *observed.repository,
@@ -175,7 +176,10 @@ impl Core {
             // Past the commit point a failure is a matter of tidying up.
             Err(UpdateError::File(e)) => {
                 let warning = format!("{e}: {}", e.source);
-                self.recover_after(now, e, &target.digest)?;
+                if let Err(e) = self.recover_after(now, e, &target.digest) {
+                    self.record_failure(begun, &e, now);
+                    return Err(e.into());
+                }
                 warnings.push(warning);
             }
             Err(e) => return Err(e),
