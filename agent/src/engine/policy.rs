@@ -179,7 +179,9 @@ pub fn decide(facts: &Facts) -> Decision {
     };
     let blocked = |digest: &Digest| facts.blocked.iter().find(|block| block.digest == *digest);
     // What is blocked runs only for want of another: anything that may run is better.
-    let stands_in = facts.current.as_ref().is_some_and(|(_, digest)| blocked(digest).is_some());
+    let stands_in = facts.current.as_ref().is_some_and(|(version, digest)| {
+        blocked(digest).is_some() || facts.barred.iter().any(|bar| bar.covers(version, digest))
+    });
     if let Some((installed, digest)) = &facts.current
         && *digest == artifact.sha256
         && !facts.damaged

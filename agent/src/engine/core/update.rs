@@ -118,9 +118,8 @@ impl Core {
     fn wanted_back(&self) -> Option<Slot> {
         let current = self.state.current.as_ref()?;
         match self.state.forbids(current) {
-            _ if self.damaged => Some(current.clone()),
             Some(_) => self.state.lost.clone(),
-            None => None,
+            None => self.damaged.then(|| current.clone()),
         }
     }
 
