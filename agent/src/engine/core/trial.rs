@@ -157,6 +157,7 @@ impl Core {
         clock: Instant,
         now: Timestamp,
     ) -> Result<TrialEnd, RollbackError> {
+        let recovering = self.unsettled;
         self.settle_rollback(now)?;
         let Some(mut trial) = self.state.trial.clone() else {
             self.end_session();
@@ -195,6 +196,9 @@ impl Core {
             return self.leave(&trial, why, now);
         }
         if !over {
+            if recovering {
+                self.layout.lay_reserve(RESERVE_BYTES);
+            }
             return Ok(TrialEnd::Running);
         }
         let entry = Entry {
