@@ -39,6 +39,12 @@ impl Health {
         if let (Some(current), Some(stands_in)) = (&node.current, &node.stands_in) {
             reasons.push(format!("release {} should not run: {stands_in}", current.version));
         }
+        if let (Some(current), true) = (&node.current, node.damaged) {
+            reasons.push(format!(
+                "release {} is damaged on disk and no other is kept: install it again",
+                current.version
+            ));
+        }
         if let Some(hold) = &node.hold {
             reasons.push(format!("changes are held: {hold}"));
         }

@@ -198,6 +198,7 @@ impl Core {
             view.pinned.clone_from(&self.state.pinned);
             view.trial.clone_from(&self.state.trial);
             view.stands_in = self.stands_in();
+            view.damaged = self.damaged;
             view.since = self.state.since;
             view.trust = self.versions;
             view.last_check.clone_from(&self.last_check);

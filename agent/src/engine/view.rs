@@ -40,6 +40,8 @@ pub struct NodeView {
     pub trial: Option<Trial>,
     /// Set: the current release is blocked, and runs because nothing better is whole.
     pub stands_in: Option<StandsIn>,
+    /// The current release is not whole on disk, and no other could take its place.
+    pub damaged: bool,
     /// Since when the current release is the current one.
     pub since: Option<Timestamp>,
     /// The versions of the metadata accepted last; none before the first check.
@@ -70,6 +72,7 @@ impl NodeView {
             pinned: None,
             trial: None,
             stands_in: None,
+            damaged: false,
             since: None,
             trust: None,
             last_check: None,

@@ -202,6 +202,7 @@ async fn damage_on_disk_is_found_and_repaired() {
     let mut engine = node.open();
     let notes = engine.view().notes;
     assert!(notes[0].starts_with("release 1.0.0 is damaged ("), "{notes:?}");
+    assert!(engine.view().damaged);
     // The same release is installed again, in place of the damaged one.
     let outcome = engine.update(&node.source(), now(), &mut |_| {}).await.unwrap();
     assert!(matches!(outcome, Outcome::Moved { .. }), "{outcome:?}");
