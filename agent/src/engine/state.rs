@@ -42,7 +42,8 @@ pub(crate) struct State {
     pub(crate) generation: u64,
     /// What `bin/logger` names, unless there is a pending release.
     pub(crate) current: Option<Slot>,
-    /// What a rollback goes to: the last release that passed its trial, if one did.
+    /// What a rollback or a failed trial goes to: the last release that passed its
+    /// own, if one did; after that, what was left, which is blocked.
     pub(crate) previous: Option<Slot>,
     /// The intent: the release that is being switched to.
     pub(crate) pending: Option<Slot>,
