@@ -113,8 +113,10 @@ const ROLLBACK_EXAMPLES: &str = "\
 Examples:
   dockerlogger-agent rollback
 
-The release that is left is blocked on this node; a second rollback returns to
-it and lifts the block.";
+The release that is left is blocked on this node. Once that block is lifted, a
+second rollback returns to it, on trial as after an update:
+  dockerlogger-agent unblock 2.0.0
+  dockerlogger-agent rollback";
 
 const INSTALL_EXAMPLES: &str = "\
 Examples:

@@ -72,7 +72,8 @@ pub use policy::{Decision, Reason};
 pub use source::{ParseProxyError, Proxy, Source};
 pub use trial::{Tally, Trial};
 pub use view::{
-    Barred, Blocked, Held, Installed, LastCheck, NodeView, PassedOver, Pinned, TrustVersions,
+    Barred, Blocked, Held, Installed, LastCheck, NodeView, PassedOver, Pinned, StandsIn,
+    TrustVersions,
 };
 
 /// What an engine needs to know.
@@ -328,10 +329,11 @@ impl Engine {
         updated.unwrap_or(Err(UpdateError::Abandoned))
     }
 
-    /// Switches to the previous release and blocks the one it leaves. A second
-    /// rollback goes forward again and lifts that block.
+    /// Switches to the previous release, unless that is blocked, and blocks the
+    /// one it leaves. Where the previous release is the newer one and its block
+    /// was lifted, it is probed and put on trial as by an update.
     pub async fn rollback(&mut self, now: Timestamp) -> Result<Outcome, RollbackError> {
-        let work = move |core: &mut Core, _: &Handle| core.rollback(now);
+        let work = move |core: &mut Core, runtime: &Handle| core.rollback(now, runtime);
         self.blocking(work).await.unwrap_or(Err(RollbackError::Abandoned))
     }
 

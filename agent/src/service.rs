@@ -265,7 +265,9 @@ impl Owner {
     /// One look at the loggers of the release on trial.
     async fn watch_trial(&mut self) {
         match self.engine.watch_trial(Timestamp::now()).await {
-            Ok(TrialEnd::None | TrialEnd::Running) => self.trial_failure = None,
+            // Between two tries at a disk in trouble, too.
+            Ok(TrialEnd::Running) => {}
+            Ok(TrialEnd::None) => self.trial_failure = None,
             Ok(TrialEnd::Passed { version, tally }) => {
                 let (release, started) = (version.to_string(), tally.started);
                 tracing::info!(release, started, "release passed its trial");
@@ -273,6 +275,10 @@ impl Owner {
             Ok(TrialEnd::Reverted { from, to, why }) => {
                 let (from, to) = (from.to_string(), to.to_string());
                 tracing::error!(from, to, why, "release failed its trial; went back");
+            }
+            Ok(TrialEnd::Failed { version, why }) => {
+                let release = version.to_string();
+                tracing::error!(release, why, "release failed its trial and stays");
             }
             Err(error) => {
                 let text = crate::report::chain(&error).to_string();

@@ -289,9 +289,11 @@ impl Node {
             .collect()
     }
 
-    /// What is in the root that should not be there while nothing is going on.
+    /// What is in the root that should not be there while nothing is going on; what is set aside during a trial may be.
     pub fn litter(&self) -> Vec<PathBuf> {
-        self.temporary(false)
+        let mut litter = self.temporary(false);
+        litter.retain(|path| !path.ends_with("tmp/reserve"));
+        litter
     }
 
     /// What a broken transfer left for the next one to go on with.

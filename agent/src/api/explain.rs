@@ -92,6 +92,13 @@ fn wait(source: bool, node: &NodeView, activity: Option<&Activity>) -> Wait {
         );
         return wait("trial", detail);
     }
+    if let (Some(current), Some(stands_in)) = (&node.current, &node.stands_in) {
+        let detail = format!(
+            "it waits for a release that takes the place of {}: {stands_in}",
+            current.version
+        );
+        return wait("release", detail);
+    }
     let failed = node.last_check.as_ref().and_then(|check| Some((check, check.error.as_ref()?)));
     if let Some((check, error)) = failed {
         let detail = format!(
@@ -148,7 +155,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::engine::{FailureKind, Held, PassedOver, Pinned};
+    use crate::engine::{FailureKind, Held, PassedOver, Pinned, StandsIn};
 
     fn node() -> NodeView {
         NodeView::empty("stable".parse().unwrap(), Target::of_this_build())
@@ -179,6 +186,8 @@ mod tests {
         assert_eq!(wait(true, &node, None).what, "check");
         node.last_check = check("", Some("no route"));
         assert_eq!(wait(true, &node, None).what, "source");
+        node.stands_in = Some(StandsIn { why: "it leaks".to_owned(), wanted: None });
+        assert_eq!(wait(true, &node, None).what, "source", "there is no release that stands in");
         node.held = Some(Held { reason: "freeze".to_owned(), by, since, extra: Extra::new() });
         let told = wait(true, &node, None);
         assert_eq!(told.what, "operator");

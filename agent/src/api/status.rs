@@ -36,6 +36,15 @@ impl Health {
         if node.current.is_none() {
             reasons.push("no release is installed: only the platform's drivers work".to_owned());
         }
+        if let (Some(current), Some(stands_in)) = (&node.current, &node.stands_in) {
+            reasons.push(format!("release {} should not run: {stands_in}", current.version));
+        }
+        if let (Some(current), true) = (&node.current, node.damaged) {
+            reasons.push(format!(
+                "release {} is damaged on disk and no other is kept: install it again",
+                current.version
+            ));
+        }
         if let Some(hold) = &node.hold {
             reasons.push(format!("changes are held: {hold}"));
         }
@@ -82,6 +91,7 @@ pub fn status(identity: &Identity, node: &NodeView, activity: Option<&Activity>)
     put("held", json!(node.held.as_ref().map(|held| since(json!(held), held.since))));
     put("pinned", json!(node.pinned.as_ref().map(|pinned| since(json!(pinned), pinned.since))));
     put("trial", json!(node.trial.as_ref().map(|trial| since(json!(trial), trial.since))));
+    put("stands_in", json!(node.stands_in));
     put("trust", json!(node.trust));
     put("last_check", json!(node.last_check.as_ref().map(last_check)));
     put("activity", json!(activity.map(doing)));

@@ -7,13 +7,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dockerlogger_manifest::{Digest, Extra, Release};
+use dockerlogger_manifest::{Digest, Release};
 use jiff::Timestamp;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use crate::engine::error::{FailureKind, OpenError, RollbackError, UpdateError};
-use crate::engine::execute;
+use crate::engine::error::{FailureKind, OpenError, UpdateError};
 use crate::engine::history::{Action, Actor, Entry, History};
 use crate::engine::layout::Layout;
 use crate::engine::plan::Plan;
@@ -23,13 +22,14 @@ use crate::engine::recover::{self, Found, Repair};
 use crate::engine::source::{Memory, Source};
 use crate::engine::state::{Slot, State, StateStore};
 use crate::engine::trust_store::TrustStore;
-use crate::engine::view::{Blocked, Installed, LastCheck, NodeView, PassedOver, TrustVersions};
+use crate::engine::view::{Installed, LastCheck, NodeView, PassedOver, StandsIn, TrustVersions};
 use crate::engine::{EngineConfig, Outcome, Progress};
 use crate::os::lock::{Held, LockError};
 use crate::os::{FileError, Files};
 use crate::report::chain;
 
 mod observe;
+mod rollback;
 pub(crate) mod trial;
 mod update;
 
@@ -70,6 +70,8 @@ pub(crate) struct Core {
     pub(crate) history: History,
     /// The watch of the trial, if this process has begun one.
     session: Option<trial::Session>,
+    /// How long a trial leaves the disk alone.
+    pause: trial::Pause,
     /// Who asked for what is being done.
     pub(crate) actor: Actor,
     view: watch::Sender<NodeView>,
@@ -117,6 +119,7 @@ impl Core {
             last_check: history.last_check(),
             history,
             session: None,
+            pause: trial::Pause::default(),
             actor: Actor::Agent,
             view: watch::Sender::new(empty),
             _lock: lock,
@@ -142,8 +145,8 @@ impl Core {
         let check = Check { source, allow_expired: false, now, runtime };
         let planned = self.settle(now).and_then(|()| {
             self.try_each(check, &mut |_| {}, &mut |core, check, _| {
-                let mut observed = core.observe(check)?;
-                core.plan_observed(&mut observed)
+                let (_, plan) = core.examine(check)?;
+                Ok(plan)
             })
         });
         self.distrust(planned.as_ref().err());
@@ -183,51 +186,6 @@ impl Core {
         updated
     }
 
-    pub(crate) fn rollback(&mut self, now: Timestamp) -> Result<Outcome, RollbackError> {
-        let told = self.view.borrow().clone();
-        self.settle(now).map_err(|e| match e {
-            UpdateError::Held(hold) => RollbackError::Held(hold),
-            UpdateError::File(e) => RollbackError::File(e),
-            _ => RollbackError::Abandoned,
-        })?;
-        if let (Some(from), Some(to)) = (told.current, told.previous)
-            && from.digest != to.digest
-            && self.is_current(&to.digest)
-        {
-            // An earlier try failed after its switch, and was ended just now:
-            // once more would be forward again.
-            let (from, to) = (Some(from.version), to.version);
-            return Ok(Outcome::Moved { from, to, warnings: self.notes.clone() });
-        }
-        let previous = self.state.previous.clone().ok_or(RollbackError::NoPrevious)?;
-        let (version, digest) = (previous.version.clone(), previous.digest);
-        if self.layout.verify(&digest, self.config.limits.document_bytes)?.is_err() {
-            return Err(RollbackError::Damaged { version, digest });
-        }
-        let left = self.state.current.clone();
-        // Going forward again blocks nothing: what is left is older and does not come by itself.
-        let block = left.as_ref().filter(|left| left.version > version).map(|left| Blocked {
-            digest: left.digest,
-            version: left.version.clone(),
-            reason: format!("rolled back to release {version} by the operator"),
-            extra: Extra::new(),
-        });
-        let entry = Entry {
-            what: Action::Rollback,
-            why: "the operator asked for the previous release".to_owned(),
-            from: left.as_ref().map(|left| left.version.to_string()),
-            to: Some(version.to_string()),
-            digest: Some(digest),
-        };
-        self.record(entry, now)?;
-        execute::record_intent(self, previous, block)?;
-        if let Err(e) = execute::switch(self).and_then(|()| execute::confirm(self, now)) {
-            self.recover_after(now, e, &digest)?;
-        }
-        let from = left.map(|left| left.version);
-        Ok(Outcome::Moved { from, to: version, warnings: Vec::new() })
-    }
-
     /// Shows readers what is true now.
     pub(crate) fn publish(&self) {
         let installed = |slot: &Option<Slot>| {
@@ -248,6 +206,8 @@ impl Core {
             view.held.clone_from(&self.state.held);
             view.pinned.clone_from(&self.state.pinned);
             view.trial.clone_from(&self.state.trial);
+            view.stands_in = self.stands_in();
+            view.damaged = self.damaged;
             view.since = self.state.since;
             view.trust = self.versions;
             view.last_check.clone_from(&self.last_check);
@@ -255,6 +215,13 @@ impl Core {
             view.notes.clone_from(&self.notes);
             view.history = self.history.records();
         });
+    }
+
+    /// Whether the current release runs although it is blocked, and what for.
+    fn stands_in(&self) -> Option<StandsIn> {
+        let why = self.state.forbids(self.state.current.as_ref()?)?;
+        let wanted = self.state.lost.as_ref().map(|lost| lost.version.clone());
+        Some(StandsIn { why, wanted })
     }
 
     /// Before a change: nothing may be half done, and nothing may forbid it.
@@ -315,6 +282,32 @@ impl Core {
     /// Writes down what is about to be changed; no record, no change.
     pub(crate) fn record(&mut self, entry: Entry, now: Timestamp) -> Result<(), FileError> {
         self.history.append(entry, &self.actor, now)
+    }
+
+    /// Writes down that what was put on record after number `before` failed.
+    pub(super) fn record_failure(
+        &mut self,
+        before: u64,
+        error: &dyn std::error::Error,
+        now: Timestamp,
+    ) {
+        let records = self.history.records();
+        let Some(begun) = records.iter().find(|record| record.seq > before) else { return };
+        let entry = Entry {
+            what: Action::Failed,
+            why: format!("the {} failed: {}", begun.what, chain(error)),
+            from: begun.from.clone(),
+            to: begun.to.clone(),
+            digest: begun.digest,
+        };
+        let actor = self.actor.clone();
+        // What was in the way of the change may be in the way of this.
+        if let Err(e) = self.history.append(entry, &actor, now) {
+            tracing::warn!(error = %chain(&e), "a failure is not in the history");
+        }
+        // No more than that is known: what failed may have been durable.
+        let records = self.history.records();
+        self.view.send_modify(|view| view.history = records);
     }
 
     /// A repair is recorded where that is possible, and done in any case.

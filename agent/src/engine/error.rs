@@ -209,6 +209,28 @@ pub enum RollbackError {
     /// There is nothing to go back to.
     #[error("no previous release is kept on this node")]
     NoPrevious,
+    /// What would be activated is blocked.
+    #[error(
+        "the previous release {version} ({digest}) is blocked on this node: {why}; \
+         unblock it first"
+    )]
+    Blocked {
+        /// The previous release.
+        version: Version,
+        /// Its artifact.
+        digest: Digest,
+        /// Why it was blocked, and by whom.
+        why: String,
+    },
+    /// The newer release that would be activated does not prove to be what it was signed as.
+    #[error("the logger of release {version} failed its probe")]
+    Probe {
+        /// The previous release.
+        version: Version,
+        /// Why.
+        #[source]
+        source: Box<ProbeError>,
+    },
     /// What would be activated is damaged.
     #[error("the previous release {version} ({digest}) is damaged on disk")]
     Damaged {
@@ -232,7 +254,8 @@ impl RollbackError {
     /// What a caller does about it.
     pub fn kind(&self) -> FailureKind {
         match self {
-            Self::NoPrevious => FailureKind::Refused,
+            Self::NoPrevious | Self::Blocked { .. } => FailureKind::Refused,
+            Self::Probe { source, .. } => source.kind(),
             Self::Damaged { .. } | Self::Held(_) | Self::File(_) | Self::Abandoned => {
                 FailureKind::Local
             }

@@ -22,9 +22,8 @@ use crate::engine::refresh::target_path;
 use crate::engine::source::{self, Expect, Repository};
 use crate::engine::space;
 use crate::engine::stage::{Kept, Staging};
-use crate::engine::state::Slot;
+use crate::engine::state::{Intent, Slot};
 use crate::engine::trust::TargetPin;
-use crate::engine::view::Blocked;
 use crate::os::FileError;
 
 /// Bytes of the artifact between two signs of life.
@@ -62,12 +61,13 @@ impl Execution<'_> {
                 Step::RecordIntent { digest } => {
                     let installed_at = self.now;
                     let (version, digest) = (self.target.to.clone(), *digest);
-                    let slot = Slot { version, digest, installed_at, extra: Extra::new() };
+                    let (untried, extra) = (false, Extra::new());
+                    let mut slot = Slot { version, digest, installed_at, untried, extra };
                     self.core.releases.insert(slot.digest, self.release.clone());
                     self.record(slot.digest)?;
                     // The trial is part of the intent: a switch that a repair confirms is watched too.
-                    self.core.state.pending_trial = self.core.trial_of(&slot, self.now);
-                    record_intent(self.core, slot, None)?;
+                    let trial = self.core.trial_of(&mut slot, self.now);
+                    record_intent(self.core, Intent { slot, trial, block: None })?;
                 }
                 Step::Switch { .. } => switch(self.core)?,
                 Step::Confirm { .. } => confirm(self.core, self.now)?,
@@ -173,13 +173,9 @@ impl Execution<'_> {
 }
 
 /// Writes down what is about to be switched to.
-pub(crate) fn record_intent(
-    core: &mut Core,
-    slot: Slot,
-    block: Option<Blocked>,
-) -> Result<(), FileError> {
+pub(crate) fn record_intent(core: &mut Core, intent: Intent) -> Result<(), FileError> {
     core.unsettled = true;
-    core.state.begin(slot, block);
+    core.state.begin(intent);
     core.states.save(&mut core.state)?;
     core.publish();
     Ok(())
@@ -200,6 +196,9 @@ pub(crate) fn confirm(core: &mut Core, now: Timestamp) -> Result<(), FileError> 
     core.states.save(&mut core.state)?;
     core.unsettled = false;
     core.damaged = false;
+    if core.state.trial.is_none() {
+        core.end_session();
+    }
     core.publish();
     Ok(())
 }

@@ -73,6 +73,12 @@ pub enum Action {
     Repair,
     /// A release failed its trial; the previous one comes back.
     TrialRevert,
+    /// A release failed its trial and is blocked; it stays, for want of another one.
+    TrialFailed,
+    /// A release passed its trial, and is what can be gone back to.
+    TrialPassed,
+    /// The change on record before failed; a repair may still complete it.
+    Failed,
     /// Expired metadata is taken this once.
     AllowExpired,
     /// A new root of trust is believed.
@@ -101,6 +107,9 @@ impl Action {
             Self::Rollback => "rollback",
             Self::Repair => "repair",
             Self::TrialRevert => "trial-revert",
+            Self::TrialFailed => "trial-failed",
+            Self::TrialPassed => "trial-passed",
+            Self::Failed => "failed",
             Self::AllowExpired => "allow-expired",
             Self::NewRoot => "new-root",
             Self::LiftFloors => "lift-floors",
@@ -214,6 +223,20 @@ impl History {
         &self.problems
     }
 
+    /// The number of the newest record; 0 without any.
+    pub(crate) fn newest(&self) -> u64 {
+        self.records.last().map_or(0, |record| record.seq)
+    }
+
+    /// Whether the newest record says this already.
+    pub(crate) fn says(&self, entry: &Entry) -> bool {
+        self.records.last().is_some_and(|record| {
+            let Entry { what, why, from, to, digest } = entry;
+            (record.what.as_str(), &record.why) == (what.name(), why)
+                && (&record.from, &record.to, &record.digest) == (from, to, digest)
+        })
+    }
+
     /// Adds a record. Durable when it returns.
     pub(crate) fn append(
         &mut self,
@@ -221,7 +244,7 @@ impl History {
         who: &Actor,
         at: Timestamp,
     ) -> Result<(), FileError> {
-        let seq = self.records.last().map_or(1, |record| record.seq.saturating_add(1));
+        let seq = self.newest().saturating_add(1);
         let Entry { what, why, from, to, digest } = entry;
         let what = what.name().to_owned();
         let who = who.to_string();

@@ -174,6 +174,39 @@ impl Layout {
         files::remove_temporaries(&*self.files, &self.history())
     }
 
+    /// Sets bytes aside in `tmp/`, if there are so many: whatever recovers from a
+    /// full disk empties that first. To be done without.
+    pub(crate) fn lay_reserve(&self, bytes: usize) {
+        let path = self.reserve();
+        // A file system must not compress it away.
+        let mut noise = 0x2545_f491_4f6c_dd1d_u64;
+        let mut byte = |_| {
+            noise ^= noise << 13;
+            noise ^= noise >> 7;
+            noise ^= noise << 17;
+            noise.to_le_bytes()[7]
+        };
+        let content: Vec<u8> = (0..bytes).map(&mut byte).collect();
+        let written = self
+            .files
+            .create(&path)
+            .and_then(|mut file| file.write(&content).inspect_err(|_| self.lift_reserve()));
+        if let Err(e) = written {
+            tracing::debug!(error = %e, cause = %e.source, "no reserve for a full disk");
+        }
+    }
+
+    /// Gives the reserve back.
+    pub(crate) fn lift_reserve(&self) {
+        if let Err(e) = self.files.unlink(&self.reserve()) {
+            tracing::debug!(error = %e, cause = %e.source, "the reserve stays until the next start");
+        }
+    }
+
+    fn reserve(&self) -> PathBuf {
+        self.tmp().join("reserve")
+    }
+
     /// Takes something out of `store/`: first out of sight, durably, then away,
     /// so that an interruption leaves litter and no half release.
     pub(crate) fn discard(&self, name: &str) -> Result<(), FileError> {

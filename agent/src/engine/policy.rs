@@ -8,7 +8,6 @@ use std::fmt;
 
 use dockerlogger_manifest::{Artifact, Channel, ChannelName, Digest, Release, Target, Version};
 
-use crate::engine::change::Which;
 use crate::engine::view::{Barred, Blocked, Held, Pinned};
 
 /// Everything a decision depends on.
@@ -178,9 +177,15 @@ pub fn decide(facts: &Facts) -> Decision {
             available: facts.release.targets.keys().cloned().collect(),
         });
     };
+    let blocked = |digest: &Digest| facts.blocked.iter().find(|block| block.digest == *digest);
+    // What is blocked runs only for want of another: anything that may run is better.
+    let stands_in = facts.current.as_ref().is_some_and(|(version, digest)| {
+        blocked(digest).is_some() || facts.barred.iter().any(|bar| bar.covers(version, digest))
+    });
     if let Some((installed, digest)) = &facts.current
         && *digest == artifact.sha256
         && !facts.damaged
+        && !stands_in
     {
         return Decision::Stay(Reason::AlreadyInstalled { version: installed.clone() });
     }
@@ -193,10 +198,7 @@ pub fn decide(facts: &Facts) -> Decision {
             version: version.clone(),
         });
     }
-    let barred = facts.barred.iter().find(|barred| match &barred.what {
-        Which::Digest(digest) => *digest == artifact.sha256,
-        Which::Version(barred) => barred == version,
-    });
+    let barred = facts.barred.iter().find(|barred| barred.covers(version, &artifact.sha256));
     if let Some(barred) = barred {
         return Decision::Stay(Reason::Blocked {
             version: version.clone(),
@@ -212,14 +214,15 @@ pub fn decide(facts: &Facts) -> Decision {
             version: version.clone(),
         });
     }
-    if let Some(blocked) = facts.blocked.iter().find(|b| b.digest == artifact.sha256) {
+    if let Some(blocked) = blocked(&artifact.sha256) {
         return Decision::Stay(Reason::Blocked {
             version: version.clone(),
             digest: blocked.digest,
             why: blocked.reason.clone(),
         });
     }
-    let newer = facts.current.as_ref().filter(|(current, _)| version < current && !pinned);
+    let free = pinned || stands_in;
+    let newer = facts.current.as_ref().filter(|(current, _)| version < current && !free);
     if let Some((installed, _)) = newer {
         return Decision::Stay(Reason::Older {
             installed: installed.clone(),

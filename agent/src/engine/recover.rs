@@ -11,7 +11,8 @@
 //! | P | P, whole | confirm P: the switch was done |
 //! | P | the current release | forget P: the switch was not done |
 //! | P | anything else | switch to the current release, forget P |
-//! | any | — the current release is damaged | switch to the previous one if that is whole |
+//! | any | — the current release is damaged | switch to the newest other that is whole and not blocked |
+//! | any | — and every other that is whole is blocked | the same, keep the block, and want the damaged one back |
 //! | any | — nothing is whole | keep what there is, say so; an update repairs it |
 //!
 //! A state that is lost, or of a newer format than this agent knows, is not
@@ -132,18 +133,24 @@ fn recover_state(found: &Found, mut state: State, now: Timestamp) -> Recovery {
             notes.push(format!("bin/logger was set to release {} again", current.version));
             repairs.push(Repair::Switch(current.digest));
         }
-    } else if let Some(previous) = state.previous.clone().filter(whole) {
+    } else if let Some(substitute) = state.substitute(whole) {
         if let Some(current) = &state.current {
             let problem = problem_of(found, current);
             notes.push(format!(
                 "release {} is damaged ({problem}); went back to release {}",
-                current.version, previous.version
+                current.version, substitute.version
             ));
         }
-        state.fall_back(now);
-        if !linked(&previous) {
-            repairs.push(Repair::Switch(previous.digest));
+        if let Some(why) = state.forbids(&substitute) {
+            notes.push(format!(
+                "release {} is blocked ({why}) and runs because no other is whole",
+                substitute.version
+            ));
         }
+        if !linked(&substitute) {
+            repairs.push(Repair::Switch(substitute.digest));
+        }
+        state.fall_back(substitute, now);
     } else {
         state.abandon();
         match &state.current {
@@ -165,6 +172,10 @@ fn recover_state(found: &Found, mut state: State, now: Timestamp) -> Recovery {
     if let Some(previous) = state.previous.take_if(|previous| !whole(previous)) {
         let problem = problem_of(found, &previous);
         notes.push(format!("previous release {} is damaged: {problem}", previous.version));
+        // What the release on trial would give way to.
+        if state.trial.is_some() && state.forbids(&previous).is_none() {
+            state.lost = Some(previous);
+        }
     }
     state.retained.retain(|slot| {
         let whole = whole(slot);
@@ -222,6 +233,7 @@ fn adopt(found: &Found, now: Timestamp) -> (State, Vec<String>) {
                     version: release.version.clone(),
                     digest,
                     installed_at: now,
+                    untried: false,
                     extra: Extra::new(),
                 });
                 state.since = Some(now);

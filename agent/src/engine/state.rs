@@ -24,7 +24,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::digest;
-use crate::engine::trial::Trial;
+use crate::engine::trial::{Tally, Trial};
 use crate::engine::view::{Barred, Blocked, Held, Pinned};
 use crate::os::files::{self, FileError, Files};
 
@@ -42,11 +42,12 @@ pub(crate) struct State {
     pub(crate) generation: u64,
     /// What `bin/logger` names, unless there is a pending release.
     pub(crate) current: Option<Slot>,
-    /// What a rollback goes to.
+    /// What a rollback or a failed trial goes to: the last release that passed its
+    /// own, if one did; after that, what was left, which is blocked.
     pub(crate) previous: Option<Slot>,
     /// The intent: the release that is being switched to.
     pub(crate) pending: Option<Slot>,
-    /// Never contains what is current.
+    /// What a rollback or a failed trial forbids.
     pub(crate) blocked: Vec<Blocked>,
     /// What operators forbid.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -63,6 +64,13 @@ pub(crate) struct State {
     /// The trial of the pending release, once that is current.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) pending_trial: Option<Trial>,
+    /// What is blocked once the pending release is current.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) pending_block: Option<Blocked>,
+    /// What should run here and is damaged. The next update brings it back if the
+    /// current release is blocked, and runs only because nothing better was whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) lost: Option<Slot>,
     /// Releases that are kept besides current and previous, newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) retained: Vec<Slot>,
@@ -78,8 +86,31 @@ pub(crate) struct Slot {
     pub(crate) version: Version,
     pub(crate) digest: Digest,
     pub(crate) installed_at: Timestamp,
+    /// Its trial has not been passed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) untried: bool,
     #[serde(flatten)]
     pub(crate) extra: Extra,
+}
+
+impl Slot {
+    /// A trial of it that nobody has begun to watch.
+    pub(crate) fn trial(&self, now: Timestamp) -> Trial {
+        let (digest, version) = (self.digest, self.version.clone());
+        let (attempts, tally, extra) = (0, Tally::default(), Extra::new());
+        Trial { digest, version, since: now, attempts, tally, extra }
+    }
+}
+
+/// A switch that is about to be made.
+#[derive(Debug, Clone)]
+pub(crate) struct Intent {
+    /// What is switched to.
+    pub(crate) slot: Slot,
+    /// The trial that begins with that.
+    pub(crate) trial: Option<Trial>,
+    /// What is blocked with that.
+    pub(crate) block: Option<Blocked>,
 }
 
 impl Default for State {
@@ -96,6 +127,8 @@ impl Default for State {
             pinned: None,
             trial: None,
             pending_trial: None,
+            pending_block: None,
+            lost: None,
             retained: Vec::new(),
             since: None,
             extra: Extra::new(),
@@ -105,32 +138,56 @@ impl Default for State {
 
 // Transitions. None of them writes to the disk.
 impl State {
-    /// Names what is about to be switched to, and what it will be blocked for.
-    pub(crate) fn begin(&mut self, pending: Slot, block: Option<Blocked>) {
-        self.pending = Some(pending);
-        if let Some(block) = block {
-            self.blocked.retain(|blocked| blocked.digest != block.digest);
-            self.blocked.push(block);
-        }
+    /// Names what is about to be switched to.
+    pub(crate) fn begin(&mut self, intent: Intent) {
+        self.pending = Some(intent.slot);
+        self.pending_trial = intent.trial;
+        self.pending_block = intent.block;
     }
 
     /// The pending release is current now.
     pub(crate) fn confirm(&mut self, now: Timestamp) {
         let Some(pending) = self.pending.take() else { return };
         let same = self.current.as_ref().is_some_and(|current| current.digest == pending.digest);
-        let left = self.current.replace(pending);
+        let (left, digest) = (self.current.take(), pending.digest);
+        let untried = left.as_ref().filter(|_| same).map(|left| left.untried);
+        self.current = Some(Slot { untried: untried.unwrap_or(pending.untried), ..pending });
+        self.lost = None;
         if !same {
-            if let Some(older) = std::mem::replace(&mut self.previous, left) {
-                self.retained.insert(0, older);
-            }
+            let older = self.previous.take().filter(|older| older.digest != digest);
+            let (previous, other) = match (left, older) {
+                // What has not passed its trial is nothing to go back to where something has.
+                (Some(left), Some(older)) if self.is_proven(&older) && !self.is_proven(&left) => {
+                    (Some(older), Some(left))
+                }
+                (Some(left), older) => (Some(left), older),
+                (None, older) => (older, None),
+            };
+            self.previous = previous;
+            self.retained.splice(0..0, other);
             self.since = Some(now);
             self.trial = self.pending_trial.take();
         }
         self.pending_trial = None;
+        if let Some(block) = self.pending_block.take() {
+            self.block(block);
+        }
         let kept = [&self.current, &self.previous];
         let kept: Vec<Digest> = kept.into_iter().flatten().map(|slot| slot.digest).collect();
         self.retained.retain(|slot| !kept.contains(&slot.digest));
-        self.unblock_current();
+        self.end_other_trials();
+    }
+
+    /// Why a release may not be switched to, if so.
+    pub(crate) fn forbids(&self, slot: &Slot) -> Option<String> {
+        let barred = self.barred.iter().find(|barred| barred.covers(&slot.version, &slot.digest));
+        let barred = barred.map(|barred| format!("{}, by {}", barred.reason, barred.by));
+        let blocked = || self.blocked.iter().find(|blocked| blocked.digest == slot.digest);
+        barred.or_else(|| blocked().map(|blocked| blocked.reason.clone()))
+    }
+
+    fn is_proven(&self, slot: &Slot) -> bool {
+        !slot.untried && self.forbids(slot).is_none()
     }
 
     /// Forgets all but the newest releases; current and previous are always among them.
@@ -148,24 +205,59 @@ impl State {
     pub(crate) fn abandon(&mut self) {
         self.pending = None;
         self.pending_trial = None;
-        self.unblock_current();
+        self.pending_block = None;
+        self.end_other_trials();
     }
 
-    /// The current release is damaged; the previous one takes its place.
-    pub(crate) fn fall_back(&mut self, now: Timestamp) {
-        self.pending = None;
-        self.pending_trial = None;
-        self.current = self.previous.take();
+    /// The kept release that takes the place of the current one, which is not
+    /// whole: what is blocked only if there is nothing else.
+    pub(crate) fn substitute(&self, whole: impl Fn(&Slot) -> bool) -> Option<Slot> {
+        let kept = self.previous.iter().chain(&self.retained).filter(|slot| whole(slot));
+        let free = kept.clone().find(|slot| self.forbids(slot).is_none());
+        free.or(kept.clone().next()).cloned()
+    }
+
+    /// The current release is damaged; `substitute` takes its place.
+    pub(crate) fn fall_back(&mut self, substitute: Slot, now: Timestamp) {
+        let stands_in = self.forbids(&substitute).is_some();
+        self.previous.take_if(|slot| slot.digest == substitute.digest);
+        self.retained.retain(|slot| slot.digest != substitute.digest);
+        let trial = substitute.untried.then(|| substitute.trial(now));
+        let left = self.current.replace(substitute);
+        // Of two that are lost, the one that may run is wanted.
+        let left = left.filter(|left| self.forbids(left).is_none());
+        self.lost = left.or(self.lost.take()).filter(|_| stands_in);
         self.since = Some(now);
-        self.unblock_current();
+        self.abandon();
+        self.trial = trial.filter(|_| !stands_in);
     }
 
-    fn unblock_current(&mut self) {
+    /// The current release passed its trial.
+    pub(crate) fn pass(&mut self) {
+        self.trial = None;
+        self.lost = None;
+        if let Some(current) = &mut self.current {
+            current.untried = false;
+        }
+    }
+
+    /// The current release failed its trial, and nothing can take its place.
+    pub(crate) fn give_up(&mut self, block: Blocked) {
+        self.trial = None;
+        self.block(block);
+        // What may run and is not the way back is damaged.
+        let free = self.previous.as_ref().is_some_and(|slot| self.forbids(slot).is_none());
+        self.lost = self.previous.take_if(|_| free).or(self.lost.take());
+    }
+
+    fn block(&mut self, block: Blocked) {
+        self.blocked.retain(|blocked| blocked.digest != block.digest);
+        self.blocked.push(block);
+    }
+
+    fn end_other_trials(&mut self) {
         let current = self.current.as_ref().map(|current| current.digest);
         self.trial.take_if(|trial| Some(trial.digest) != current);
-        if let Some(current) = &self.current {
-            self.blocked.retain(|blocked| blocked.digest != current.digest);
-        }
     }
 }
 

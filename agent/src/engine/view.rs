@@ -38,6 +38,10 @@ pub struct NodeView {
     pub pinned: Option<Pinned>,
     /// The trial of the current release, while it lasts.
     pub trial: Option<Trial>,
+    /// Set: the current release is blocked, and runs because nothing better is whole.
+    pub stands_in: Option<StandsIn>,
+    /// The current release is not whole on disk, and no other could take its place.
+    pub damaged: bool,
     /// Since when the current release is the current one.
     pub since: Option<Timestamp>,
     /// The versions of the metadata accepted last; none before the first check.
@@ -67,6 +71,8 @@ impl NodeView {
             held: None,
             pinned: None,
             trial: None,
+            stands_in: None,
+            damaged: false,
             since: None,
             trust: None,
             last_check: None,
@@ -104,6 +110,26 @@ pub struct Blocked {
     pub extra: Extra,
 }
 
+/// Why a release that is blocked runs all the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StandsIn {
+    /// Why it is blocked, and by whom.
+    pub why: String,
+    /// The release whose place it takes, and which the next update brings back;
+    /// none: the next update brings whatever may run.
+    pub wanted: Option<Version>,
+}
+
+impl std::fmt::Display for StandsIn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "it is blocked ({}) and runs because no other is whole; ", self.why)?;
+        match &self.wanted {
+            Some(wanted) => write!(f, "an update brings release {wanted} back"),
+            None => f.write_str("an update brings the next release that is not blocked"),
+        }
+    }
+}
+
 /// What an operator forbids.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
 pub struct Barred {
@@ -118,6 +144,16 @@ pub struct Barred {
     /// What newer agents wrote.
     #[serde(flatten)]
     pub extra: Extra,
+}
+
+impl Barred {
+    /// Whether this forbids a release.
+    pub fn covers(&self, version: &Version, digest: &Digest) -> bool {
+        match &self.what {
+            Which::Digest(barred) => barred == digest,
+            Which::Version(barred) => barred == version,
+        }
+    }
 }
 
 /// An operator's wish that a node keeps what it has.

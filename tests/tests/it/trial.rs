@@ -33,6 +33,7 @@ fn scene(folder: &Path) -> (Repository, Node) {
     repository.publish(&frail::make(folder, GOOD, "healthy"), &[]);
     let tree = repository.tree();
     let mut node = Node::new(&folder.join("node"), &repository.trust_anchor(), tree.to_str());
+    node.set("trial", json!("0s"));
     node.expect(&["update"]);
     assert_eq!(node.logger_version().as_deref(), Some(GOOD));
     node.set("trial", json!("30s"));

@@ -5,19 +5,33 @@
 //! The trial of the current release: what is seen is durable before it counts,
 //! and a release that fails gives way to the one before.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use dockerlogger_manifest::{Digest, Extra, Version};
 use jiff::Timestamp;
 
 use crate::engine::core::Core;
-use crate::engine::error::{RollbackError, UpdateError};
+use crate::engine::error::RollbackError;
 use crate::engine::execute;
 use crate::engine::history::{Action, Actor, Entry};
-use crate::engine::state::Slot;
+use crate::engine::state::{Intent, Slot};
 use crate::engine::trial::{ATTEMPTS_MAX, Tally, Trial, Watch};
 use crate::engine::view::Blocked;
+use crate::os::FileError;
 use crate::os::processes::ProcessTable;
+
+/// The first pause after the disk failed a trial; it doubles each time. Until it
+/// is over the disk is left alone, and the loggers are watched all the same.
+const DISK_PAUSE: Duration = Duration::from_secs(1);
+/// The longest such pause.
+const DISK_PAUSE_MAX: Duration = Duration::from_secs(60);
+/// Bytes set aside while there is a trial: room for the record and the state of
+/// going back when the disk is full. The record takes as much as the history.
+const RESERVE_BYTES: usize = 128 << 10;
+
+/// Between two looks that are further apart loggers may come and go unseen:
+/// that time does not count.
+const GAP_MAX: Duration = Duration::from_secs(2);
 
 /// A watch that goes on.
 #[derive(Debug)]
@@ -25,7 +39,32 @@ pub(crate) struct Session {
     /// The release that is watched.
     digest: Digest,
     watch: Watch,
-    began: Instant,
+    /// What was seen.
+    tally: Tally,
+    /// What is wrong with the release. Once that is proven, it stays so.
+    verdict: Option<String>,
+    /// The last look.
+    looked: Instant,
+    /// How long the loggers have been watched.
+    watched: Duration,
+}
+
+/// How long the disk is left alone.
+#[derive(Debug, Default)]
+pub(crate) struct Pause {
+    until: Option<Instant>,
+    length: Duration,
+}
+
+impl Pause {
+    fn lasts(&self, clock: Instant) -> bool {
+        self.until.is_some_and(|until| clock < until)
+    }
+
+    fn grow(&mut self, clock: Instant) {
+        self.length = (self.length * 2).clamp(DISK_PAUSE, DISK_PAUSE_MAX);
+        self.until = Some(clock + self.length);
+    }
 }
 
 /// Where a trial is.
@@ -51,36 +90,80 @@ pub enum TrialEnd {
         /// What was wrong.
         why: String,
     },
+    /// The release failed, and stays because there is nothing to go back to.
+    Failed {
+        /// The release that failed.
+        version: Version,
+        /// What was wrong, and what is in the way.
+        why: String,
+    },
 }
 
 impl Core {
-    /// The trial that a switch to `slot` begins, if there is to be one: there
-    /// must be something to go back to.
-    pub(crate) fn trial_of(&self, slot: &Slot, now: Timestamp) -> Option<Trial> {
-        let current = self.state.current.as_ref()?;
-        if self.config.trial.is_zero() || current.digest == slot.digest {
+    /// The trial that a switch to `slot` begins, if there is to be one. The first
+    /// release has one, too: there is nothing to go back to, and much to be told.
+    pub(crate) fn trial_of(&self, slot: &mut Slot, now: Timestamp) -> Option<Trial> {
+        let current = self.state.current.as_ref();
+        // What is back after it was lost was watched in its time.
+        let lost = self.state.lost.as_ref();
+        let known = lost.is_some_and(|lost| lost.digest == slot.digest && !lost.untried);
+        let same = current.is_some_and(|current| current.digest == slot.digest);
+        if self.config.trial.is_zero() || same || known {
             return None;
         }
-        let (digest, version) = (slot.digest, slot.version.clone());
-        let (attempts, tally, extra) = (0, Tally::default(), Extra::new());
-        Some(Trial { digest, version, since: now, attempts, tally, extra })
+        slot.untried = true;
+        Some(slot.trial(now))
     }
 
     /// Looks at the processes and brings the trial to its end when it is time.
-    /// To be called several times a second while there is a trial.
+    /// To be called several times a second while there is a trial. Where the disk
+    /// is in the way it is left alone for longer and longer, not the loggers.
     pub(crate) fn watch_trial(
         &mut self,
         table: &dyn ProcessTable,
         clock: Instant,
         now: Timestamp,
     ) -> Result<TrialEnd, RollbackError> {
-        self.settle(now).map_err(|e| match e {
-            UpdateError::Held(hold) => RollbackError::Held(hold),
-            UpdateError::File(e) => RollbackError::File(e),
-            _ => RollbackError::Abandoned,
-        })?;
+        self.look_at(table, clock);
+        if self.pause.lasts(clock) {
+            return Ok(TrialEnd::Running);
+        }
+        let end = self.advance_trial(table, clock, now);
+        match &end {
+            Ok(_) => self.pause = Pause::default(),
+            Err(_) => {
+                // What is on disk is not known any more.
+                self.unsettled = true;
+                self.pause.grow(clock);
+            }
+        }
+        end
+    }
+
+    /// One look, if a watch has begun.
+    fn look_at(&mut self, table: &dyn ProcessTable, clock: Instant) {
+        if let Some(session) = &mut self.session {
+            let verdict = session.watch.look(table, clock, &mut session.tally);
+            session.verdict = session.verdict.take().or(verdict);
+            let gap = clock.saturating_duration_since(session.looked);
+            if gap <= GAP_MAX {
+                session.watched += gap;
+            }
+            session.looked = clock;
+        }
+    }
+
+    /// Does what the looks so far ask for.
+    fn advance_trial(
+        &mut self,
+        table: &dyn ProcessTable,
+        clock: Instant,
+        now: Timestamp,
+    ) -> Result<TrialEnd, RollbackError> {
+        let recovering = self.unsettled;
+        self.settle_rollback(now)?;
         let Some(mut trial) = self.state.trial.clone() else {
-            self.session = None;
+            self.end_session();
             return Ok(TrialEnd::None);
         };
         // An update may have begun the trial of another release meanwhile.
@@ -88,42 +171,69 @@ impl Core {
         if self.session.is_none() {
             if trial.attempts >= ATTEMPTS_MAX {
                 let why = format!("its trial was interrupted {ATTEMPTS_MAX} times");
-                return self.revert(&trial, why, now);
+                return self.leave(&trial, why, now);
             }
             let path = self.layout.logger(&trial.digest);
-            let file =
-                table.file_id(&path).map_err(|e| crate::os::FileError::new("stat", &path, e))?;
+            let file = table.file_id(&path).map_err(|e| FileError::new("stat", &path, e))?;
             trial.attempts += 1;
             self.save_trial(&trial)?;
+            self.layout.lay_reserve(RESERVE_BYTES);
             let before = self.state.previous.as_ref().map(|slot| self.layout.logger(&slot.digest));
             let before = before.and_then(|path| table.file_id(&path).ok()).into_iter().collect();
             let watch = Watch::new(file, before, trial.attempts == 1);
-            self.session = Some(Session { digest: trial.digest, watch, began: clock });
+            let (digest, tally) = (trial.digest, trial.tally);
+            let (looked, watched) = (clock, Duration::ZERO);
+            self.session = Some(Session { digest, watch, tally, verdict: None, looked, watched });
+            self.look_at(table, clock);
         }
-        let Some(session) = &mut self.session else { return Ok(TrialEnd::None) };
-        let before = trial.tally;
-        let verdict = session.watch.look(table, clock, &mut trial.tally);
-        let over = clock.duration_since(session.began) >= self.config.trial;
+        let Some(session) = &self.session else { return Ok(TrialEnd::None) };
+        let (over, verdict) = (session.watched >= self.config.trial, session.verdict.clone());
+        let before = std::mem::replace(&mut trial.tally, session.tally);
         if trial.tally.faults() != before.faults() {
             self.save_trial(&trial)?;
-        } else {
+        } else if trial.tally != before {
             // Good news need not survive a restart.
             self.state.trial = Some(trial.clone());
-            if trial.tally != before {
-                self.publish();
-            }
+            self.publish();
         }
         if let Some(why) = verdict {
-            return self.revert(&trial, why, now);
+            return self.leave(&trial, why, now);
         }
         if !over {
+            if recovering {
+                self.layout.lay_reserve(RESERVE_BYTES);
+            }
             return Ok(TrialEnd::Running);
         }
+        let entry = Entry {
+            what: Action::TrialPassed,
+            why: format!(
+                "{} loggers started in its trial, {} died",
+                trial.tally.started, trial.tally.died
+            ),
+            from: None,
+            to: Some(trial.version.to_string()),
+            digest: Some(trial.digest),
+        };
+        self.record_end(entry, now)?;
         let mut next = self.state.clone();
-        next.trial = None;
+        next.pass();
         self.save_state(next)?;
-        self.session = None;
+        self.end_session();
         Ok(TrialEnd::Passed { version: trial.version, tally: trial.tally })
+    }
+
+    /// Ends the watch, if there is one.
+    pub(crate) fn end_session(&mut self) {
+        if self.session.take().is_some() {
+            self.layout.lift_reserve();
+        }
+    }
+
+    /// Writes into the history how the trial ends; once, however often that is tried.
+    fn record_end(&mut self, entry: Entry, now: Timestamp) -> Result<(), FileError> {
+        self.actor = Actor::Agent;
+        if self.history.says(&entry) { Ok(()) } else { self.record(entry, now) }
     }
 
     fn save_trial(&mut self, trial: &Trial) -> Result<(), RollbackError> {
@@ -141,26 +251,49 @@ impl Core {
         Ok(())
     }
 
-    /// Goes back to the previous release and blocks the one on trial. The trial
-    /// stays in the state until the switch is confirmed, so that one that is
-    /// interrupted is done again.
-    fn revert(
+    /// Leaves the release on trial, if there is another one to run.
+    fn leave(
         &mut self,
         trial: &Trial,
         why: String,
         now: Timestamp,
     ) -> Result<TrialEnd, RollbackError> {
-        let previous = self.state.previous.clone().ok_or(RollbackError::NoPrevious)?;
-        let (to, digest) = (previous.version.clone(), previous.digest);
-        if self.layout.verify(&digest, self.config.limits.document_bytes)?.is_err() {
-            return Err(RollbackError::Damaged { version: to, digest });
+        match self.refuge()? {
+            Ok(refuge) => self.revert(trial, refuge, why, now),
+            Err(problem) => self.give_up(trial, format!("{why}; {problem}"), now),
         }
-        let block = Blocked {
-            digest: trial.digest,
-            version: trial.version.clone(),
-            reason: format!("{why}; this node went back to release {to} by itself"),
-            extra: Extra::new(),
-        };
+    }
+
+    /// A release that can be gone back to; the inner error says why there is none.
+    fn refuge(&self) -> Result<Result<Slot, String>, FileError> {
+        let mut problems = vec!["there is nothing to go back to".to_owned()];
+        for slot in self.state.previous.iter().chain(&self.state.retained) {
+            let problem = match self.state.forbids(slot) {
+                Some(why) => format!("blocked: {why}"),
+                None => {
+                    match self.layout.verify(&slot.digest, self.config.limits.document_bytes)? {
+                        Ok(_) => return Ok(Ok(slot.clone())),
+                        Err(problem) => format!("damaged: {problem}"),
+                    }
+                }
+            };
+            problems.push(format!("release {} is {problem}", slot.version));
+        }
+        Ok(Err(problems.join("; ")))
+    }
+
+    /// Goes back to `refuge` and blocks the release on trial. The trial stays in
+    /// the state until the switch is confirmed, so that one that is interrupted
+    /// is done again.
+    fn revert(
+        &mut self,
+        trial: &Trial,
+        refuge: Slot,
+        why: String,
+        now: Timestamp,
+    ) -> Result<TrialEnd, RollbackError> {
+        let (to, digest) = (refuge.version.clone(), refuge.digest);
+        let block = trial.block(format!("{why}; this node went back to release {to} by itself"));
         let entry = Entry {
             what: Action::TrialRevert,
             why: why.clone(),
@@ -168,13 +301,45 @@ impl Core {
             to: Some(to.to_string()),
             digest: Some(digest),
         };
-        self.actor = Actor::Agent;
-        self.record(entry, now)?;
-        execute::record_intent(self, previous, Some(block))?;
+        self.record_end(entry, now)?;
+        // What never passed a trial has its own now.
+        let next = refuge.untried.then(|| refuge.trial(now));
+        let intent = Intent { slot: refuge, trial: next, block: Some(block) };
+        execute::record_intent(self, intent)?;
         if let Err(e) = execute::switch(self).and_then(|()| execute::confirm(self, now)) {
             self.recover_after(now, e, &digest)?;
         }
-        self.session = None;
+        self.end_session();
         Ok(TrialEnd::Reverted { from: trial.version.clone(), to, why })
+    }
+
+    /// Ends the trial of a release that has to stay, and blocks it: whatever the
+    /// source offers instead is installed with the next update.
+    fn give_up(
+        &mut self,
+        trial: &Trial,
+        why: String,
+        now: Timestamp,
+    ) -> Result<TrialEnd, RollbackError> {
+        let entry = Entry {
+            what: Action::TrialFailed,
+            why: why.clone(),
+            from: Some(trial.version.to_string()),
+            to: None,
+            digest: Some(trial.digest),
+        };
+        self.record_end(entry, now)?;
+        let mut next = self.state.clone();
+        next.give_up(trial.block(why.clone()));
+        self.save_state(next)?;
+        self.end_session();
+        Ok(TrialEnd::Failed { version: trial.version.clone(), why })
+    }
+}
+
+impl Trial {
+    fn block(&self, reason: String) -> Blocked {
+        let (digest, version) = (self.digest, self.version.clone());
+        Blocked { digest, version, reason, extra: Extra::new() }
     }
 }

@@ -4,13 +4,18 @@
 
 //! One update: from each source in turn, until one of them does not fail.
 
+use dockerlogger_manifest::Extra;
+
+use crate::engine::core::observe::Observed;
 use crate::engine::core::{Check, Core};
 use crate::engine::error::UpdateError;
 use crate::engine::execute::Execution;
 use crate::engine::history::{Action, Entry};
+use crate::engine::plan::Plan;
 use crate::engine::policy::{Decision, Facts};
 use crate::engine::source::Source;
-use crate::engine::view::PassedOver;
+use crate::engine::state::Slot;
+use crate::engine::view::{PassedOver, Pinned};
 use crate::engine::{Outcome, Progress};
 use crate::report::chain;
 
@@ -72,14 +77,66 @@ impl Core {
         Err(UpdateError::Abandoned)
     }
 
+    /// Looks at what a source offers, and decides. Where that is not to be had,
+    /// a node whose release is damaged asks for that one.
+    pub(super) fn examine(&mut self, check: Check<'_>) -> Result<(Observed, Plan), UpdateError> {
+        let wanted = self.wanted_back();
+        let mut observed = self.observe(check)?;
+        let plan = self.plan_for(&wanted, &mut observed)?;
+        let (Some(slot), Decision::Stay(_)) = (&wanted, &plan.decision) else {
+            return Ok((observed, plan));
+        };
+        // For one look, as if this node were pinned to it.
+        let (version, by) = (slot.version.clone(), "a repair".to_owned());
+        let pin = Pinned { version, by, since: check.now, extra: Extra::new() };
+        let pinned = self.state.pinned.replace(pin);
+        let again = self.observe(check);
+        self.state.pinned = pinned;
+        let mut again = match again {
+            Err(UpdateError::Declined(_)) => return Ok((observed, plan)),
+            again => again?,
+        };
+        let repair = self.plan_for(&wanted, &mut again)?;
+        Ok(match repair.decision {
+            Decision::Move(_) => (again, repair),
+            Decision::Stay(_) => (observed, plan),
+        })
+    }
+
+    /// The release that should run here and is not whole.
+    fn wanted_back(&self) -> Option<Slot> {
+        let current = self.state.current.as_ref()?;
+        match self.state.forbids(current) {
+            Some(_) => self.state.lost.clone(),
+            None => self.damaged.then(|| current.clone()),
+        }
+    }
+
+    /// Decides as if the release that is wanted back were current, and damaged.
+    fn plan_for(
+        &self,
+        wanted: &Option<Slot>,
+        observed: &mut Observed,
+    ) -> Result<Plan, UpdateError> {
+        if let Some(wanted) = wanted {
+            observed.facts.current = Some((wanted.version.clone(), wanted.digest));
+            observed.facts.damaged = true;
+        }
+        let mut plan = self.plan_observed(observed)?;
+        if let Decision::Move(target) = &mut plan.decision {
+            target.from = self.state.current.as_ref().map(|current| current.version.clone());
+        }
+        Ok(plan)
+    }
+
     fn update_from(
         &mut self,
         check: Check<'_>,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Outcome, UpdateError> {
-        let mut observed = self.observe(check)?;
+        let wanted = self.wanted_back();
+        let (mut observed, plan) = self.examine(check)?;
         let Check { source, now, runtime, .. } = check;
-        let plan = self.plan_observed(&mut observed)?;
         let target = match &plan.decision {
             Decision::Stay(reason) if reason.is_refusal() => {
                 return Err(UpdateError::Declined(reason.clone()));
@@ -88,13 +145,14 @@ impl Core {
             Decision::Move(target) => target,
         };
         progress(Progress::Decided(Box::new(plan.clone())));
+        let begun = self.history.newest();
         let mut execution = Execution {
             core: self,
             repository: &mut *observed.repository,
             target,
             release: &observed.facts.release,
             release_json: &observed.release_json,
-            why: why(&observed.facts, source),
+            why: why(&observed.facts, wanted.as_ref(), source),
             now,
             runtime,
         };
@@ -104,7 +162,10 @@ impl Core {
             // Past the commit point a failure is a matter of tidying up.
             Err(UpdateError::File(e)) => {
                 let warning = format!("{e}: {}", e.source);
-                self.recover_after(now, e, &target.digest)?;
+                if let Err(e) = self.recover_after(now, e, &target.digest) {
+                    self.record_failure(begun, &e, now);
+                    return Err(e.into());
+                }
                 warnings.push(warning);
             }
             Err(e) => return Err(e),
@@ -114,9 +175,12 @@ impl Core {
 }
 
 /// The reason of a move, for the history.
-fn why(facts: &Facts, source: &Source) -> String {
+fn why(facts: &Facts, wanted: Option<&Slot>, source: &Source) -> String {
     let source = source.shown();
     let version = &facts.release.version;
+    if wanted.is_some_and(|wanted| wanted.version == *version) {
+        return format!("release {version} was damaged on disk, from {source}");
+    }
     match &facts.pinned {
         Some(pinned) => format!("pinned to release {version} by {}, from {source}", pinned.by),
         None => format!("channel {} of {source} names release {version}", facts.channel.name),

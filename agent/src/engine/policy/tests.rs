@@ -5,6 +5,7 @@
 use dockerlogger_manifest::Extra;
 
 use super::*;
+use crate::engine::change::Which;
 
 fn facts(installed: Option<&str>, offered: &str) -> Facts {
     let digest = |version: &str| crate::engine::digest::of(version.as_bytes());
@@ -79,6 +80,33 @@ fn stays_for_a_reason() {
         "release 1.0.0 has no artifact for sparc64-sun-solaris, only for x86_64-unknown-illumos"
     );
     assert!(reason(&elsewhere).is_refusal());
+}
+
+#[test]
+fn a_release_that_is_blocked_gives_way_to_any_other() {
+    let blocked = Blocked {
+        digest: crate::engine::digest::of(b"2.0.0"),
+        version: "2.0.0".parse().unwrap(),
+        reason: "it failed".to_owned(),
+        extra: Extra::new(),
+    };
+    let barred = Barred {
+        what: Which::Version("2.0.0".parse().unwrap()),
+        reason: "it leaks".to_owned(),
+        by: "alice".to_owned(),
+        since: jiff::Timestamp::UNIX_EPOCH,
+        extra: Extra::new(),
+    };
+    for (offered, moves) in [("1.0.0", true), ("2.0.0", false), ("3.0.0", true)] {
+        let facts = facts(Some("2.0.0"), offered);
+        let by_trial = Facts { blocked: vec![blocked.clone()], ..facts.clone() };
+        for facts in [by_trial, Facts { barred: vec![barred.clone()], ..facts }] {
+            let decision = decide(&facts);
+            assert_eq!(matches!(decision, Decision::Move(_)), moves, "{offered}: {decision:?}");
+            let stays = matches!(decision, Decision::Stay(Reason::Blocked { .. }));
+            assert_eq!(stays, !moves, "{offered}: {decision:?}");
+        }
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 // file, You can obtain one at https://mozilla.org/MPL/2.0/.
 
 use super::*;
+use crate::engine::view::Blocked;
 
 /// Digest and version by one letter.
 fn digest(letter: char) -> Digest {
@@ -15,6 +16,7 @@ fn slot(letter: char) -> Slot {
         version: version.parse().unwrap(),
         digest: digest(letter),
         installed_at: Timestamp::UNIX_EPOCH,
+        untried: false,
         extra: Extra::new(),
     }
 }
@@ -128,6 +130,58 @@ fn the_table() {
             "state {state}, link {link}, store {store}"
         );
     }
+}
+
+#[test]
+fn what_is_blocked_takes_over_only_where_nothing_else_is_whole_and_stays_blocked() {
+    let block = |letter| Blocked {
+        digest: digest(letter),
+        version: slot(letter).version,
+        reason: "it failed".to_owned(),
+        extra: Extra::new(),
+    };
+    // C runs, B failed before it, A is kept besides.
+    let after = |store: &str, lost: Option<char>| {
+        let state = State {
+            current: Some(slot('C')),
+            previous: Some(slot('B')),
+            retained: vec![slot('A')],
+            blocked: vec![block('B')],
+            lost: lost.map(slot),
+            ..State::default()
+        };
+        let found = Found {
+            state: Loaded::Valid(Box::new(state)),
+            link: Link::To(digest('C')),
+            entries: entries(store),
+            strangers: Vec::new(),
+            retain: 3,
+        };
+        let recovery = recover(&found, Timestamp::UNIX_EPOCH);
+        assert_eq!(recovery.state.blocked, [block('B')]);
+        assert!(!recovery.damaged);
+        let switch = recovery.repairs.iter().find_map(|repair| match repair {
+            Repair::Switch(digest) => Some(named(*digest)),
+            _ => None,
+        });
+        let current = named(recovery.state.current.unwrap().digest);
+        assert_eq!(switch.unwrap_or("C".to_owned()), current);
+        let lost = recovery.state.lost.map_or("-".to_owned(), |slot| named(slot.digest));
+        format!("{current}, {lost} is lost: {}", recovery.notes.join("; "))
+    };
+    assert_eq!(after("ABC", None), "C, - is lost: ");
+    assert_eq!(
+        after("ABc", None),
+        "A, - is lost: release 3.0.0 is damaged (rotten); went back to release 1.0.0"
+    );
+    assert_eq!(
+        after("aBc", None),
+        "B, C is lost: release 3.0.0 is damaged (rotten); went back to release 2.0.0; release \
+         2.0.0 is blocked (it failed) and runs because no other is whole; release 1.0.0, which \
+         was kept, is damaged: rotten"
+    );
+    // Nothing may run that never should: there is a difference between two of them.
+    assert!(after("aBc", Some('D')).starts_with("B, C is lost"));
 }
 
 #[test]

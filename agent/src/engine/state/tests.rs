@@ -18,6 +18,7 @@ fn slot(version: &str) -> Slot {
         version: version.parse().unwrap(),
         digest: digest::of(version.as_bytes()),
         installed_at: Timestamp::UNIX_EPOCH,
+        untried: false,
         extra: Extra::new(),
     }
 }
@@ -67,7 +68,7 @@ fn fields_of_a_newer_agent_are_kept_and_its_format_is_not_guessed() {
 }
 
 #[test]
-fn what_is_current_is_never_blocked() {
+fn a_block_comes_with_the_switch_and_stays() {
     let block = |slot: &Slot| Blocked {
         digest: slot.digest,
         version: slot.version.clone(),
@@ -78,7 +79,8 @@ fn what_is_current_is_never_blocked() {
     let mut state =
         State { current: Some(new.clone()), previous: Some(old.clone()), ..State::default() };
     let before = state.clone();
-    state.begin(old.clone(), Some(block(&new)));
+    state.begin(Intent { slot: old.clone(), trial: None, block: Some(block(&new)) });
+    assert_eq!(state.blocked, []);
     let begun = state.clone();
     state.abandon();
     assert_eq!(state, before);
@@ -87,9 +89,41 @@ fn what_is_current_is_never_blocked() {
     state.confirm(Timestamp::UNIX_EPOCH);
     assert_eq!((state.current.clone(), state.previous.clone()), (Some(old), Some(new.clone())));
     assert_eq!(state.blocked, [block(&new)]);
-    state.begin(new, None);
+    assert_eq!(state.forbids(&new), Some("bad".to_owned()));
+    // Neither a switch nor its failure lifts it.
+    state.begin(Intent { slot: new.clone(), trial: None, block: None });
+    let mut abandoned = state.clone();
+    abandoned.abandon();
     state.confirm(Timestamp::UNIX_EPOCH);
-    assert_eq!(state.blocked, []);
+    assert_eq!((state.blocked, abandoned.blocked), (vec![block(&new)], vec![block(&new)]));
+}
+
+#[test]
+fn what_passed_its_trial_is_what_can_be_gone_back_to() {
+    let untried = |version| Slot { untried: true, ..slot(version) };
+    let move_to = |state: &mut State, slot: Slot| {
+        let trial = slot.untried.then(|| slot.trial(Timestamp::UNIX_EPOCH));
+        state.begin(Intent { slot, trial, block: None });
+        state.confirm(Timestamp::UNIX_EPOCH);
+    };
+    let mut state = State { current: Some(slot("1.0.0")), ..State::default() };
+    for version in ["2.0.0", "3.0.0"] {
+        move_to(&mut state, untried(version));
+        assert_eq!(state.previous, Some(slot("1.0.0")));
+        assert_eq!(
+            state.trial.as_ref().map(|trial| trial.version.to_string()),
+            Some(version.to_owned())
+        );
+    }
+    assert_eq!(state.retained, [untried("2.0.0")]);
+    // The same once more changes nothing of that.
+    move_to(&mut state, slot("3.0.0"));
+    assert_eq!((&state.previous, &state.current), (&Some(slot("1.0.0")), &Some(untried("3.0.0"))));
+    move_to(&mut state, slot("1.0.0"));
+    assert_eq!((&state.previous, &state.trial), (&Some(untried("3.0.0")), &None));
+    // Nothing else is left: what takes over is watched.
+    state.fall_back(untried("3.0.0"), Timestamp::UNIX_EPOCH);
+    assert_eq!(state.trial.unwrap().version.to_string(), "3.0.0");
 }
 
 /// States as they lie on nodes, byte for byte. What these tests say of them

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::engine::tests::faults::{Fault, FaultyFiles};
 use crate::engine::tests::node::{Node, check_settled, now};
+use crate::engine::tests::processes::{fail_trial, pass_trial};
 use crate::engine::tests::publisher::Recipe;
 use crate::engine::{Actor, Engine};
 
@@ -60,6 +61,80 @@ async fn a_repair_is_on_record_too() {
     let engine = node.open();
     let last = told(&engine).pop().unwrap();
     assert!(last.starts_with("repair - 1.0.0 by agent: release 2.0.0 is damaged ("), "{last}");
+}
+
+#[tokio::test]
+async fn the_end_of_a_trial_is_on_record() {
+    let mut node = Node::new();
+    let mut engine = node.open();
+    for version in ["1.0.0", "2.0.0"] {
+        node.publisher.publish(&Recipe::new(version));
+        engine.act_for(Actor::Poll);
+        engine.update(&node.source(), now(), &mut |_| {}).await.unwrap();
+        match version {
+            "1.0.0" => pass_trial(&engine).unwrap(),
+            _ => fail_trial(&engine).unwrap(),
+        };
+    }
+    let told = told(&engine);
+    assert_eq!(told[1], "trial-passed - 1.0.0 by agent: 0 loggers started in its trial, 0 died");
+    assert!(
+        told[3].starts_with(
+            "trial-revert 2.0.0 1.0.0 by agent: it failed containers of 3 of 3 owners"
+        ),
+        "{told:?}"
+    );
+    assert_eq!(told.len(), 4);
+}
+
+/// A disk that fails once, anywhere: a change on record that did not happen is
+/// followed by that.
+#[tokio::test]
+async fn a_change_that_failed_is_on_record_as_such() {
+    const EIO: i32 = 5;
+    let mut node = Node::new();
+    for version in ["1.0.0", "2.0.0"] {
+        node.publisher.publish(&Recipe::new(version));
+        node.update().await.unwrap();
+    }
+    node.publisher.publish(&Recipe::new("3.0.0"));
+    let base = node.scratch.path().join("base");
+    crate::engine::tests::node::copy_tree(&node.root, &base);
+    for (rollback, said) in [(false, "update 2.0.0 3.0.0"), (true, "rollback 2.0.0 1.0.0")] {
+        let mut failures = 0;
+        for effects in 0.. {
+            fs::remove_dir_all(&node.root).unwrap();
+            crate::engine::tests::node::copy_tree(&base, &node.root);
+            let files = FaultyFiles::new(effects, Fault::Once(EIO));
+            let Ok(mut engine) = node.open_on(&node.root, Arc::new(files.clone())) else {
+                continue;
+            };
+            let failed = match rollback {
+                false => engine.update(&node.source(), now(), &mut |_| {}).await.is_err(),
+                true => engine.rollback(now()).await.is_err(),
+            };
+            let told = told(&engine);
+            let begun = told.iter().position(|record| record.starts_with(said));
+            let failure =
+                begun.and_then(|begun| told[begun..].iter().find(|r| r.starts_with("failed ")));
+            assert_eq!(failure.is_some(), failed && begun.is_some(), "effect {effects}: {told:?}");
+            if let Some(failure) = failure {
+                failures += 1;
+                let (what, moved) = said.split_once(' ').unwrap();
+                assert!(
+                    failure.starts_with(&format!(
+                        "failed {moved} by agent: the {what} failed: cannot "
+                    )),
+                    "{failure}"
+                );
+                assert!(failure.contains("Input/output error"), "{failure}");
+            }
+            if !files.hit() {
+                break;
+            }
+        }
+        assert!(failures > 2, "{said}: {failures}");
+    }
 }
 
 /// Wherever the disk fails, what changed was on record before.

@@ -23,7 +23,6 @@ mod os;
 mod power;
 mod random;
 mod scenario;
-mod trial;
 
 use explore::{Effort, Report, explore, hunt};
 use mistakes::MISTAKES;

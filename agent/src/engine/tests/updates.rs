@@ -10,11 +10,9 @@ use dockerlogger_manifest::Extra;
 use serde_json::json;
 
 use crate::engine::tests::node::{Node, check_settled, now};
+use crate::engine::tests::processes::pass_trial;
 use crate::engine::tests::publisher::{Key, Recipe};
-use crate::engine::{
-    Decision, Engine, FailureKind, OpenError, Outcome, Progress, Reason, RollbackError, Source,
-    Step,
-};
+use crate::engine::{Decision, Engine, OpenError, Outcome, Progress, Reason, Source, Step};
 
 #[tokio::test]
 async fn installs_the_first_release_and_then_the_next() {
@@ -50,6 +48,7 @@ async fn installs_the_first_release_and_then_the_next() {
     assert_eq!((trust.root, trust.timestamp, trust.snapshot, trust.targets), (1, 2, 2, 2));
 
     // Only the current and the previous release are kept.
+    pass_trial(&engine).unwrap();
     node.publisher.publish(&Recipe::new("1.2.0"));
     engine.update(&node.source(), now(), &mut |_| {}).await.unwrap();
     assert!(!node.root.join("store").join(first.sha256.to_string()).exists());
@@ -111,46 +110,6 @@ async fn stays_where_it_is_when_there_is_nothing_to_do() {
     let stayed = node.update().await.unwrap();
     assert!(matches!(&stayed, Outcome::Stayed(Reason::Halted { .. })), "{stayed:?}");
     assert_eq!(node.logger_says(), "1.0.0");
-}
-
-#[tokio::test]
-async fn rolls_back_and_forth_and_does_not_return_by_itself() {
-    let mut node = Node::new();
-    let mut engine = node.open();
-    let error = engine.rollback(now()).await.unwrap_err();
-    assert!(matches!(error, RollbackError::NoPrevious), "{error}");
-    assert_eq!(error.kind(), FailureKind::Refused);
-
-    node.publisher.publish(&Recipe::new("1.0.0"));
-    engine.update(&node.source(), now(), &mut |_| {}).await.unwrap();
-    let second = node.publisher.publish(&Recipe::new("2.0.0"));
-    engine.update(&node.source(), now(), &mut |_| {}).await.unwrap();
-
-    let outcome = engine.rollback(now()).await.unwrap();
-    assert!(matches!(outcome, Outcome::Moved { to, .. } if to.to_string() == "1.0.0"));
-    assert_eq!(node.logger_says(), "1.0.0");
-    let blocked = engine.view().blocked;
-    assert_eq!(blocked.len(), 1);
-    assert_eq!(blocked[0].digest, second.sha256);
-    let stayed = engine.update(&node.source(), now(), &mut |_| {}).await.unwrap();
-    let Outcome::Stayed(reason) = stayed else { panic!("{stayed:?}") };
-    assert_eq!(
-        reason.to_string(),
-        format!(
-            "release 2.0.0 ({}) is blocked on this node: rolled back to release 1.0.0 by the operator",
-            second.sha256
-        )
-    );
-    // The block is on disk, and a newer release is not blocked.
-    drop(engine);
-    let mut engine = node.open();
-    assert_eq!(engine.view().blocked, blocked);
-
-    engine.rollback(now()).await.unwrap();
-    assert_eq!(node.logger_says(), "2.0.0");
-    assert_eq!(engine.view().blocked, []);
-    drop(engine);
-    check_settled(&node.root);
 }
 
 #[tokio::test]
@@ -243,6 +202,7 @@ async fn damage_on_disk_is_found_and_repaired() {
     let mut engine = node.open();
     let notes = engine.view().notes;
     assert!(notes[0].starts_with("release 1.0.0 is damaged ("), "{notes:?}");
+    assert!(engine.view().damaged);
     // The same release is installed again, in place of the damaged one.
     let outcome = engine.update(&node.source(), now(), &mut |_| {}).await.unwrap();
     assert!(matches!(outcome, Outcome::Moved { .. }), "{outcome:?}");

@@ -4,6 +4,8 @@
 
 //! Holds, pins, blocks and how many releases are kept.
 
+use std::time::Duration;
+
 use crate::engine::tests::node::{Node, check_settled, now};
 use crate::engine::tests::publisher::Recipe;
 use crate::engine::{Actor, Change, ChangeError, Engine, Outcome, Reason};
@@ -103,7 +105,7 @@ async fn what_is_blocked_is_not_installed_and_what_runs_cannot_be_blocked() {
 async fn as_many_releases_are_kept_as_are_asked_for() {
     let mut node = Node::new();
     let mut config = node.config(&node.root);
-    config.retain = 4;
+    (config.retain, config.trial) = (4, Duration::ZERO);
     let mut engine = Engine::open(config).unwrap();
     let mut digests = Vec::new();
     for version in ["1.0.0", "2.0.0", "3.0.0", "4.0.0", "5.0.0"] {

@@ -9,7 +9,7 @@
 //! | I1 | `bin/logger` resolves to a release that is whole |
 //! | I2 | what it names is the current or the pending release of the state |
 //! | I3 | every release that the state keeps is there and whole |
-//! | I4 | a confirmed release is not forgotten |
+//! | I4 | a confirmed release is not forgotten, nor the last one that passed its trial |
 //! | I5 | a switch that was told is not lost |
 //! | I6 | `store/` never holds half a release; after recovery nothing is litter |
 //! | I7 | no trust floor that was told falls, nor that of the clock; keys that a root replaces lift those of their roles |
@@ -83,13 +83,26 @@ pub(super) struct Rules {
     pub(super) trial_ends: bool,
     /// What the medium had damaged by then.
     pub(super) damaged: Option<Digest>,
+    /// What passed its trial and is kept until something else has.
+    pub(super) refuge: Option<Digest>,
+    /// What is blocked and may be current meanwhile, because nothing else is whole.
+    pub(super) stand_in: Option<Digest>,
 }
 
 impl Rules {
     /// Nothing is installed, and nothing is to be.
     pub(super) fn new(root: PathBuf, anchor: PathBuf) -> Self {
-        let (before, goal, wished, damaged) = (None, None, None, None);
-        Self { root, anchor, before, goal, wished, trial_ends: false, damaged }
+        Self {
+            root,
+            anchor,
+            before: None,
+            goal: None,
+            wished: None,
+            trial_ends: false,
+            damaged: None,
+            refuge: None,
+            stand_in: None,
+        }
     }
 
     /// What holds at every instant.
@@ -104,6 +117,9 @@ impl Rules {
             }
         }
         self.current(&state, told, "I4")?;
+        if let Some(refuge) = self.refuge.filter(|refuge| !state.kept().contains(refuge)) {
+            return Err(format!("I4: {refuge}, the last one that passed its trial, is forgotten"));
+        }
         if told.current.is_some() && told.current == self.goal && self.goal != self.before {
             let switched = link == Link::To(self.goal.unwrap());
             if !switched {
@@ -161,11 +177,7 @@ impl Rules {
         clean(layout.history(), |name| !name.starts_with('.'))?;
         self.trust(files, told, view)?;
         let blocked: BTreeSet<Digest> = state.blocked.iter().map(|found| found.digest).collect();
-        let lost = told.blocked.iter().find(|digest| {
-            !blocked.contains(*digest)
-                && state.current.as_ref().map(|slot| slot.digest) != Some(**digest)
-        });
-        if let Some(digest) = lost {
+        if let Some(digest) = told.blocked.difference(&blocked).next() {
             return Err(format!("I8: {digest} is not blocked any more"));
         }
         if let Some((digest, attempts)) = told.trial
@@ -243,7 +255,8 @@ impl Rules {
         if told_goal && !reached {
             return Err(format!("{rule}: a release was told and is not current: {current:?}"));
         }
-        if current == self.before || current == self.goal {
+        let stands_in = current.is_some() && current == self.stand_in;
+        if current == self.before || current == self.goal || stands_in {
             return Ok(());
         }
         Err(format!("{rule}: current is {current:?}"))

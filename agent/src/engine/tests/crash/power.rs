@@ -74,18 +74,17 @@ impl Bench {
                 core.prober = Arc::new(ReadProber(seam));
                 files.watch(core.subscribe());
                 let source = Source::Directory(self.publisher.directory.clone());
+                let runtime = self.runtime.handle();
                 let answer = match action {
-                    Action::Nothing
-                    | Action::Check
-                    | Action::CheckInVain
-                    | Action::Block
-                    | Action::FailingTrial
-                    | Action::QuietTrial => Ok(()),
                     Action::Update => core
-                        .update(&source, now(), self.runtime.handle(), &mut |_| {})
+                        .update(&source, now(), runtime, &mut |_| {})
                         .map(drop)
                         .map_err(|e| chain(&e)),
-                    Action::Rollback => core.rollback(now()).map(drop).map_err(|e| chain(&e)),
+                    Action::Rollback => {
+                        core.rollback(now(), runtime).map(drop).map_err(|e| chain(&e))
+                    }
+                    // The rest is for the model.
+                    _ => Ok(()),
                 };
                 view = Some(core.subscribe().borrow().clone());
                 answer.err()

@@ -22,8 +22,8 @@ use crate::engine::tests::crash::disk::Disk;
 use crate::engine::tests::crash::effect::Effect;
 use crate::engine::tests::crash::files::{ModelFiles, Moment, Rewrite, Trouble};
 use crate::engine::tests::crash::invariants::{Rules, Told};
-use crate::engine::tests::crash::trial::{Loggers, Quiet, watch};
 use crate::engine::tests::node::{chain, now};
+use crate::engine::tests::processes::{FAILING_LOOKS, Loggers, QUIET_LOOKS, Quiet, watch};
 use crate::engine::tests::publisher::{Key, Publisher, Recipe, target};
 use crate::engine::view::NodeView;
 use crate::engine::{EngineConfig, Outcome, Source};
@@ -42,6 +42,8 @@ pub(super) enum Action {
     Update,
     Rollback,
     Block,
+    /// Lifts the block of release 2.0.0.
+    Unblock,
     /// Watches a trial whose loggers all end at once.
     FailingTrial,
     /// Watches a trial in which nothing happens.
@@ -190,17 +192,26 @@ impl Scenario {
             }
             // A second rollback would go forward again.
             Action::Rollback if self.at_goal(files) => Ok(()),
-            Action::Rollback => core.rollback(self.now).map(drop).map_err(|e| chain(&e)),
+            Action::Rollback => core.rollback(self.now, runtime).map(drop).map_err(|e| chain(&e)),
             Action::FailingTrial | Action::QuietTrial
                 if core.subscribe().borrow().trial.is_none() =>
             {
                 Ok(())
             }
-            Action::FailingTrial => watch(core, &Loggers::default(), 3, Duration::from_secs(1)),
-            Action::QuietTrial => watch(core, &Quiet, 2, Duration::from_secs(100)),
+            Action::FailingTrial => {
+                watch(core, &Loggers::default(), FAILING_LOOKS, Duration::from_secs(1)).map(drop)
+            }
+            Action::QuietTrial => {
+                watch(core, &Quiet, QUIET_LOOKS, Duration::from_secs(1)).map(drop)
+            }
             Action::Block => {
                 let what = Which::Version("9.0.0".parse().unwrap());
                 let change = Change::Block { what, reason: None };
+                core.change(&change, self.now).map(drop).map_err(|e| chain(&e))
+            }
+            Action::Unblock => {
+                let what = Which::Version("2.0.0".parse().unwrap());
+                let change = Change::Unblock { what };
                 core.change(&change, self.now).map(drop).map_err(|e| chain(&e))
             }
         }
@@ -248,15 +259,29 @@ impl Scenario {
         digest
     }
 
-    /// Publishes and installs.
+    /// Publishes, installs, and watches to the end of the trial.
     fn install(&mut self, version: &str) -> Digest {
+        let digest = self.install_untried(version);
+        self.go_through(Action::QuietTrial);
+        assert_eq!(self.told.trial, None);
+        digest
+    }
+
+    /// The same, and leaves it on trial.
+    fn install_untried(&mut self, version: &str) -> Digest {
         let digest = self.publish(version);
-        let run = self.run(self.disk.clone(), &self.told, Action::Update, Tampering::default());
+        self.go_through(Action::Update);
+        self.rules.before = Some(digest);
+        assert_eq!(self.told.trial, Some((digest, 0)));
+        digest
+    }
+
+    /// Does something to its end, before the scenario begins.
+    fn go_through(&mut self, action: Action) {
+        let run = self.run(self.disk.clone(), &self.told, action, Tampering::default());
         assert!(run.done, "{:?}", run.error);
         self.disk = run.end().disk.cut(Cut::Everything);
         self.told = run.end().told.clone();
-        self.rules.before = Some(digest);
-        digest
     }
 
     fn corrupt(&mut self, digest: Digest) {
@@ -320,6 +345,15 @@ impl Scenario {
         scenario
     }
 
+    /// Three releases, the second on trial: that one is collected.
+    pub(super) fn update_on_trial() -> Self {
+        let mut scenario = Self::empty("update during a trial", Action::Update);
+        scenario.rules.refuge = Some(scenario.install("1.0.0"));
+        scenario.install_untried("2.0.0");
+        scenario.publish("3.0.0");
+        scenario
+    }
+
     pub(super) fn rotation() -> Self {
         let mut scenario = Self::empty("update with new keys", Action::Update);
         scenario.install("1.0.0");
@@ -349,12 +383,9 @@ impl Scenario {
     pub(super) fn return_to_newer() -> Self {
         let mut scenario = Self::rollback();
         let (first, second) = (scenario.rules.goal, scenario.rules.before);
-        let run =
-            scenario.run(scenario.disk.clone(), &scenario.told, Action::Rollback, <_>::default());
-        assert!(run.done, "{:?}", run.error);
+        scenario.go_through(Action::Rollback);
+        scenario.go_through(Action::Unblock);
         scenario.name = "rollback of a rollback";
-        scenario.disk = run.end().disk.cut(Cut::Everything);
-        scenario.told = run.end().told.clone();
         (scenario.rules.before, scenario.rules.goal) = (first, second);
         scenario
     }
@@ -375,9 +406,16 @@ impl Scenario {
     pub(super) fn failing_trial() -> Self {
         let mut scenario = Self::empty("trial that fails", Action::FailingTrial);
         let first = scenario.install("1.0.0");
-        let second = scenario.install("2.0.0");
-        assert_eq!(scenario.told.trial, Some((second, 0)));
+        scenario.install_untried("2.0.0");
         scenario.rules.goal = Some(first);
+        scenario
+    }
+
+    /// The first release fails its trial: it is blocked, and stays.
+    pub(super) fn failing_first_trial() -> Self {
+        let mut scenario = Self::empty("trial that fails for good", Action::FailingTrial);
+        scenario.install_untried("1.0.0");
+        scenario.rules.trial_ends = true;
         scenario
     }
 
@@ -385,7 +423,7 @@ impl Scenario {
     pub(super) fn quiet_trial() -> Self {
         let mut scenario = Self::empty("trial that passes", Action::QuietTrial);
         scenario.install("1.0.0");
-        scenario.install("2.0.0");
+        scenario.install_untried("2.0.0");
         scenario.rules.trial_ends = true;
         scenario
     }
@@ -397,6 +435,21 @@ impl Scenario {
         let second = scenario.install("2.0.0");
         scenario.rules.goal = Some(first);
         scenario.corrupt(second);
+        scenario
+    }
+
+    /// The medium lost the current release, and the other one is blocked.
+    pub(super) fn stand_in() -> Self {
+        let mut scenario = Self::empty("repair of what a failed one stands in for", Action::Update);
+        let first = scenario.install("1.0.0");
+        let second = scenario.install_untried("2.0.0");
+        scenario.go_through(Action::FailingTrial);
+        assert!(scenario.told.blocked.contains(&second));
+        (scenario.rules.before, scenario.rules.goal) = (Some(first), Some(first));
+        scenario.rules.stand_in = Some(second);
+        scenario.corrupt(first);
+        // What was told of it was true until then.
+        scenario.told.current = None;
         scenario
     }
 
@@ -418,12 +471,15 @@ impl Scenario {
             Self::rotation(),
             Self::renewal(),
             Self::collection(),
+            Self::update_on_trial(),
             Self::rollback(),
             Self::return_to_newer(),
             Self::block(),
             Self::failing_trial(),
+            Self::failing_first_trial(),
             Self::quiet_trial(),
             Self::fall_back(),
+            Self::stand_in(),
             Self::reinstall(),
         ]
     }

@@ -2,7 +2,7 @@
 // License, v. 2.0. If a copy of the MPL was not distributed with this
 // file, You can obtain one at https://mozilla.org/MPL/2.0/.
 
-//! Processes that are laid down, for trials.
+//! Processes that are laid down, for trials, and trials of them.
 
 use std::cell::Cell;
 use std::io;
@@ -11,12 +11,16 @@ use std::time::{Duration, Instant};
 
 use dockerlogger_manifest::status::{FORMAT, Life, MAGIC, PAGE_BYTES, StatusPage, at};
 
-use crate::engine::TrialEnd;
 use crate::engine::core::Core;
 use crate::engine::tests::node::{chain, now};
+use crate::engine::{Engine, TrialEnd};
 use crate::os::pages::{Heard, Keeper, Pages};
 use crate::os::processes::{self, FileId, ProcessTable, Seen};
 use crate::os::zones::{Owner, Zone};
+
+/// Looks, one second apart, after which a trial is over in which every logger
+/// ends at once; with some to spare for pauses after an error of the disk.
+pub(super) const FAILING_LOOKS: u32 = 8;
 
 /// No logger at first, then three of three owners, then none again: they crashed.
 #[derive(Default)]
@@ -52,6 +56,9 @@ impl ProcessTable for Loggers {
     }
 }
 
+/// The same for a trial in which nothing happens.
+pub(super) const QUIET_LOOKS: u32 = 70;
+
 /// Nothing runs.
 pub(super) struct Quiet;
 
@@ -79,14 +86,25 @@ pub(super) fn watch(
     table: &dyn ProcessTable,
     looks: u32,
     between: Duration,
-) -> Result<(), String> {
+) -> Result<TrialEnd, String> {
     let mut clock = Instant::now();
     for _ in 0..looks {
         match core.watch_trial(table, clock, now()) {
             Ok(TrialEnd::Running) => clock += between,
-            Ok(_) => return Ok(()),
+            Ok(end) => return Ok(end),
             Err(e) => return Err(chain(&e)),
         }
     }
     Err("the trial goes on".to_owned())
+}
+
+/// Has every logger of the release on trial end at once.
+pub(super) fn fail_trial(engine: &Engine) -> Result<TrialEnd, String> {
+    let (table, second) = (Loggers::default(), Duration::from_secs(1));
+    watch(&mut engine.core.lock().unwrap(), &table, FAILING_LOOKS, second)
+}
+
+/// Has nothing happen until the trial of the release is over.
+pub(super) fn pass_trial(engine: &Engine) -> Result<TrialEnd, String> {
+    watch(&mut engine.core.lock().unwrap(), &Quiet, QUIET_LOOKS, Duration::from_secs(1))
 }

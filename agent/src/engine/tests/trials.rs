@@ -1,0 +1,275 @@
+// This Source Code Form is subject to the terms of the Mozilla Public
+// License, v. 2.0. If a copy of the MPL was not distributed with this
+// file, You can obtain one at https://mozilla.org/MPL/2.0/.
+
+//! Trials from their beginning to what comes after them.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use dockerlogger_manifest::Digest;
+
+use crate::api::Health;
+use crate::engine::core::Core;
+use crate::engine::tests::node::{Node, check_settled, now};
+use crate::engine::tests::processes::{Quiet, fail_trial, pass_trial};
+use crate::engine::tests::publisher::Recipe;
+use crate::engine::{Change, Engine, Outcome, Reason, TrialEnd};
+
+async fn update(node: &Node, engine: &mut Engine) -> Outcome {
+    engine.update(&node.source(), now(), &mut |_| {}).await.unwrap()
+}
+
+/// A node that got these releases one after another; the last one is on trial.
+async fn on_trial(versions: &[&str]) -> (Node, Engine, Vec<Digest>) {
+    let mut node = Node::new();
+    let mut engine = node.open();
+    let mut digests = Vec::new();
+    for version in versions {
+        digests.push(node.publisher.publish(&Recipe::new(version)).sha256);
+        pass_trial(&engine).unwrap();
+        update(&node, &mut engine).await;
+    }
+    (node, engine, digests)
+}
+
+/// The same, and its trial failed.
+async fn reverted(versions: &[&str]) -> (Node, Engine, Vec<Digest>) {
+    let (node, engine, digests) = on_trial(versions).await;
+    let end = fail_trial(&engine).unwrap();
+    assert!(matches!(end, TrialEnd::Reverted { .. }), "{end:?}");
+    (node, engine, digests)
+}
+
+/// The medium loses the logger of a release.
+fn corrupt(node: &Node, digest: &Digest) {
+    let logger = node.root.join("store").join(digest.to_string()).join("logger");
+    fs::remove_file(&logger).unwrap();
+    fs::write(&logger, "rotten").unwrap();
+}
+
+fn reasons(engine: &Engine) -> String {
+    serde_json::to_value(Health::of(&engine.view())).unwrap()["reasons"].to_string()
+}
+
+#[tokio::test]
+async fn what_failed_stands_in_for_what_is_damaged_until_that_is_back() {
+    let (node, engine, digests) = reverted(&["1.0.0", "2.0.0"]).await;
+    drop(engine);
+    corrupt(&node, &digests[0]);
+    let mut engine = node.open();
+    // A logger rather than none, and an alarm.
+    assert_eq!(node.logger_says(), "2.0.0");
+    let blocked = engine.view().blocked;
+    assert_eq!(blocked[0].digest, digests[1]);
+    let told = reasons(&engine);
+    assert!(
+        told.contains(
+            "release 2.0.0 should not run: it is blocked (it failed containers of 3 of 3 owners"
+        ),
+        "{told}"
+    );
+    assert!(told.contains("an update brings release 1.0.0 back"), "{told}");
+    // The channel names what failed: the good one comes back all the same.
+    let outcome = update(&node, &mut engine).await;
+    let moved = Outcome::Moved {
+        from: Some("2.0.0".parse().unwrap()),
+        to: "1.0.0".parse().unwrap(),
+        warnings: Vec::new(),
+    };
+    assert_eq!(outcome, moved);
+    assert_eq!(node.logger_says(), "1.0.0");
+    assert_eq!((engine.view().blocked, reasons(&engine)), (blocked, "[]".to_owned()));
+    assert!(engine.view().history.last().unwrap().why.starts_with("release 1.0.0 was damaged"));
+    let outcome = update(&node, &mut engine).await;
+    assert!(matches!(outcome, Outcome::Stayed(Reason::Blocked { .. })), "{outcome:?}");
+    drop(engine);
+    check_settled(&node.root);
+}
+
+#[tokio::test]
+async fn an_update_during_a_trial_keeps_what_passed_the_one_before() {
+    let mut node = Node::new();
+    let mut engine = node.open();
+    let mut digests = Vec::new();
+    for version in ["1.0.0", "2.0.0", "3.0.0"] {
+        digests.push(node.publisher.publish(&Recipe::new(version)).sha256);
+        update(&node, &mut engine).await;
+        if version == "1.0.0" {
+            pass_trial(&engine).unwrap();
+        }
+    }
+    assert_eq!(engine.view().previous.unwrap().digest, digests[0]);
+    assert!(!node.root.join("store").join(digests[1].to_string()).exists());
+    let end = fail_trial(&engine).unwrap();
+    assert!(matches!(end, TrialEnd::Reverted { to, .. } if to.to_string() == "1.0.0"));
+    assert_eq!(engine.view().trial, None);
+    // A trial that is passed makes the release the one to go back to.
+    for version in ["4.0.0", "5.0.0"] {
+        digests.push(node.publisher.publish(&Recipe::new(version)).sha256);
+        update(&node, &mut engine).await;
+        if version == "4.0.0" {
+            let end = pass_trial(&engine).unwrap();
+            assert!(matches!(end, TrialEnd::Passed { .. }), "{end:?}");
+        }
+    }
+    assert_eq!(engine.view().previous.unwrap().digest, digests[3]);
+    drop(engine);
+    check_settled(&node.root);
+}
+
+/// What a poll does once the current release has failed and there is no way back.
+async fn polls_go_on(mut node: Node, mut engine: Engine, reason: &str) {
+    assert!(!engine.on_trial());
+    assert_eq!(node.logger_says(), "2.0.0", "a logger rather than none");
+    let told = reasons(&engine);
+    assert!(
+        told.contains(
+            "release 2.0.0 should not run: it is blocked (it failed containers of 3 of 3 owners"
+        ),
+        "{told}"
+    );
+    assert!(told.contains(reason), "{told}");
+    let last = engine.view().history.last().unwrap().clone();
+    assert_eq!((last.what.as_str(), last.who.as_str()), ("trial-failed", "agent"));
+    drop(engine);
+    engine = node.open();
+    assert!(engine.view().stands_in.is_some() && !engine.on_trial());
+    node.publisher.publish(&Recipe::new("2.0.1"));
+    update(&node, &mut engine).await;
+    assert_eq!(node.logger_says(), "2.0.1");
+    assert_eq!(engine.view().blocked.len(), 1);
+    assert_eq!(engine.view().stands_in, None);
+}
+
+#[tokio::test]
+async fn a_trial_that_fails_with_no_way_back_ends_and_a_fixed_release_comes() {
+    let (node, engine, digests) = on_trial(&["1.0.0", "2.0.0"]).await;
+    corrupt(&node, &digests[0]);
+    let end = fail_trial(&engine).unwrap();
+    assert!(matches!(end, TrialEnd::Failed { .. }), "{end:?}");
+    polls_go_on(node, engine, "there is nothing to go back to; release 1.0.0 is damaged").await;
+}
+
+#[tokio::test]
+async fn a_trial_that_fails_does_not_go_back_to_what_an_operator_blocked() {
+    let (node, mut engine, _) = on_trial(&["1.0.0", "2.0.0"]).await;
+    let block = Change::Block { what: "1.0.0".parse().unwrap(), reason: Some("leaks".to_owned()) };
+    engine.change(block, now()).await.unwrap();
+    let end = fail_trial(&engine).unwrap();
+    assert!(matches!(end, TrialEnd::Failed { .. }), "{end:?}");
+    polls_go_on(node, engine, "release 1.0.0 is blocked: leaks, by agent").await;
+}
+
+#[tokio::test]
+async fn what_a_failed_release_cannot_go_back_to_comes_from_the_source() {
+    let (node, mut engine, digests) = on_trial(&["1.0.0", "2.0.0"]).await;
+    corrupt(&node, &digests[0]);
+    // Whether that is noticed at the end of the trial or by a restart before it.
+    for restarts in [true, false] {
+        if restarts {
+            drop(engine);
+            engine = node.open();
+            assert_eq!(engine.view().previous, None);
+        }
+        let end = fail_trial(&engine).unwrap();
+        assert!(matches!(end, TrialEnd::Failed { .. }), "{end:?}");
+        update(&node, &mut engine).await;
+        assert_eq!(node.logger_says(), "1.0.0");
+        assert_eq!(reasons(&engine), "[]");
+        assert_eq!(engine.view().trial, None, "it passed its own");
+        if restarts {
+            let unblock = Change::Unblock { what: "2.0.0".parse().unwrap() };
+            engine.change(unblock, now()).await.unwrap();
+            update(&node, &mut engine).await;
+            corrupt(&node, &digests[0]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_trial_goes_back_to_any_release_that_is_kept() {
+    let mut node = Node::new();
+    let mut config = node.config(&node.root);
+    config.retain = 3;
+    let mut engine = node.open_with(config);
+    let mut digests = Vec::new();
+    for version in ["1.0.0", "2.0.0", "3.0.0"] {
+        digests.push(node.publisher.publish(&Recipe::new(version)).sha256);
+        update(&node, &mut engine).await;
+        if version != "3.0.0" {
+            pass_trial(&engine).unwrap();
+        }
+    }
+    corrupt(&node, &digests[1]);
+    let end = fail_trial(&engine).unwrap();
+    assert!(matches!(end, TrialEnd::Reverted { to, .. } if to.to_string() == "1.0.0"));
+    assert_eq!(node.logger_says(), "1.0.0");
+}
+
+#[tokio::test]
+async fn a_first_release_that_fails_stays_with_an_alarm_until_another_comes() {
+    let (mut node, mut engine, digests) = on_trial(&["1.0.0"]).await;
+    let end = fail_trial(&engine).unwrap();
+    assert!(matches!(end, TrialEnd::Failed { .. }), "{end:?}");
+    assert_eq!(node.logger_says(), "1.0.0");
+    assert_eq!(engine.view().blocked[0].digest, digests[0]);
+    let told = reasons(&engine);
+    assert!(told.contains("loggers died; there is nothing to go back to"), "{told}");
+    let outcome = update(&node, &mut engine).await;
+    assert!(matches!(outcome, Outcome::Stayed(Reason::Blocked { .. })), "{outcome:?}");
+    // The publisher takes it back: an older one is as good.
+    node.publisher.publish(&Recipe::new("0.9.0"));
+    update(&node, &mut engine).await;
+    assert_eq!(node.logger_says(), "0.9.0");
+    assert!(engine.on_trial());
+}
+
+#[tokio::test]
+async fn what_never_passed_is_gone_back_to_and_watched() {
+    let mut node = Node::new();
+    let mut engine = node.open();
+    for version in ["1.0.0", "2.0.0"] {
+        node.publisher.publish(&Recipe::new(version));
+        update(&node, &mut engine).await;
+    }
+    // None of the two has passed: better the one that has not failed.
+    let end = fail_trial(&engine).unwrap();
+    assert!(matches!(end, TrialEnd::Reverted { to, .. } if to.to_string() == "1.0.0"));
+    assert_eq!(engine.view().trial.unwrap().version.to_string(), "1.0.0");
+    let end = fail_trial(&engine).unwrap();
+    assert!(matches!(end, TrialEnd::Failed { .. }), "{end:?}");
+    assert_eq!(engine.view().blocked.len(), 2);
+}
+
+#[tokio::test]
+async fn time_in_which_nobody_looked_does_not_count() {
+    let (_node, engine, _) = on_trial(&["1.0.0", "2.0.0"]).await;
+    let mut core = engine.core.lock().unwrap();
+    let mut clock = Instant::now();
+    let mut look = |core: &mut Core, seconds: u64| {
+        clock += Duration::from_secs(seconds);
+        core.watch_trial(&Quiet, clock, now()).unwrap()
+    };
+    // A slow order between every two looks.
+    for _ in 0..100 {
+        assert_eq!(look(&mut core, 61), TrialEnd::Running);
+    }
+    for _ in 0..29 {
+        assert_eq!(look(&mut core, 2), TrialEnd::Running);
+    }
+    assert_eq!(look(&mut core, 3600), TrialEnd::Running);
+    assert!(matches!(look(&mut core, 2), TrialEnd::Passed { .. }));
+}
+
+#[tokio::test]
+async fn what_stands_in_gives_way_to_any_release_that_may_run() {
+    let (mut node, engine, digests) = reverted(&["1.0.0", "2.0.0"]).await;
+    drop(engine);
+    corrupt(&node, &digests[0]);
+    node.publisher.publish(&Recipe::new("3.0.0"));
+    let mut engine = node.open();
+    update(&node, &mut engine).await;
+    assert_eq!(node.logger_says(), "3.0.0");
+    assert_eq!(engine.view().stands_in, None);
+}
