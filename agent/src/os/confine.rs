@@ -50,6 +50,7 @@ pub(crate) fn demotes() -> bool {
 
 /// Has `command` start its program confined, as `user`.
 pub(crate) fn confine(command: &mut Command, user: &DynamicUser) {
+    #[cfg_attr(not(target_os = "linux"), expect(unused_mut, reason = "there is no such limit"))]
     let mut limits = vec![
         limit(Resource::Core, 0),
         limit(Resource::Fsize, FILE_BYTES_MAX),

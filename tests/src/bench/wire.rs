@@ -16,7 +16,6 @@ use std::thread;
 use std::time::Duration;
 
 use memchr::memmem;
-use rustix::net::sockopt;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use tempfile::TempDir;
 
@@ -357,7 +356,7 @@ fn udp(shared: &Arc<Shared>) -> Place {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback port is free");
     // Where that is allowed, so much that a sink that is late loses nothing.
     #[cfg(target_os = "linux")]
-    let _ = sockopt::set_socket_recv_buffer_size_force(&socket, DATAGRAM_BUFFER_BYTES);
+    let _ = rustix::net::sockopt::set_socket_recv_buffer_size_force(&socket, DATAGRAM_BUFFER_BYTES);
     let place = Place::Udp(v4(socket.local_addr()));
     let shared = Arc::clone(shared);
     thread::spawn(move || shared.take(Datagrams(move |bytes: &mut [u8]| socket.recv(bytes))));
