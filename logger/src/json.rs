@@ -22,6 +22,9 @@ pub enum Escapes {
 /// Appends `text` as it stands between the quotation marks of a JSON string.
 pub fn push_text(out: &mut Vec<u8>, text: &[u8], escapes: Escapes) {
     out.reserve(text.len());
+    if text.is_ascii() {
+        return push_utf8(out, text, escapes);
+    }
     let mut rest = text;
     loop {
         let error = match std::str::from_utf8(rest) {

@@ -7,30 +7,41 @@
 
 use crate::local_time::{LocalTime, push_padded};
 
-/// Writes instants; what it wrote of the last second is kept, because most lines
-/// follow others within it.
+/// Writes instants; what it wrote of the last 100 µs is kept, because most lines
+/// follow others within them.
 #[derive(Debug, Default)]
 pub struct Rfc3339 {
-    second: Option<u64>,
-    /// Up to the seconds.
+    /// Of which 100 µs since 1970 `text` is.
+    kept: Option<u64>,
+    /// Up to the fourth digit of the fraction.
     text: Vec<u8>,
 }
 
 impl Rfc3339 {
     /// Appends `time_ns`, nanoseconds since 1970.
     pub fn push(&mut self, out: &mut Vec<u8>, time_ns: u64) {
-        let (second, nanosecond) = (time_ns / NS_PER_S, time_ns % NS_PER_S);
-        if self.second != Some(second) {
-            self.render(second);
+        let (kept, mut rest) = (time_ns / KEPT_NS, time_ns % KEPT_NS);
+        if self.kept != Some(kept) {
+            self.render(kept);
         }
         out.extend_from_slice(&self.text);
-        if nanosecond > 0 {
-            push_fraction(out, nanosecond);
+        let mut digits = *b"00000";
+        for digit in digits.iter_mut().rev() {
+            *digit += u8::try_from(rest % 10).unwrap_or(0);
+            rest /= 10;
+        }
+        out.extend_from_slice(&digits);
+        while out.ends_with(b"0") {
+            out.pop();
+        }
+        if out.ends_with(b".") {
+            out.pop();
         }
         out.push(b'Z');
     }
 
-    fn render(&mut self, second: u64) {
+    fn render(&mut self, kept: u64) {
+        let second = kept / (NS_PER_S / KEPT_NS);
         let civil = LocalTime::UTC.civil(i64::try_from(second).unwrap_or(i64::MAX));
         self.text.clear();
         push_padded(&mut self.text, u64::try_from(civil.year).unwrap_or(0), 4, b'0');
@@ -39,22 +50,14 @@ impl Rfc3339 {
             self.text.push(separator);
             push_padded(&mut self.text, part.into(), 2, b'0');
         }
-        self.second = Some(second);
+        self.text.push(b'.');
+        push_padded(&mut self.text, kept % (NS_PER_S / KEPT_NS), 4, b'0');
+        self.kept = Some(kept);
     }
 }
 
-/// A point, and the nine digits without the zeros at their end. In one piece: it
-/// is different for every line.
-fn push_fraction(out: &mut Vec<u8>, nanosecond: u64) {
-    let mut text = *b".000000000";
-    let mut rest = u32::try_from(nanosecond).unwrap_or(0);
-    for digit in text.iter_mut().skip(1).rev() {
-        *digit += u8::try_from(rest % 10).unwrap_or(0);
-        rest /= 10;
-    }
-    let len = text.iter().rposition(|&digit| digit != b'0').map_or(0, |last| last + 1);
-    out.extend_from_slice(text.get(..len).unwrap_or_default());
-}
+/// Leaves five of the nine digits.
+const KEPT_NS: u64 = 100_000;
 
 const NS_PER_S: u64 = 1_000_000_000;
 
@@ -70,6 +73,8 @@ mod tests {
             (1_772_719_629_500_000_000, "2026-03-05T14:07:09.5Z"),
             (1_772_719_629_000_000_010, "2026-03-05T14:07:09.00000001Z"),
             (1_772_719_629_000_000_000, "2026-03-05T14:07:09Z"),
+            (1_772_719_629_000_100_000, "2026-03-05T14:07:09.0001Z"),
+            (1_772_719_629_000_199_990, "2026-03-05T14:07:09.00019999Z"),
             (1_772_719_630_000_000_000, "2026-03-05T14:07:10Z"),
             (0, "1970-01-01T00:00:00Z"),
             (u64::MAX, "2554-07-21T23:34:33.709551615Z"),
