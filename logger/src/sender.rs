@@ -180,9 +180,12 @@ fn is_last(handoff: &Handoff, give_up_ns: Option<u64>) -> bool {
     give_up_ns.is_some() || handoff.is_finished()
 }
 
-/// Whether to encode more: little is unsent, and not too much is under way.
+/// Whether to encode more: little is unsent, and not too much is under way. What is
+/// kept for a server that has not read it takes the place of something under way.
 fn wants_input(window: &Window) -> bool {
-    window.unsent_bytes() < BATCH_BYTES as u64 && window.untaken_bytes() < UNDER_WAY_MAX
+    let kept = window.kept_bytes().saturating_sub(UNDER_WAY_MIN);
+    let under_way_max = UNDER_WAY_MAX.saturating_sub(kept).max(UNDER_WAY_MIN);
+    window.unsent_bytes() < BATCH_BYTES as u64 && window.untaken_bytes() < under_way_max
 }
 
 /// Gives ring space back for what the sink has taken.
@@ -216,6 +219,10 @@ fn wait(wake: RawFd, wanted: Wait, links: &SenderLinks) -> bool {
 /// Bytes that may be with the sink without its word, in case that the kernel
 /// accepts more than it was told to; bounds the sender's memory.
 const UNDER_WAY_MAX: u64 = 144 << 10;
+
+/// So much may be under way however much is kept, and so much may be kept beside
+/// all that is under way.
+const UNDER_WAY_MIN: u64 = 64 << 10;
 
 /// After the reader's death: how often to look whether a new logger waits.
 const HANDOVER_LOOK_NS: u64 = 20_000_000;

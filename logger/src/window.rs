@@ -215,6 +215,11 @@ impl Window {
         self.end - self.taken
     }
 
+    /// Bytes that the sink has taken, and that are kept all the same.
+    pub(crate) const fn kept_bytes(&self) -> u64 {
+        self.kept_bytes
+    }
+
     /// What became of everything released.
     pub(crate) const fn account(&self) -> &Account {
         &self.account

@@ -269,7 +269,7 @@ const fn first_look_ns(haste: Haste) -> u64 {
 /// What is kept at most of what the peer has not read, in bytes. Kernels hold
 /// 64 KiB to 128 KiB for a program that does not read, and up to megabytes for one
 /// that has been reading fast: so much memory is not ours to take.
-const UNREAD_MAX: u64 = 256 << 10;
+const UNREAD_MAX: u64 = 144 << 10;
 
 /// Where the kernel tells nothing of acknowledgements, what was sent so long ago
 /// has arrived.
