@@ -38,7 +38,7 @@ impl Fluentd {
         let file = folder.join("events");
         options["file"] = json!(file);
         options["port"] = json!(0);
-        let receiver = JsReceiver::start("fluentd", &file, &options.to_string())?;
+        let receiver = JsReceiver::start("fluentd/server.js", &file, &options.to_string())?;
         options["port"] = json!(receiver.port());
         Some(Fluentd { receiver, options })
     }

@@ -5,26 +5,19 @@
 //! A GELF server over TCP or TLS: node's sockets, OpenSSL and `graygelf`'s reader of messages, where they are installed
 //! (`npm install` in `tests/receivers/graygelf`).
 
-use std::fs;
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::{Map, Value, json};
 
-use crate::SOON;
 use crate::certificates::Issued;
-use crate::programs::source_tree;
-use crate::until::until;
+use crate::js_receiver::JsReceiver;
 
 /// A running server; killed when it is dropped.
 #[derive(Debug)]
 pub struct GelfStream {
-    server: Child,
-    file: PathBuf,
+    server: JsReceiver,
     options: Value,
-    port: u16,
 }
 
 impl GelfStream {
@@ -33,20 +26,17 @@ impl GelfStream {
     /// # Panics
     /// When it is installed and does not work.
     pub fn start(folder: &Path, tls: Option<&Issued>) -> Option<GelfStream> {
-        if !home().join("node_modules").is_dir() {
-            return None;
-        }
         let file = folder.join("messages");
         let tls = tls.map(|issued| json!({ "key": issued.key, "cert": issued.certificate }));
         let mut options = json!({ "file": file, "port": 0, "tls": tls });
-        let (server, port) = launch(&options);
-        options["port"] = json!(port);
-        Some(GelfStream { server, file, options, port })
+        let server = JsReceiver::start("graygelf/stream.js", &file, &options.to_string())?;
+        options["port"] = json!(server.port());
+        Some(GelfStream { server, options })
     }
 
     /// The port on 127.0.0.1.
     pub fn port(&self) -> u16 {
-        self.port
+        self.server.port()
     }
 
     /// Ends the server in order: it stores what its clients have sent.
@@ -54,49 +44,17 @@ impl GelfStream {
     /// # Panics
     /// When it cannot be told.
     pub fn end(&mut self) {
-        kill_process(Pid::from_child(&self.server), Signal::TERM).expect("a child can be told");
-        self.server.wait().expect("a child can be waited for");
+        self.server.end(Signal::TERM);
     }
 
     /// Starts it again on the same port, with the same file.
     pub fn start_again(&mut self) {
-        (self.server, _) = launch(&self.options);
+        self.server.start_again(&self.options.to_string());
     }
 
     /// What it has stored so far, in the order in which it did.
     pub fn messages(&self) -> Vec<Map<String, Value>> {
-        let stored = fs::read_to_string(&self.file).unwrap_or_default();
-        let whole = stored.split_inclusive('\n').filter(|line| line.ends_with('\n'));
-        whole.map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
+        let stored = self.server.stored().into_iter();
+        stored.map(|line| serde_json::from_value(line).expect("a message is an object")).collect()
     }
-}
-
-impl Drop for GelfStream {
-    fn drop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
-    }
-}
-
-fn home() -> PathBuf {
-    source_tree().join("tests/receivers/graygelf")
-}
-
-/// Waits until it listens, also for the port that an earlier one had.
-fn launch(options: &Value) -> (Child, u16) {
-    until("the server to listen", SOON, || {
-        let mut server = Command::new("node")
-            .arg(home().join("stream.js"))
-            .arg(options.to_string())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("node can be executed");
-        let mut line = String::new();
-        let said = BufReader::new(server.stdout.take().expect("it is a pipe")).read_line(&mut line);
-        match (said, line.trim().parse()) {
-            (Ok(_), Ok(port)) => Ok((server, port)),
-            _ => Err((server.wait(), line)),
-        }
-    })
 }

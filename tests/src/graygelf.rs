@@ -22,7 +22,7 @@ impl Graygelf {
     /// When it is installed and does not work.
     pub fn start(folder: &Path) -> Option<Graygelf> {
         let file = folder.join("messages");
-        JsReceiver::start("graygelf", &file, &file.to_string_lossy()).map(Graygelf)
+        JsReceiver::start("graygelf/server.js", &file, &file.to_string_lossy()).map(Graygelf)
     }
 
     /// The `gelf-address` option for this server.

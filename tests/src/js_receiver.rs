@@ -2,7 +2,7 @@
 // License, v. 2.0. If a copy of the MPL was not distributed with this
 // file, You can obtain one at https://mozilla.org/MPL/2.0/.
 
-//! A server in JavaScript, under node: the script `server.js` of a folder in `tests/receivers`, which prints its port when
+//! A server in JavaScript, under node: a script of a folder in `tests/receivers`, which prints its port when
 //! it listens and appends what it receives to a file, a line of JSON each.
 
 use std::fs;
@@ -27,17 +27,16 @@ pub(crate) struct JsReceiver {
 }
 
 impl JsReceiver {
-    /// Starts the server in the folder `name`, which stores in `file`, as `argument` tells it. `None` when what it needs
-    /// is not installed.
+    /// Starts the server `script`, a folder and a file in it, which stores in `file`, as `argument` tells it. `None` when
+    /// what it needs is not installed.
     ///
     /// # Panics
     /// When it is installed and does not work.
-    pub(crate) fn start(name: &str, file: &Path, argument: &str) -> Option<JsReceiver> {
-        let home = source_tree().join("tests/receivers").join(name);
-        if !home.join("node_modules").is_dir() {
+    pub(crate) fn start(script: &str, file: &Path, argument: &str) -> Option<JsReceiver> {
+        let script = source_tree().join("tests/receivers").join(script);
+        if !script.with_file_name("node_modules").is_dir() {
             return None;
         }
-        let script = home.join("server.js");
         let (server, port) = launch(&script, argument);
         Some(JsReceiver { script, file: file.to_owned(), server, port })
     }
