@@ -22,7 +22,7 @@ pub enum Escapes {
 /// Appends `text` as it stands between the quotation marks of a JSON string.
 pub fn push_text(out: &mut Vec<u8>, text: &[u8], escapes: Escapes) {
     out.reserve(text.len());
-    if text.is_ascii() {
+    if is_ascii(text) {
         return push_utf8(out, text, escapes);
     }
     let mut rest = text;
@@ -48,6 +48,13 @@ pub fn push_string(out: &mut Vec<u8>, text: &[u8], escapes: Escapes) {
     out.push(b'"');
     push_text(out, text, escapes);
     out.push(b'"');
+}
+
+/// As the method of slices, which looks at the last bytes one by one.
+fn is_ascii(text: &[u8]) -> bool {
+    let Some(last) = text.last_chunk::<BLOCK>() else { return text.is_ascii() };
+    let (blocks, _) = text.as_chunks::<BLOCK>();
+    blocks.iter().chain([last]).all(|block| block.iter().fold(0, |all, byte| all | byte) < 0x80)
 }
 
 /// Appends `text`, which is valid UTF-8.
@@ -138,7 +145,7 @@ impl Writer<'_> {
 /// Appends the first `len` bytes of a few: to copy all and forget some is less
 /// work than to copy a number that only the machine knows.
 #[inline(always)]
-fn push_front<const N: usize>(out: &mut Vec<u8>, bytes: &[u8; N], len: usize) {
+pub(crate) fn push_front<const N: usize>(out: &mut Vec<u8>, bytes: &[u8; N], len: usize) {
     let end = out.len() + len;
     out.extend_from_slice(bytes);
     out.truncate(end);

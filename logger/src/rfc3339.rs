@@ -5,16 +5,23 @@
 //! Instants as Go's RFC 3339 form in UTC, with as many digits of the second as
 //! there are: `2026-03-05T14:07:09.5Z`.
 
+use crate::json::push_front;
 use crate::local_time::{LocalTime, push_padded};
 
 /// Writes instants; what it wrote of the last 100 µs is kept, because most lines
 /// follow others within them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Rfc3339 {
     /// Of which 100 µs since 1970 `text` is.
     kept: Option<u64>,
-    /// Up to the fourth digit of the fraction.
-    text: Vec<u8>,
+    /// `2026-03-05T14:07:09.1234` and room for what changes with each line.
+    text: [u8; LONGEST],
+}
+
+impl Default for Rfc3339 {
+    fn default() -> Self {
+        Self { kept: None, text: [0; LONGEST] }
+    }
 }
 
 impl Rfc3339 {
@@ -24,34 +31,36 @@ impl Rfc3339 {
         if self.kept != Some(kept) {
             self.render(kept);
         }
-        out.extend_from_slice(&self.text);
-        let mut digits = *b"00000";
-        for digit in digits.iter_mut().rev() {
-            *digit += u8::try_from(rest % 10).unwrap_or(0);
+        let mut text = self.text;
+        for digit in text[KEPT_LEN..LONGEST - 1].iter_mut().rev() {
+            *digit = b'0' + u8::try_from(rest % 10).unwrap_or(0);
             rest /= 10;
         }
-        out.extend_from_slice(&digits);
-        while out.ends_with(b"0") {
-            out.pop();
+        let mut end = LONGEST - 1;
+        while text[end - 1] == b'0' {
+            end -= 1;
         }
-        if out.ends_with(b".") {
-            out.pop();
+        // A whole second has no fraction; its own digits stay.
+        if text[end - 1] == b'.' {
+            end -= 1;
         }
-        out.push(b'Z');
+        text[end] = b'Z';
+        push_front(out, &text, end + 1);
     }
 
     fn render(&mut self, kept: u64) {
         let second = kept / (NS_PER_S / KEPT_NS);
         let civil = LocalTime::UTC.civil(i64::try_from(second).unwrap_or(i64::MAX));
-        self.text.clear();
-        push_padded(&mut self.text, u64::try_from(civil.year).unwrap_or(0), 4, b'0');
+        let mut text = Vec::with_capacity(LONGEST);
+        push_padded(&mut text, u64::try_from(civil.year).unwrap_or(0), 4, b'0');
         let parts = [civil.month, civil.day, civil.hour, civil.minute, civil.second];
         for (part, separator) in parts.into_iter().zip(*b"--T::") {
-            self.text.push(separator);
-            push_padded(&mut self.text, part.into(), 2, b'0');
+            text.push(separator);
+            push_padded(&mut text, part.into(), 2, b'0');
         }
-        self.text.push(b'.');
-        push_padded(&mut self.text, kept % (NS_PER_S / KEPT_NS), 4, b'0');
+        text.push(b'.');
+        push_padded(&mut text, kept % (NS_PER_S / KEPT_NS), 4, b'0');
+        self.text[..KEPT_LEN].copy_from_slice(&text[..KEPT_LEN]);
         self.kept = Some(kept);
     }
 }
@@ -60,6 +69,12 @@ impl Rfc3339 {
 const KEPT_NS: u64 = 100_000;
 
 const NS_PER_S: u64 = 1_000_000_000;
+
+/// Bytes up to the fourth digit of the fraction: years have four digits.
+const KEPT_LEN: usize = "2026-03-05T14:07:09.1234".len();
+
+/// Bytes with all digits.
+const LONGEST: usize = "2026-03-05T14:07:09.123456789Z".len();
 
 #[cfg(test)]
 mod tests {

@@ -92,9 +92,11 @@ fn send(
         // Looked at before the ring: what was there when no more was to come has
         // been seen after this.
         let last = give_up_ns.is_some() || handoff.is_finished();
+        let mut filled = 0;
         while wants_input(&window) && pump.may_go_on(consumer, window.has_unreleased()) {
             let mut batch = window.new_batch();
             pump.fill(consumer, &mut batch);
+            filled += batch.bytes.len();
             window.push(batch);
         }
         // A tail whose line goes on in the ring is no tail.
@@ -130,7 +132,8 @@ fn send(
             break SenderEnd::GaveUp;
         }
         let waiting = wants_input(&window);
-        if waiting {
+        let napping = waiting && !hurried && filled >= NAP_BYTES;
+        if waiting && !napping {
             handoff.start_waiting();
             let more = pump.may_go_on(consumer, window.has_unreleased())
                 || last != is_last(handoff, give_up_ns);
@@ -150,7 +153,8 @@ fn send(
             look_ns = give_up_ns.map(|at_ns| at_ns.min(os::mono_ns() + HANDOVER_LOOK_NS));
         }
         let wake = if give_up_ns.is_some() { -1 } else { links.wake() };
-        let until = [progress.wait.until_ns, look_ns, tail_due_ns.filter(|_| waiting)];
+        let nap_ns = napping.then(|| os::mono_ns() + NAP_NS);
+        let until = [progress.wait.until_ns, look_ns, tail_due_ns.filter(|_| waiting), nap_ns];
         let until_ns = until.into_iter().flatten().min();
         let reader_gone = wait(wake, Wait { until_ns, ..progress.wait }, links);
         handoff.stop_waiting();
@@ -215,6 +219,13 @@ fn wait(wake: RawFd, wanted: Wait, links: &SenderLinks) -> bool {
     }
     fds[0].revents != 0 && links.drain()
 }
+
+/// After so many bytes at once, more are about to come: the sender looks again
+/// after a nap, which is less work for both sides than to be woken.
+const NAP_BYTES: usize = 16 << 10;
+
+/// Short enough that no ring is full by then.
+const NAP_NS: u64 = 200_000;
 
 /// Bytes that may be with the sink without its word, in case that the kernel
 /// accepts more than it was told to; bounds the sender's memory.

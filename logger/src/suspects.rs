@@ -46,16 +46,16 @@ pub(crate) enum Verdict {
 pub(crate) struct Suspects {
     last: Option<Spot>,
     deaths: u32,
-    aside: [Option<Spot>; ASIDE_MAX],
+    /// The records set aside; the first `aside_len` count.
+    aside: [Spot; ASIDE_MAX],
+    aside_len: usize,
 }
 
 impl Suspects {
     /// A sender died at work on `spot`, or at none; everything before `tail` is
     /// delivered. True if that set the record aside.
     pub(crate) fn note_death(&mut self, spot: Option<Spot>, tail: u64) -> bool {
-        for aside in &mut self.aside {
-            *aside = aside.filter(|spot| spot.position >= tail);
-        }
+        self.forget_before(tail);
         let Some(spot) = spot else { return false };
         self.deaths = if self.last == Some(spot) { self.deaths + 1 } else { 1 };
         self.last = Some(spot);
@@ -63,17 +63,27 @@ impl Suspects {
             return false;
         }
         // Without a free place, this is in the last one already or takes it.
-        let free = self.aside.iter().position(Option::is_none).unwrap_or(ASIDE_MAX - 1);
-        if let Some(place) = self.aside.get_mut(free) {
-            *place = Some(spot);
-        }
+        let place = self.aside_len.min(ASIDE_MAX - 1);
+        self.aside[place] = spot;
+        self.aside_len = place + 1;
         self.last = None;
         true
     }
 
+    fn forget_before(&mut self, tail: u64) {
+        let mut kept = 0;
+        for n in 0..self.aside_len {
+            if self.aside[n].position >= tail {
+                self.aside[kept] = self.aside[n];
+                kept += 1;
+            }
+        }
+        self.aside_len = kept;
+    }
+
     /// What to do with the record at `spot`.
     pub(crate) fn verdict(&self, spot: Spot) -> Verdict {
-        match self.aside.iter().position(|aside| *aside == Some(spot)) {
+        match self.aside[..self.aside_len].iter().position(|aside| *aside == spot) {
             None => Verdict::Send,
             Some(n) if n < ASIDE_MAX - 1 => Verdict::LeaveOut,
             Some(_) => Verdict::LeaveOutRest,

@@ -167,8 +167,8 @@ impl Files {
         shared: &Shared,
         now_ns: u64,
     ) -> Result<Step, FilesError> {
-        let mut current = match self.current.take().filter(|current| current.is_named(&self.place))
-        {
+        let mut current = self.current.take();
+        let mut current = match current.take_if(|current| current.is_named(&self.place, now_ns)) {
             Some(current) => current,
             None => {
                 let current = Current::open(&self.place, self.dir()?)?;

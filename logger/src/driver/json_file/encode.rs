@@ -12,7 +12,7 @@ use crate::rfc3339::Rfc3339;
 /// Renders the lines of one container.
 #[derive(Debug)]
 pub(crate) struct Encoder {
-    /// What stands between text and time, for each stream.
+    /// What stands between text and time, for each stream, newline included.
     middles: [Vec<u8>; 2],
     time: Rfc3339,
 }
@@ -32,26 +32,33 @@ impl Encoder {
             attributes.extend_from_slice(b"},");
         }
         let middle = |stream: &[u8]| {
-            [b"\"stream\":\"", stream, b"\",", &attributes, b"\"time\":\""].concat()
+            [TEXT_END, b"\"stream\":\"", stream, b"\",", &attributes, b"\"time\":\""].concat()
         };
         Self { middles: [middle(b"stdout"), middle(b"stderr")], time: Rfc3339::default() }
     }
 
     /// Appends the line. Empty lines are lines too.
     pub(crate) fn encode(&mut self, record: &Record<'_>, out: &mut Vec<u8>) {
+        let middle = &self.middles[usize::from(record.stream == Stream::Stderr)];
         let newline = record.piece.is_none_or(|piece| piece.last);
         if newline || !record.text.is_empty() {
             out.extend_from_slice(b"{\"log\":\"");
             push_text(out, record.text, Escapes::LineEnds);
-            out.extend_from_slice(if newline { b"\\n\"," } else { b"\"," });
+            out.extend_from_slice(if newline { middle } else { &middle[NEWLINE.len()..] });
         } else {
             out.push(b'{');
+            out.extend_from_slice(&middle[TEXT_END.len()..]);
         }
-        out.extend_from_slice(&self.middles[usize::from(record.stream == Stream::Stderr)]);
         self.time.push(out, record.time_ns);
         out.extend_from_slice(b"\"}\n");
     }
 }
+
+/// What a line ends with, escaped.
+const NEWLINE: &[u8] = b"\\n";
+
+/// What the text of a whole line ends with.
+const TEXT_END: &[u8] = b"\\n\",";
 
 #[cfg(test)]
 mod tests {

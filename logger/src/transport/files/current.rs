@@ -20,6 +20,8 @@ pub(super) struct Current {
     /// Device and number: what it is besides its name.
     identity: (u64, u64),
     bytes: u64,
+    /// When it was last looked at whether it still has its name.
+    looked_ns: u64,
 }
 
 impl Current {
@@ -44,7 +46,7 @@ impl Current {
         let identity = (metadata.dev(), metadata.ino());
         // Nobody adds to it now that it is locked.
         let len = file.metadata().map_err(failed("open"))?.len();
-        let mut current = Self { dir, file, identity, bytes: len };
+        let mut current = Self { dir, file, identity, bytes: len, looked_ns: 0 };
         current.mend().map_err(failed("mend the end of"))?;
         Ok(current)
     }
@@ -57,8 +59,13 @@ impl Current {
         self.bytes
     }
 
-    /// Whether it still has its name, in a directory that still has its own.
-    pub(super) fn is_named(&self, place: &LogFiles) -> bool {
+    /// Whether it still has its name, in a directory that still has its own, or had
+    /// a moment ago.
+    pub(super) fn is_named(&mut self, place: &LogFiles, now_ns: u64) -> bool {
+        if now_ns.saturating_sub(self.looked_ns) < LOOK_NS {
+            return true;
+        }
+        self.looked_ns = now_ns;
         let named = std::fs::symlink_metadata(place.path());
         named.is_ok_and(|named| (named.dev(), named.ino()) == self.identity)
     }
@@ -118,6 +125,9 @@ impl Current {
         Ok(())
     }
 }
+
+/// What is written to a file for so long after it was removed is lost with it.
+const LOOK_NS: u64 = 5_000_000;
 
 const BLOCK_BYTES: usize = 16 << 10;
 
