@@ -61,6 +61,10 @@ pub struct Rsyslog {
     port: u16,
     authority: Authority,
     client: Issued,
+    /// The probe's connection, which lasts: rsyslogd closes the socket of a TLS session twice (its issue 3404, repaired
+    /// in December 2025), so if it opened its file just then, it would close that too, and write lines to whoever
+    /// connects next.
+    probe: Option<TcpStream>,
 }
 
 impl Rsyslog {
@@ -89,6 +93,7 @@ impl Rsyslog {
             port,
             authority,
             client,
+            probe: None,
         };
         rsyslog.wait_until_it_writes();
         Some(rsyslog)
@@ -181,7 +186,7 @@ impl Rsyslog {
         });
     }
 
-    fn probe(&self, number: u32) -> std::io::Result<()> {
+    fn probe(&mut self, number: u32) -> std::io::Result<()> {
         let message = format!("<30>Jan  2 03:04:05 host tag: {PROBE} {number}\n");
         if self.transport == Transport::Udp {
             let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
@@ -189,14 +194,15 @@ impl Rsyslog {
         }
         let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
         if self.transport == Transport::Tcp {
-            return socket.write_all(message.as_bytes());
+            socket.write_all(message.as_bytes())?;
+        } else {
+            let name = ServerName::from(IpAddr::from(Ipv4Addr::LOCALHOST));
+            let session = ClientConnection::new(self.authority.client(&self.client), name);
+            let mut session = session.map_err(std::io::Error::other)?;
+            rustls::Stream::new(&mut session, &mut socket).write_all(message.as_bytes())?;
         }
-        let name = ServerName::from(IpAddr::from(Ipv4Addr::LOCALHOST));
-        let session = ClientConnection::new(self.authority.client(&self.client), name);
-        let mut session = session.map_err(std::io::Error::other)?;
-        rustls::Stream::new(&mut session, &mut socket).write_all(message.as_bytes())?;
-        session.send_close_notify();
-        session.write_tls(&mut socket).map(drop)
+        self.probe = Some(socket);
+        Ok(())
     }
 
     fn said(&self) -> String {
