@@ -15,7 +15,7 @@ use dockerlogger_tests::graygelf::Graygelf;
 use dockerlogger_tests::oracle::{self, Verdict};
 use dockerlogger_tests::receiver::{Manners, TcpReceiver, UdpReceiver};
 use dockerlogger_tests::{SOON, programs, try_until, until};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::skip;
 
@@ -23,10 +23,6 @@ fn start(address: &str, options: &[(&str, &str)], scratch: &Path) -> Container {
     let mut config = vec![("gelf-address", address)];
     config.extend_from_slice(options);
     Container::start(&ContainerSpec::new(&programs::logger(), "gelf", &config), scratch)
-}
-
-fn end(container: &Container) {
-    container.end_well();
 }
 
 fn text_of(message: &Message) -> String {
@@ -69,6 +65,31 @@ fn lines() -> Vec<String> {
     lines
 }
 
+/// Ends a container that has written [`lines`] and wants them back from a server, and one more.
+#[track_caller]
+fn end_and_compare(
+    container: &Container,
+    options: &[(&str, &str)],
+    stored: impl Fn() -> Vec<Map<String, Value>>,
+) {
+    let mut expected = lines();
+    expected.push("the end, without a newline".to_owned());
+    container.write(Output::Stderr, b"the end, without a newline");
+    container.end_well();
+    let messages = until("the server to have stored all", SOON, || {
+        let messages = stored();
+        if messages.len() == expected.len() { Ok(messages) } else { Err(messages.len()) }
+    });
+    let trims = options.contains(&("gelf-tag", "deadbeefcafe"));
+    for (message, line) in messages.iter().zip(&expected) {
+        let line = if trims { line.trim() } else { line };
+        assert!(message["short_message"] == line, "{options:?} {message:?}, not {line:?}");
+        assert_eq!(message["_container_id"], CONTAINER_ID);
+    }
+    assert_eq!(messages[0]["level"], 6);
+    assert_eq!(messages[messages.len() - 1]["level"], 3);
+}
+
 #[test]
 fn a_real_server_stores_every_line_however_it_was_sent() {
     for options in [
@@ -92,22 +113,7 @@ fn a_real_server_stores_every_line_however_it_was_sent() {
                 if stored > count { Ok(()) } else { Err((options, count, stored)) }
             });
         }
-        container.write(Output::Stderr, b"the end, without a newline");
-        end(&container);
-        let mut expected = lines();
-        expected.push("the end, without a newline".to_owned());
-        let messages = until("the server to have stored all", SOON, || {
-            let messages = server.messages();
-            if messages.len() == expected.len() { Ok(messages) } else { Err(messages.len()) }
-        });
-        let trims = options.contains(&("gelf-tag", "deadbeefcafe"));
-        for (message, line) in messages.iter().zip(&expected) {
-            let line = if trims { line.trim() } else { line };
-            assert!(message["short_message"] == line, "{options:?} {message:?}, not {line:?}");
-            assert_eq!(message["_container_id"], CONTAINER_ID);
-        }
-        assert_eq!(messages[0]["level"], 6);
-        assert_eq!(messages.last().unwrap()["level"], 3);
+        end_and_compare(&container, options, || server.messages());
     }
 }
 
@@ -125,22 +131,7 @@ fn a_real_server_over_tls_stores_every_line() {
     for line in lines() {
         container.write(Output::Stdout, format!("{line}\n").as_bytes());
     }
-    container.write(Output::Stderr, b"the end, without a newline");
-    end(&container);
-    let mut expected = lines();
-    expected.push("the end, without a newline".to_owned());
-    let messages = until("the server to have stored all", SOON, || {
-        let messages = server.messages();
-        if messages.len() == expected.len() { Ok(messages) } else { Err(messages.len()) }
-    });
-    for (message, line) in messages.iter().zip(&expected) {
-        assert!(message["short_message"] == *line, "{message:?}, not {line:?}");
-        assert_eq!(message["_container_id"], CONTAINER_ID);
-    }
-    assert_eq!(
-        (&messages[0]["level"], &messages[messages.len() - 1]["level"]),
-        (&6.into(), &3.into())
-    );
+    end_and_compare(&container, &[], || server.messages());
 }
 
 #[test]
@@ -178,7 +169,7 @@ fn a_server_that_restarts_under_load_gets_everything() {
         assert!(verdict.duplicated.len() <= resent_max, "{verdict}");
         let page = container.wait_until_settled(SOON);
         assert_eq!((page.delivered, page.dropped.len()), (page.read, 0), "{page:?}");
-        end(&container);
+        container.end_well();
     }
 }
 
@@ -201,7 +192,7 @@ fn a_server_that_says_something_is_not_listened_to() {
         taken
     });
     container.write(Output::Stdout, oracle::lines(100, 200).as_bytes());
-    end(&container);
+    container.end_well();
     let taken: Vec<String> = messages_in(&taken.join().unwrap()).iter().map(text_of).collect();
     assert!(Verdict::of(200, taken).exact());
 }
@@ -226,5 +217,5 @@ fn records_of_more_chunks_than_there_may_be_are_replaced() {
     });
     let text = text_of(&messages[0]);
     assert!(text.starts_with("1 lines / 16001 bytes dropped"), "{text}");
-    end(&container);
+    container.end_well();
 }
