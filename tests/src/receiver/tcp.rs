@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use rustix::net::{AddressFamily, SocketType, sockopt};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 
 use crate::until::until;
 
@@ -196,8 +196,8 @@ impl Drop for TcpReceiver {
 
 /// A bound socket that does not listen: connections to it are refused, and nobody else gets the port.
 pub(crate) fn reserve(address: SocketAddrV4) -> io::Result<(OwnedFd, SocketAddrV4)> {
-    let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None)?;
-    rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC)?;
+    let flags = SocketFlags::CLOEXEC;
+    let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
     sockopt::set_socket_reuseaddr(&socket, true)?;
     rustix::net::bind(&socket, &address)?;
     let bound = rustix::net::getsockname(&socket)?;

@@ -86,10 +86,7 @@ impl Stream {
     /// When the kernel has no descriptors left.
     pub fn start(options: StreamOptions) -> io::Result<(Stream, OwnedFd, OwnedFd)> {
         let (inside, outside) =
-            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::empty(), None)?;
-        for fd in [&inside, &outside] {
-            rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::CLOEXEC)?;
-        }
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
         let (reader, writer) = io::pipe()?;
         #[cfg(target_os = "linux")]
         rustix::pipe::fcntl_setpipe_size(&writer, PIPE_BYTES)?;
