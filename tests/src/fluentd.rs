@@ -8,16 +8,13 @@
 use std::path::Path;
 
 use rustix::process::Signal;
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 
 use crate::js_receiver::JsReceiver;
 
 /// A running server; killed when it is dropped.
 #[derive(Debug)]
-pub struct Fluentd {
-    receiver: JsReceiver,
-    options: Value,
-}
+pub struct Fluentd(JsReceiver);
 
 /// What the server has stored of one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +22,7 @@ pub struct Event {
     /// Its tag.
     pub tag: String,
     /// Members of its record.
-    pub record: serde_json::Map<String, Value>,
+    pub record: Map<String, Value>,
 }
 
 impl Fluentd {
@@ -34,38 +31,33 @@ impl Fluentd {
     ///
     /// # Panics
     /// When it is installed and does not work.
-    pub fn start(folder: &Path, mut options: Value) -> Option<Fluentd> {
-        let file = folder.join("events");
-        options["file"] = json!(file);
-        options["port"] = json!(0);
-        let receiver = JsReceiver::start("fluentd/server.js", &file, &options.to_string())?;
-        options["port"] = json!(receiver.port());
-        Some(Fluentd { receiver, options })
+    pub fn start(folder: &Path, options: Value) -> Option<Fluentd> {
+        JsReceiver::start("fluentd/server.js", folder, options).map(Fluentd)
     }
 
     /// The port on 127.0.0.1.
     pub fn port(&self) -> u16 {
-        self.receiver.port()
+        self.0.port()
     }
 
     /// Ends the server in order: it says so to its clients, and stores what they have sent.
     pub fn close(&mut self) {
-        self.receiver.end(Signal::TERM);
+        self.0.end(Signal::TERM);
     }
 
     /// Ends the server at once: what it has read and not stored is gone.
     pub fn crash(&mut self) {
-        self.receiver.end(Signal::HUP);
+        self.0.end(Signal::HUP);
     }
 
     /// Starts it again on the same port, with the same file.
     pub fn start_again(&mut self) {
-        self.receiver.start_again(&self.options.to_string());
+        self.0.start_again();
     }
 
     /// What it has stored so far.
     pub fn events(&self) -> Vec<Event> {
-        self.receiver.stored().iter().map(event).collect()
+        self.0.stored().into_iter().map(event).collect()
     }
 
     /// The lines of the container in it.
@@ -75,9 +67,9 @@ impl Fluentd {
     }
 }
 
-fn event(stored: &Value) -> Event {
-    Event {
-        tag: stored["tag"].as_str().expect("an event has a tag").to_owned(),
-        record: stored["record"].as_object().expect("an event has a record").clone(),
+fn event(mut stored: Map<String, Value>) -> Event {
+    match (stored.remove("tag"), stored.remove("record")) {
+        (Some(Value::String(tag)), Some(Value::Object(record))) => Event { tag, record },
+        other => panic!("an event has a tag and a record, not {other:?}"),
     }
 }

@@ -15,10 +15,7 @@ use crate::js_receiver::JsReceiver;
 
 /// A running server; killed when it is dropped.
 #[derive(Debug)]
-pub struct GelfStream {
-    server: JsReceiver,
-    options: Value,
-}
+pub struct GelfStream(JsReceiver);
 
 impl GelfStream {
     /// Starts a server that stores in `folder`, over TLS if it is given what to show. `None` when it is not installed.
@@ -26,17 +23,13 @@ impl GelfStream {
     /// # Panics
     /// When it is installed and does not work.
     pub fn start(folder: &Path, tls: Option<&Issued>) -> Option<GelfStream> {
-        let file = folder.join("messages");
         let tls = tls.map(|issued| json!({ "key": issued.key, "cert": issued.certificate }));
-        let mut options = json!({ "file": file, "port": 0, "tls": tls });
-        let server = JsReceiver::start("graygelf/stream.js", &file, &options.to_string())?;
-        options["port"] = json!(server.port());
-        Some(GelfStream { server, options })
+        JsReceiver::start("graygelf/stream.js", folder, json!({ "tls": tls })).map(GelfStream)
     }
 
     /// The port on 127.0.0.1.
     pub fn port(&self) -> u16 {
-        self.server.port()
+        self.0.port()
     }
 
     /// Ends the server in order: it stores what its clients have sent.
@@ -44,17 +37,16 @@ impl GelfStream {
     /// # Panics
     /// When it cannot be told.
     pub fn end(&mut self) {
-        self.server.end(Signal::TERM);
+        self.0.end(Signal::TERM);
     }
 
     /// Starts it again on the same port, with the same file.
     pub fn start_again(&mut self) {
-        self.server.start_again(&self.options.to_string());
+        self.0.start_again();
     }
 
     /// What it has stored so far, in the order in which it did.
     pub fn messages(&self) -> Vec<Map<String, Value>> {
-        let stored = self.server.stored().into_iter();
-        stored.map(|line| serde_json::from_value(line).expect("a message is an object")).collect()
+        self.0.stored()
     }
 }

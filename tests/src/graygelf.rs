@@ -7,7 +7,7 @@
 
 use std::path::Path;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::js_receiver::JsReceiver;
 
@@ -21,8 +21,7 @@ impl Graygelf {
     /// # Panics
     /// When it is installed and does not work.
     pub fn start(folder: &Path) -> Option<Graygelf> {
-        let file = folder.join("messages");
-        JsReceiver::start("graygelf/server.js", &file, &file.to_string_lossy()).map(Graygelf)
+        JsReceiver::start("graygelf/server.js", folder, json!({})).map(Graygelf)
     }
 
     /// The `gelf-address` option for this server.
@@ -32,7 +31,6 @@ impl Graygelf {
 
     /// What it has stored so far, in the order in which it did.
     pub fn messages(&self) -> Vec<Map<String, Value>> {
-        let object = |message: Value| message.as_object().cloned();
-        self.0.stored().into_iter().map(|message| object(message).expect("an object")).collect()
+        self.0.stored()
     }
 }

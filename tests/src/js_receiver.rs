@@ -2,8 +2,8 @@
 // License, v. 2.0. If a copy of the MPL was not distributed with this
 // file, You can obtain one at https://mozilla.org/MPL/2.0/.
 
-//! A server in JavaScript, under node: a script of a folder in `tests/receivers`, which prints its port when
-//! it listens and appends what it receives to a file, a line of JSON each.
+//! A server in JavaScript, under node: a script of a folder in `tests/receivers`, which takes its options as JSON, prints a
+//! line when it listens and appends what it receives to a file, a line of JSON each.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -11,34 +11,38 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
-use crate::SOON;
+use crate::port::free_port;
 use crate::programs::source_tree;
-use crate::until::until;
 
 /// A running server; killed when it is dropped.
 #[derive(Debug)]
 pub(crate) struct JsReceiver {
     script: PathBuf,
+    options: String,
     file: PathBuf,
-    server: Child,
     port: u16,
+    server: Child,
 }
 
 impl JsReceiver {
-    /// Starts the server `script`, a folder and a file in it, which stores in `file`, as `argument` tells it. `None` when
-    /// what it needs is not installed.
+    /// Starts the server `script`, a folder and a file in it, which stores in `folder`, with these options and `file` and
+    /// `port`. `None` when what it needs is not installed.
     ///
     /// # Panics
     /// When it is installed and does not work.
-    pub(crate) fn start(script: &str, file: &Path, argument: &str) -> Option<JsReceiver> {
+    pub(crate) fn start(script: &str, folder: &Path, mut options: Value) -> Option<JsReceiver> {
         let script = source_tree().join("tests/receivers").join(script);
         if !script.with_file_name("node_modules").is_dir() {
             return None;
         }
-        let (server, port) = launch(&script, argument);
-        Some(JsReceiver { script, file: file.to_owned(), server, port })
+        let (file, port) = (folder.join("stored"), free_port());
+        options["file"] = json!(file);
+        options["port"] = json!(port);
+        let options = options.to_string();
+        let server = launch(&script, &options);
+        Some(JsReceiver { script, options, file, port, server })
     }
 
     /// The port on 127.0.0.1.
@@ -53,16 +57,16 @@ impl JsReceiver {
         self.server.wait().expect("a child can be waited for");
     }
 
-    /// Starts it again.
-    pub(crate) fn start_again(&mut self, argument: &str) {
-        (self.server, self.port) = launch(&self.script, argument);
+    /// Starts it again on the same port, with the same file.
+    pub(crate) fn start_again(&mut self) {
+        self.server = launch(&self.script, &self.options);
     }
 
     /// What it has stored so far, in the order in which it did.
-    pub(crate) fn stored(&self) -> Vec<Value> {
+    pub(crate) fn stored(&self) -> Vec<Map<String, Value>> {
         let stored = fs::read_to_string(&self.file).unwrap_or_default();
         let whole = stored.split_inclusive('\n').filter(|line| line.ends_with('\n'));
-        whole.map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
+        whole.map(|line| serde_json::from_str(line).expect("it stores objects")).collect()
     }
 }
 
@@ -73,21 +77,23 @@ impl Drop for JsReceiver {
     }
 }
 
-/// Waits until it listens, also for a port that an earlier one had or another has just taken.
-fn launch(script: &Path, argument: &str) -> (Child, u16) {
-    until("the server to listen", SOON, || {
-        let mut server = Command::new("node")
-            .arg(script)
-            .arg(argument)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("node can be executed");
-        let mut line = String::new();
-        let said = BufReader::new(server.stdout.take().expect("it is a pipe")).read_line(&mut line);
-        match (said, line.trim().parse()) {
-            (Ok(_), Ok(port)) => Ok((server, port)),
-            _ => Err((server.wait(), line)),
-        }
-    })
+/// Returns when it listens.
+fn launch(script: &Path, options: &str) -> Child {
+    let mut server = Command::new("node")
+        .arg(script)
+        .arg(options)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("node can be executed");
+    let mut said = String::new();
+    let stdout = server.stdout.take().expect("it is a pipe");
+    BufReader::new(stdout).read_line(&mut said).expect("a pipe can be read");
+    assert!(
+        !said.is_empty(),
+        "{} {options} does not listen: {:?}",
+        script.display(),
+        server.wait()
+    );
+    server
 }

@@ -56,6 +56,7 @@ mod js_receiver;
 pub mod metadata;
 pub mod node;
 pub mod oracle;
+mod port;
 pub mod process;
 pub mod programs;
 pub mod receiver;

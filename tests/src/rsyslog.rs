@@ -6,10 +6,9 @@
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
 
 use rustix::process::{Pid, Signal, kill_process};
 use rustls::ClientConnection;
@@ -17,6 +16,7 @@ use rustls::pki_types::ServerName;
 
 use crate::SOON;
 use crate::certificates::{Authority, Issued};
+use crate::port::free_port;
 use crate::until::until;
 
 /// Where distributions put it; it is seldom in the PATH of a user.
@@ -79,7 +79,7 @@ impl Rsyslog {
         {
             return None;
         }
-        let port = free_port(transport);
+        let port = free_port();
         fs::write(folder.join("rsyslog.conf"), configuration(folder, transport, port))
             .expect("a scratch folder can be written");
         let authority = Authority::new(folder);
@@ -271,23 +271,4 @@ ruleset(name="write") {{
 input(type="{module}" address="127.0.0.1" port="{port}" ruleset="write")
 "#
     )
-}
-
-/// A port that nobody had a moment ago, below the range from which the kernel gives ports to others. No two calls give
-/// the same one, since rsyslogd binds it only some time later.
-pub(crate) fn free_port(transport: Transport) -> u16 {
-    static TAKEN: AtomicU16 = AtomicU16::new(0);
-    let first = 20_000 + u16::try_from(std::process::id() % 100 * 100).expect("below 10000");
-    loop {
-        let port = first + TAKEN.fetch_add(1, Ordering::Relaxed);
-        let free = match transport {
-            Transport::Tcp | Transport::Tls => {
-                TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
-            }
-            Transport::Udp => UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).is_ok(),
-        };
-        if free {
-            return port;
-        }
-    }
 }

@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::SOON;
 use crate::certificates::Authority;
-use crate::rsyslog::{Transport, free_port};
+use crate::port::free_port;
 use crate::until::until;
 
 /// Where it is installed, or unpacked: Debian has it only instead of rsyslog. What it needs is below the same root.
@@ -41,7 +41,7 @@ impl SyslogNg {
     pub fn start(folder: &Path) -> Option<SyslogNg> {
         let root = ROOTS.map(Path::new).into_iter().find(|root| program(root).is_file())?;
         let version = version(root, &libraries(root));
-        let port = free_port(Transport::Tls);
+        let port = free_port();
         let authority = Authority::new(folder);
         authority.issue("127.0.0.1");
         fs::write(folder.join(CONFIG), configuration(folder, &version, port))

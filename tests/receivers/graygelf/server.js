@@ -4,30 +4,24 @@
 
 // A real GELF server over UDP: writes each message as a line of JSON.
 //
-//   node server.js FILE
+//   node server.js OPTIONS
 //
-// FILE is what to append to. Prints the port when it listens; ends at SIGTERM.
+// OPTIONS is JSON: "file", what to append to; "port". Prints a line when it
+// listens.
 
 "use strict";
 
-const dgram = require("dgram");
 const fs = require("fs");
 const server = require("graygelf/server")();
 
+const options = JSON.parse(process.argv[2]);
 server.on("message", (message) => {
-  fs.appendFileSync(process.argv[2], JSON.stringify(message) + "\n");
+  fs.appendFileSync(options.file, JSON.stringify(message) + "\n");
 });
 server.on("error", (error) => {
   console.error(error);
   process.exit(1);
 });
 
-// It takes no port 0 for any: ask for a free one first.
-const probe = dgram.createSocket("udp4");
-probe.bind(0, "127.0.0.1", () => {
-  const { port } = probe.address();
-  probe.close(() => {
-    server.listen(port, "127.0.0.1");
-    server._udp.on("listening", () => console.log(port));
-  });
-});
+server.listen(options.port, "127.0.0.1");
+server._udp.on("listening", () => console.log("listening"));

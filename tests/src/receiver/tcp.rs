@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 
+use crate::port::free_port;
 use crate::until::until;
 
 /// How often a quiet connection looks whether its manners have changed.
@@ -77,7 +78,7 @@ impl TcpReceiver {
 
     /// A receiver that does not listen yet; its port is fixed.
     pub fn start_refusing() -> TcpReceiver {
-        TcpReceiver::refusing_at(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0))
+        TcpReceiver::refusing_at(SocketAddrV4::new(Ipv4Addr::LOCALHOST, free_port()))
     }
 
     /// Another receiver that takes what comes, at another address of this machine and the same port.

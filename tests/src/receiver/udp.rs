@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use crate::port::free_port;
 use crate::until::until;
 
 const LOOK_EVERY: Duration = Duration::from_millis(5);
@@ -35,9 +36,8 @@ struct Shared {
 impl UdpReceiver {
     /// A receiver on a free loopback port.
     pub fn start() -> UdpReceiver {
-        let socket =
-            bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).expect("a loopback port is free");
-        let address = socket.local_addr().expect("a bound socket has an address");
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+        let socket = bind(address).expect("a free port can be bound");
         let shared = Arc::new(Shared {
             datagrams: Mutex::default(),
             wanted: AtomicBool::new(true),
