@@ -24,9 +24,6 @@ pub(crate) fn demo(arguments: &[String]) -> Result<()> {
     run(demo.args(arguments).env(BIN_DIR, &bin))
 }
 
-/// How many tests run at once.
-const THREADS: &str = "RUST_TEST_THREADS";
-
 /// Runs every test whose name holds one of the filters, or every test and the
 /// model of the hand-off.
 pub(crate) fn test(filters: &[String]) -> Result<()> {
@@ -34,11 +31,6 @@ pub(crate) fn test(filters: &[String]) -> Result<()> {
     let mut tests = cargo(&["test", "--workspace", "--no-fail-fast"]);
     if !filters.is_empty() {
         tests.arg("--").args(filters);
-    }
-    // One after the other: servers that are restarted give up their port for a moment, and a server of another test
-    // took it. They spend their time waiting, so that little is lost.
-    if std::env::var_os(THREADS).is_none() {
-        tests.env(THREADS, "1");
     }
     run(tests.env(BIN_DIR, bin))?;
     if filters.is_empty() { model() } else { Ok(()) }
