@@ -5,10 +5,11 @@
 //! Where releases come from. One verification path for all of them.
 
 use std::fmt;
-use std::io::{self, Read};
+use std::io::Read;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use hyper::body::Bytes;
 use reqwest::Url;
 use tokio::runtime::Handle;
 
@@ -163,24 +164,39 @@ impl fmt::Display for Imgapi {
     }
 }
 
+/// Bytes of a piece, at most.
+const PIECE_BYTES: usize = 128 << 10;
+
+/// Bytes that come piece by piece, each as it was received: nobody copies them.
+pub(crate) trait Pieces: Send {
+    /// The next piece, at most [`PIECE_BYTES`]; empty at the end. Blocks.
+    fn piece(&mut self) -> Result<Bytes, FetchError>;
+}
+
+impl<R: Read + Send> Pieces for R {
+    fn piece(&mut self) -> Result<Bytes, FetchError> {
+        let mut bytes = Vec::with_capacity(PIECE_BYTES);
+        let limit = u64::try_from(PIECE_BYTES).unwrap_or(u64::MAX);
+        self.take(limit).read_to_end(&mut bytes).map_err(FetchError::Read)?;
+        Ok(bytes.into())
+    }
+}
+
 /// An open source: paths in, bytes out. Blocks; lives on a worker thread.
 pub(crate) trait Repository: Send {
-    /// Starts to read a file of the repository at its byte `from`. The reader
-    /// gives the bytes as they come; how many may come is [`Bounded`]'s business.
+    /// Starts to read a file of the repository at its byte `from`. How many bytes
+    /// may come is [`Bounded`]'s business.
     fn open(
         &mut self,
         path: &str,
         expect: Expect,
         from: u64,
-    ) -> Result<Box<dyn Read + Send>, FetchError>;
+    ) -> Result<Box<dyn Pieces>, FetchError>;
 
     /// A whole file in memory.
     fn fetch(&mut self, path: &str, expect: Expect) -> Result<Vec<u8>, FetchError> {
-        let reader = self.open(path, expect, 0)?;
-        let mut bytes = Vec::new();
-        let mut bounded = Bounded::new(reader, expect, 0, self.is_network());
-        bounded.read_to_end(&mut bytes).map_err(fetch_error)?;
-        Ok(bytes)
+        let pieces = self.open(path, expect, 0)?;
+        Bounded::new(pieces, expect, 0, self.is_network()).whole()
     }
 
     /// Whether an early end may be the network's fault, so that it is worth
@@ -242,18 +258,18 @@ pub(crate) fn open_bounded(
     from: u64,
 ) -> Result<Bounded, FetchError> {
     let network = repository.is_network();
-    let reader = match expect {
+    let pieces = match expect {
         // It was there to its end: nobody needs to be asked.
-        Expect::Exactly(length) if from == length && from > 0 => Box::new(io::empty()),
+        Expect::Exactly(length) if from == length && from > 0 => Box::new(std::io::empty()),
         _ => repository.open(path, expect, from)?,
     };
-    Ok(Bounded::new(reader, expect, from, network))
+    Ok(Bounded::new(pieces, expect, from, network))
 }
 
 /// Gives at most what is expected; an error in place of one byte more, or of
 /// an end that comes too early.
 pub(crate) struct Bounded {
-    reader: Box<dyn Read + Send>,
+    pieces: Box<dyn Pieces>,
     expect: Expect,
     bytes: u64,
     network: bool,
@@ -261,35 +277,35 @@ pub(crate) struct Bounded {
 
 impl Bounded {
     /// `bytes` were there before.
-    fn new(reader: Box<dyn Read + Send>, expect: Expect, bytes: u64, network: bool) -> Self {
-        Self { reader, expect, bytes, network }
+    fn new(pieces: Box<dyn Pieces>, expect: Expect, bytes: u64, network: bool) -> Self {
+        Self { pieces, expect, bytes, network }
+    }
+
+    /// All that is left, in memory.
+    fn whole(mut self) -> Result<Vec<u8>, FetchError> {
+        let mut bytes = Vec::new();
+        loop {
+            match self.piece()? {
+                piece if piece.is_empty() => return Ok(bytes),
+                piece => bytes.extend_from_slice(&piece),
+            }
+        }
     }
 }
 
-impl Read for Bounded {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if buffer.is_empty() {
-            return Ok(0);
-        }
+impl Pieces for Bounded {
+    fn piece(&mut self) -> Result<Bytes, FetchError> {
         let limit = self.expect.bytes_max();
-        let count = self.reader.read(buffer)?;
-        self.bytes = self.bytes.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
+        let piece = self.pieces.piece()?;
+        self.bytes = self.bytes.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
         if self.bytes > limit {
-            return Err(io::Error::other(FetchError::TooLong { limit }));
+            return Err(FetchError::TooLong { limit });
         }
-        if count == 0 && matches!(self.expect, Expect::Exactly(_)) && self.bytes < limit {
+        if piece.is_empty() && matches!(self.expect, Expect::Exactly(_)) && self.bytes < limit {
             let (got, expected, network) = (self.bytes, limit, self.network);
-            return Err(io::Error::other(FetchError::Truncated { got, expected, network }));
+            return Err(FetchError::Truncated { got, expected, network });
         }
-        Ok(count)
-    }
-}
-
-/// The fetch error inside an I/O error that a repository's reader returned.
-pub(crate) fn fetch_error(error: io::Error) -> FetchError {
-    match error.downcast::<FetchError>() {
-        Ok(error) => error,
-        Err(error) => FetchError::Read(error),
+        Ok(piece)
     }
 }
 
@@ -321,10 +337,8 @@ mod tests {
     #[test]
     fn lengths_are_kept_while_reading() {
         let bounded = |content: &[u8], expect| {
-            let reader: Box<dyn Read + Send> = Box::new(io::Cursor::new(content.to_vec()));
-            let mut bounded = Bounded::new(reader, expect, 0, false);
-            let mut bytes = Vec::new();
-            bounded.read_to_end(&mut bytes).map(|_| bytes).map_err(fetch_error)
+            let pieces = Box::new(std::io::Cursor::new(content.to_vec()));
+            Bounded::new(pieces, expect, 0, false).whole()
         };
         assert_eq!(bounded(b"four", Expect::Exactly(4)).unwrap(), b"four");
         assert_eq!(bounded(b"four", Expect::AtMost(5)).unwrap(), b"four");

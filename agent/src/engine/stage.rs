@@ -5,22 +5,21 @@
 //! Staging: one pass from the source to a complete, verified, durable tree.
 //!
 //! ```text
-//! source → bounded → SHA-256 ─ queue ─▶ zstd → bounded ─ queue ─▶ tar → files in tmp/, each hashed → store/<sha256>/
-//!              └→ tmp/partial-<sha256>
+//! source → bounded ─┬─▶ zstd → bounded ─ queue ─▶ tar → files in tmp/, each hashed → store/<sha256>/
+//!                   └─ the same queue ──────────▶ SHA-256, tmp/partial-<sha256>
 //! ```
 //!
-//! Three threads, so that the one that unpacks does nothing else: the pass takes
-//! its time and little more. They end with the pass. The files are on their way to
-//! the disk while the rest still comes, so that little is left to wait for at the end.
+//! Two threads, one of which only unpacks, because that takes longest; with a third,
+//! it waited longer for one of two processors. The files are on their way to the disk while the
+//! rest still comes, so that little is left to wait for at the end.
 //!
 //! Every limit comes from the signed release and holds while reading. Nothing
 //! is visible in `store/` before everything was compared, so a hostile archive
-//! can hurt nothing but `tmp/`. Memory: the zstd window, a buffer, two queues.
+//! can hurt nothing but `tmp/`. Memory: the zstd window and a queue.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use dockerlogger_manifest::{Artifact, ArtifactFile, Digest};
@@ -29,16 +28,12 @@ use crate::engine::digest::Hasher;
 use crate::engine::error::ArtifactError;
 use crate::engine::layout::{Layout, Link, RELEASE};
 use crate::engine::source::Bounded;
-use crate::engine::stage::intake::Intake;
 use crate::engine::stage::queue::{Drain, queue};
 use crate::engine::stage::unpack::Unpack;
-use crate::os::files::{self, FileError, FileKind, Stat};
+use crate::os::files::{self, FileError, FileKind, NewFile, Stat};
 
-mod intake;
 mod queue;
 mod unpack;
-
-pub(crate) use intake::Kept;
 
 /// Bytes moved at once.
 const BUFFER_BYTES: usize = 128 << 10;
@@ -48,6 +43,16 @@ const TAR_END_BYTES: u64 = 64 << 10;
 
 /// Bytes of a tar header, and what a file's content is padded to.
 const TAR_BLOCK_BYTES: u64 = 512;
+
+/// What came of the artifact before, and where what comes now is kept, so that
+/// it need not come again.
+#[derive(Default)]
+pub(crate) struct Kept {
+    /// The first bytes of the artifact.
+    pub(crate) before: Option<Box<dyn Read + Send>>,
+    /// Where those that follow go.
+    pub(crate) now: Option<Box<dyn NewFile>>,
+}
 
 /// One artifact on its way into the store.
 pub(crate) struct Staging<'a> {
@@ -70,8 +75,9 @@ impl Staging<'_> {
         let files = &*self.layout.files;
         let staged = self.layout.tmp().join(self.artifact.sha256.to_string());
         files::remove_tree(files, &staged)?;
-        let intake = Intake { rest: packed, kept, progress };
-        let done = self.unpack(intake, &staged).and_then(|()| self.publish(&staged));
+        let (limit, window_log_max) = (unpacked_limit(self.artifact), self.window_log_max);
+        let unpack = Unpack { before: kept.before, rest: packed, progress, limit, window_log_max };
+        let done = self.unpack(unpack, kept.now, &staged).and_then(|()| self.publish(&staged));
         if done.is_err() {
             // What cannot be removed now is removed when the root is opened again.
             let _ = files::remove_tree(files, &staged);
@@ -79,85 +85,72 @@ impl Staging<'_> {
         done
     }
 
-    fn unpack(&self, intake: Intake<'_>, staged: &Path) -> Result<(), ArtifactError> {
+    fn unpack(
+        &self,
+        unpack: Unpack<'_>,
+        keep: Option<Box<dyn NewFile>>,
+        staged: &Path,
+    ) -> Result<(), ArtifactError> {
         let files = &*self.layout.files;
         files.make_dir(staged, 0o755)?;
-        let unpack =
-            Unpack { limit: unpacked_limit(self.artifact), window_log_max: self.window_log_max };
-        let (into_unpack, packed) = queue();
-        let (into_write, unpacked) = queue();
-        let (taken, unpacked, written) = thread::scope(|scope| {
-            let unpacking = scope.spawn(|| unpack.run(packed, into_write));
-            let writing = scope.spawn(|| self.write_all(unpacked, staged));
-            (intake.run(into_unpack), joined(unpacking), joined(writing))
+        let (feed, drain) = queue(keep);
+        let (unpacked, written) = thread::scope(|scope| {
+            let writing = scope.spawn(|| self.write_all(drain, staged));
+            let unpacked = unpack.run(feed);
+            (unpacked, writing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         });
-        // The last in the row first: it stopped those before it. Who only saw what
-        // broke before it has nothing to say.
-        let written = own_words(written)?;
-        let unpacked = own_words(unpacked)?;
-        let got = taken?;
-        let (Some(()), Some((mut directories, missing))) = (unpacked, written) else {
-            return Err(ArtifactError::Decode(io::ErrorKind::UnexpectedEof.into()));
+        // Who writes stopped the other, unless that one failed by itself.
+        let mut written = match written {
+            Err(Stopped::Refused(error)) => return Err(error),
+            written => unpacked.and(written.map_err(|_| truncated()))?,
         };
-        if got != Some(self.artifact.sha256) {
-            let got = got.unwrap_or(crate::engine::digest::of(&[]));
-            return Err(ArtifactError::Digest { got, expected: self.artifact.sha256 });
+        if written.packed != self.artifact.sha256 {
+            let (got, expected) = (written.packed, self.artifact.sha256);
+            return Err(ArtifactError::Digest { got, expected });
         }
-        if let Some(path) = missing {
+        if let Some(path) = written.missing {
             return Err(ArtifactError::Missing { path });
         }
         let mut manifest = files.create(&staged.join(RELEASE))?;
         manifest.write(self.release_json)?;
         manifest.set_mode(0o444)?;
         manifest.sync()?;
-        directories.insert(staged.to_owned());
+        written.directories.insert(staged.to_owned());
         // Deepest first: a directory is complete before its name is durable.
-        for directory in directories.iter().rev() {
+        for directory in written.directories.iter().rev() {
             files.sync_dir(directory)?;
         }
         Ok(())
     }
 
-    /// Writes the files of the archive. Gives the directories that were made for
-    /// them, and the first signed file that is not in the archive.
-    fn write_all(
-        &self,
-        drain: Drain,
-        staged: &Path,
-    ) -> Result<(BTreeSet<PathBuf>, Option<String>), Stopped> {
-        let broken = drain.broken();
-        let explain = |error: io::Error| Stopped::reading(&broken, error);
-        let mut archive = tar::Archive::new(drain);
+    /// Writes the files of the archive.
+    fn write_all(&self, mut archive: Drain, staged: &Path) -> Result<Written, Stopped> {
         let mut missing: BTreeMap<&str, &ArtifactFile> =
             self.artifact.files.iter().map(|file| (file.path.as_str(), file)).collect();
         let mut directories = BTreeSet::new();
-        // Raw: extensions of the format are entries of their own and refused as such.
-        for entry in archive.entries().map_err(explain)?.raw(true) {
-            let mut entry = entry.map_err(explain)?;
-            let file = signed_file(&entry, &mut missing)?;
+        while let Some(header) = header(&mut archive)? {
+            // Extensions of the format are entries of their own and refused as such.
+            // The header's checksum adds nothing to the signed digest.
+            let file = signed_file(&header, &mut missing)?;
             let path = self.prepare(staged, file, &mut directories)?;
-            let (digest, length) = self.write(&mut entry, &path, file.mode, &explain)?;
-            if (digest, length) != (file.sha256, file.size) {
-                let problem = format!(
-                    "{length} bytes with digest {digest}, the release says {} with {}",
-                    file.size, file.sha256
-                );
-                return Err(ArtifactError::Entry { entry: file.path.clone(), problem }.into());
-            }
+            self.write(&mut archive, &path, file)?;
         }
         // To the very end: only the whole has the signed digest.
-        let mut rest = archive.into_inner();
-        let mut buffer = vec![0; BUFFER_BYTES];
         loop {
-            let count = rest.read(&mut buffer).map_err(explain)?;
-            if count == 0 {
-                return Ok((directories, missing.keys().next().map(|path| (*path).to_owned())));
-            }
-            if buffer[..count].iter().any(|byte| *byte != 0) {
-                let problem = "there is data after the end of the archive".to_owned();
-                return Err(ArtifactError::Entry { entry: String::new(), problem }.into());
+            match archive.bytes()? {
+                [] => break,
+                bytes if bytes.iter().any(|byte| *byte != 0) => {
+                    let problem = "there is data after the end of the archive".to_owned();
+                    return Err(ArtifactError::Entry { entry: String::new(), problem }.into());
+                }
+                zeros => {
+                    let count = zeros.len();
+                    archive.consume(count);
+                }
             }
         }
+        let missing = missing.into_keys().next().map(str::to_owned);
+        Ok(Written { packed: archive.digest(), directories, missing })
     }
 
     /// Creates the directories above a file.
@@ -178,31 +171,26 @@ impl Staging<'_> {
         Ok(path)
     }
 
-    fn write(
-        &self,
-        from: &mut impl Read,
-        path: &Path,
-        mode: u32,
-        explain: &dyn Fn(io::Error) -> Stopped,
-    ) -> Result<(Digest, u64), Stopped> {
-        let mut file = self.layout.files.create(path)?;
+    /// Writes one file, and passes over what its content is padded with.
+    fn write(&self, archive: &mut Drain, path: &Path, file: &ArtifactFile) -> Result<(), Stopped> {
+        let mut to = self.layout.files.create(path)?;
         let mut hasher = Hasher::new();
-        let mut length = 0_u64;
-        let mut buffer = vec![0; BUFFER_BYTES];
-        loop {
-            let count = from.read(&mut buffer).map_err(explain)?;
-            if count == 0 {
-                break;
-            }
-            let bytes = &buffer[..count];
+        take(archive, file.size, &mut |bytes| {
             hasher.update(bytes);
-            file.write(bytes)?;
-            file.write_back()?;
-            length = length.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
+            to.write(bytes)?;
+            to.write_back()
+        })?;
+        let digest = hasher.finish();
+        if digest != file.sha256 {
+            let problem = format!(
+                "{} bytes with digest {digest}, the release says {}",
+                file.size, file.sha256
+            );
+            return Err(ArtifactError::Entry { entry: file.path.clone(), problem }.into());
         }
-        file.set_mode(mode)?;
-        file.sync()?;
-        Ok((hasher.finish(), length))
+        to.set_mode(file.mode)?;
+        to.sync()?;
+        take(archive, padded(file.size) - file.size, &mut |_| Ok(()))
     }
 
     /// Makes the staged tree a release of the store.
@@ -228,12 +216,49 @@ fn is_directory(stat: Stat) -> bool {
     stat.kind == FileKind::Directory
 }
 
+/// The next header; none at the end of the archive.
+fn header(archive: &mut Drain) -> Result<Option<tar::Header>, Stopped> {
+    if archive.bytes()?.is_empty() {
+        return Ok(None);
+    }
+    let mut header = tar::Header::new_old();
+    let mut rest = &mut header.as_mut_bytes()[..];
+    take(archive, TAR_BLOCK_BYTES, &mut |bytes| {
+        // There is room for all that is taken.
+        let _ = rest.write_all(bytes);
+        Ok(())
+    })?;
+    Ok(Some(header).filter(|header| header.as_bytes().iter().any(|byte| *byte != 0)))
+}
+
+/// Takes exactly so many bytes of the archive.
+fn take(
+    archive: &mut Drain,
+    mut count: u64,
+    with: &mut dyn FnMut(&[u8]) -> Result<(), FileError>,
+) -> Result<(), Stopped> {
+    while count > 0 {
+        let bytes = archive.bytes()?;
+        if bytes.is_empty() {
+            return Err(truncated().into());
+        }
+        let length = usize::try_from(count).map_or(bytes.len(), |count| count.min(bytes.len()));
+        with(&bytes[..length])?;
+        archive.consume(length);
+        count = count.saturating_sub(u64::try_from(length).unwrap_or(u64::MAX));
+    }
+    Ok(())
+}
+
+fn truncated() -> ArtifactError {
+    ArtifactError::Decode(io::ErrorKind::UnexpectedEof.into())
+}
+
 /// The signed file that an entry is; anything else is refused.
-fn signed_file<'a, R: Read>(
-    entry: &tar::Entry<'_, R>,
+fn signed_file<'a>(
+    header: &tar::Header,
     missing: &mut BTreeMap<&str, &'a ArtifactFile>,
 ) -> Result<&'a ArtifactFile, ArtifactError> {
-    let header = entry.header();
     let name = header.path_bytes();
     let name = String::from_utf8_lossy(&name);
     let refused = |problem: String| ArtifactError::Entry {
@@ -260,43 +285,32 @@ fn signed_file<'a, R: Read>(
 
 /// What a tar archive of exactly the signed files can have at most.
 fn unpacked_limit(artifact: &Artifact) -> u64 {
-    let padded = |file: &ArtifactFile| {
-        let blocks = file.size.div_ceil(TAR_BLOCK_BYTES).saturating_add(1);
-        blocks.saturating_mul(TAR_BLOCK_BYTES)
-    };
-    artifact.files.iter().map(padded).fold(TAR_END_BYTES, u64::saturating_add)
+    let sizes = artifact.files.iter().map(|file| padded(file.size).saturating_add(TAR_BLOCK_BYTES));
+    sizes.fold(TAR_END_BYTES, u64::saturating_add)
 }
 
-/// Why a thread of the pass stopped.
+/// Bytes that a file's content takes in an archive.
+fn padded(size: u64) -> u64 {
+    size.checked_next_multiple_of(TAR_BLOCK_BYTES).unwrap_or(u64::MAX)
+}
+
+/// What came of writing the files.
+struct Written {
+    /// The digest of the artifact.
+    packed: Digest,
+    /// Those that were made for the files.
+    directories: BTreeSet<PathBuf>,
+    /// The first signed file that is not in the archive.
+    missing: Option<String>,
+}
+
+/// Why the thread that writes stopped.
+#[derive(Debug)]
 enum Stopped {
-    /// What comes before it failed.
+    /// The one before it failed.
     Upstream,
     /// The archive, or the disk.
     Refused(ArtifactError),
-}
-
-impl Stopped {
-    /// Reading from a queue failed; `broken` is that queue's.
-    fn reading(broken: &AtomicBool, error: io::Error) -> Self {
-        match broken.load(Ordering::Relaxed) {
-            true => Self::Upstream,
-            false => Self::Refused(ArtifactError::Decode(error)),
-        }
-    }
-}
-
-/// What a thread did, or its own reason for not doing it; none if what comes
-/// before it failed.
-fn own_words<T>(done: Result<T, Stopped>) -> Result<Option<T>, ArtifactError> {
-    match done {
-        Ok(done) => Ok(Some(done)),
-        Err(Stopped::Upstream) => Ok(None),
-        Err(Stopped::Refused(error)) => Err(error),
-    }
-}
-
-fn joined<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
-    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 impl From<ArtifactError> for Stopped {

@@ -11,7 +11,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use crate::engine::error::FetchError;
-use crate::engine::source::{Expect, Repository};
+use crate::engine::source::{Expect, Pieces, Repository};
 
 /// Entries of a bundle, at most. A bundle holds a few releases, not a history.
 const ENTRIES_MAX: usize = 10_000;
@@ -112,7 +112,7 @@ impl Repository for BundleRepository {
         path: &str,
         expect: Expect,
         from: u64,
-    ) -> Result<Box<dyn Read + Send>, FetchError> {
+    ) -> Result<Box<dyn Pieces>, FetchError> {
         let entry = self.entries.get(path).ok_or(FetchError::NotFound)?;
         let limit = expect.bytes_max();
         if entry.length > limit {

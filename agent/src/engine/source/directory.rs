@@ -5,11 +5,11 @@
 //! A repository as a directory on this node.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use crate::engine::error::FetchError;
-use crate::engine::source::{Expect, Repository};
+use crate::engine::source::{Expect, Pieces, Repository};
 
 /// Reads below one directory.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ impl Repository for DirectoryRepository {
         path: &str,
         expect: Expect,
         from: u64,
-    ) -> Result<Box<dyn Read + Send>, FetchError> {
+    ) -> Result<Box<dyn Pieces>, FetchError> {
         let path = self.root.join(path);
         let failed = |source| FetchError::File { path: path.clone(), source };
         let mut file = match File::open(&path) {

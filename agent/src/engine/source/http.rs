@@ -8,8 +8,6 @@
 //! and vary; an artifact from the byte where it broke. The environment's proxy
 //! variables are not looked at: the proxy is the configured one or none.
 
-use std::io::Read;
-
 use reqwest::header::{CONTENT_RANGE, ETAG, HeaderMap, IF_NONE_MATCH, RANGE};
 use reqwest::{StatusCode, Url, redirect};
 use tokio::runtime::Handle;
@@ -21,7 +19,7 @@ use crate::engine::source::http::body::Transfer;
 use crate::engine::source::memory::{Memory, Remembered};
 use crate::engine::source::proxy::Proxy;
 use crate::engine::source::retries::Retries;
-use crate::engine::source::{Bounded, Expect, Repository, fetch_error};
+use crate::engine::source::{Bounded, Expect, Pieces, Repository};
 use crate::report;
 
 mod body;
@@ -131,9 +129,7 @@ impl HttpRepository {
         let etag = validator(response.headers());
         let transfer = Transfer::new(self.getter.clone(), request, None);
         let body = transfer.start(&self.runtime, response, skip);
-        let mut content = Vec::new();
-        let mut bounded = Bounded::new(Box::new(body), expect, 0, true);
-        bounded.read_to_end(&mut content).map_err(fetch_error)?;
+        let content = Bounded::new(Box::new(body), expect, 0, true).whole()?;
         if etag.is_some() {
             let content = Some(content.clone());
             self.memory.put(url.as_str(), Remembered { etag, content });
@@ -148,7 +144,7 @@ impl Repository for HttpRepository {
         path: &str,
         expect: Expect,
         from: u64,
-    ) -> Result<Box<dyn Read + Send>, FetchError> {
+    ) -> Result<Box<dyn Pieces>, FetchError> {
         let request = Request { url: self.url(path), from, expect, etag: None };
         let mut retries = Retries::new(&self.getter.limits);
         let (response, skip) =

@@ -10,7 +10,6 @@
 //! The small files of an image are remembered, since an image never changes: a
 //! check that finds the same image costs one request.
 
-use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -22,14 +21,11 @@ use crate::engine::error::FetchError;
 use crate::engine::source::bundle::BundleRepository;
 use crate::engine::source::http::HttpRepository;
 use crate::engine::source::memory::{Memory, Remembered};
-use crate::engine::source::{Access, Expect, Imgapi, Repository, open_bounded};
+use crate::engine::source::{Access, Expect, Imgapi, Pieces, Repository, open_bounded};
 use crate::os::Files;
 
 /// The name of our images.
 const NAME: &str = "dockerlogger";
-
-/// Bytes moved at once.
-const BUFFER_BYTES: usize = 128 << 10;
 
 /// An image as the API describes it, as far as it matters here.
 #[derive(Debug, Clone, Deserialize)]
@@ -117,14 +113,13 @@ impl ImgapiRepository {
         let mut body = open_bounded(&mut self.http, &path, Expect::Exactly(*size), 0)?;
         let mut kept = self.files.create(&self.path)?;
         let mut hasher = Context::new(&SHA1_FOR_LEGACY_USE_ONLY);
-        let mut buffer = vec![0; BUFFER_BYTES];
         loop {
-            let count = body.read(&mut buffer).map_err(super::fetch_error)?;
-            if count == 0 {
+            let piece = body.piece()?;
+            if piece.is_empty() {
                 break;
             }
-            hasher.update(&buffer[..count]);
-            kept.write(&buffer[..count])?;
+            hasher.update(&piece);
+            kept.write(&piece)?;
         }
         let got: String =
             hasher.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
@@ -148,7 +143,7 @@ impl Repository for ImgapiRepository {
         path: &str,
         expect: Expect,
         from: u64,
-    ) -> Result<Box<dyn Read + Send>, FetchError> {
+    ) -> Result<Box<dyn Pieces>, FetchError> {
         self.bundle()?.open(path, expect, from)
     }
 

@@ -2,38 +2,40 @@
 // License, v. 2.0. If a copy of the MPL was not distributed with this
 // file, You can obtain one at https://mozilla.org/MPL/2.0/.
 
-//! The second thread of the pass: packed bytes from one queue, unpacked into the
-//! next. It does nothing else, for it is the slowest.
+//! The first thread of the pass: packed bytes from the source, unpacked into the
+//! queue. It does nothing else, for it is the slowest.
 
-use std::io::Read;
+use std::io::{self, BufRead, Read};
 
-use crate::engine::error::ArtifactError;
-use crate::engine::stage::queue::{Drain, Feed};
-use crate::engine::stage::{BUFFER_BYTES, Stopped};
+use hyper::body::Bytes;
 
-/// What the unpacked bytes are held to.
-pub(super) struct Unpack {
+use crate::engine::error::{ArtifactError, FetchError};
+use crate::engine::source::{Bounded, Pieces};
+use crate::engine::stage::BUFFER_BYTES;
+use crate::engine::stage::queue::{Feed, Item};
+
+/// What is unpacked, and what it is held to.
+pub(super) struct Unpack<'a> {
+    /// The first bytes, where they are kept.
+    pub(super) before: Option<Box<dyn Read + Send>>,
+    /// Those that follow.
+    pub(super) rest: Bounded,
+    /// Told the packed bytes so far.
+    pub(super) progress: &'a mut dyn FnMut(u64),
     /// Unpacked bytes, at most.
     pub(super) limit: u64,
     pub(super) window_log_max: u32,
 }
 
-impl Unpack {
+impl Unpack<'_> {
     /// Unpacks to the end, or as long as anybody wants more.
-    pub(super) fn run(self, packed: Drain, feed: Feed) -> Result<(), Stopped> {
-        let done = self.unpack(packed, &feed);
-        if done.is_err() {
-            feed.fail();
-        }
-        done
-    }
-
-    fn unpack(&self, packed: Drain, feed: &Feed) -> Result<(), Stopped> {
-        let broken = packed.broken();
+    pub(super) fn run(self, feed: Feed) -> Result<(), ArtifactError> {
+        let Self { before, rest: packed, progress, limit, window_log_max } = self;
+        let tap = Tap { before, packed, progress, feed: &feed, current: Bytes::new(), bytes: 0 };
         let mut decoder =
-            zstd::stream::read::Decoder::with_buffer(packed).map_err(ArtifactError::Decode)?;
-        decoder.window_log_max(self.window_log_max).map_err(ArtifactError::Decode)?;
-        let mut rest = usize::try_from(self.limit).unwrap_or(usize::MAX);
+            zstd::stream::read::Decoder::with_buffer(tap).map_err(ArtifactError::Decode)?;
+        decoder.window_log_max(window_log_max).map_err(ArtifactError::Decode)?;
+        let mut rest = usize::try_from(limit).unwrap_or(usize::MAX);
         while let Some(mut buffer) = feed.buffer() {
             let mut filled = 0;
             let mut end = None;
@@ -41,23 +43,89 @@ impl Unpack {
                 match decoder.read(&mut buffer[filled..]) {
                     Ok(0) => end = Some(Ok(())),
                     Ok(count) => filled += count,
-                    Err(e) => end = Some(Err(Stopped::reading(&broken, e))),
+                    Err(e) => end = Some(Err(unreadable(e))),
                 }
             }
             if filled > rest {
-                let refused = ArtifactError::Unpacked { limit: self.limit };
-                (filled, end) = (rest, Some(Err(refused.into())));
+                (filled, end) = (rest, Some(Err(ArtifactError::Unpacked { limit })));
             }
             rest -= filled;
             buffer.truncate(filled);
             // What came before a failure is looked at before the failure is.
-            if filled > 0 && !feed.give(buffer) {
+            if filled > 0 && !feed.give(Item::Unpacked(buffer)) {
                 break;
             }
             if let Some(end) = end {
+                if end.is_ok() {
+                    feed.give(Item::End);
+                }
                 return end;
             }
         }
         Ok(())
+    }
+}
+
+/// The decoder's error, or the one of what it reads.
+fn unreadable(error: io::Error) -> ArtifactError {
+    match error.downcast::<FetchError>() {
+        Ok(error) => ArtifactError::Read(error),
+        Err(error) => ArtifactError::Decode(error),
+    }
+}
+
+/// Packed bytes, each piece of which goes into the queue as well.
+struct Tap<'a> {
+    before: Option<Box<dyn Read + Send>>,
+    packed: Bounded,
+    progress: &'a mut dyn FnMut(u64),
+    feed: &'a Feed,
+    current: Bytes,
+    /// Bytes so far.
+    bytes: u64,
+}
+
+impl Tap<'_> {
+    /// The next piece, and whether it was kept before.
+    fn next(&mut self) -> Result<(Bytes, bool), FetchError> {
+        if let Some(before) = &mut self.before {
+            let bytes = before.piece()?;
+            if !bytes.is_empty() {
+                return Ok((bytes, true));
+            }
+            self.before = None;
+        }
+        Ok((self.packed.piece()?, false))
+    }
+}
+
+impl BufRead for Tap<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.current.is_empty() {
+            let (bytes, kept) = self.next().map_err(io::Error::other)?;
+            if !bytes.is_empty() {
+                let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+                self.bytes = self.bytes.saturating_add(length);
+                (self.progress)(self.bytes);
+                if !self.feed.give(Item::Packed { bytes: bytes.clone(), kept }) {
+                    // Why nobody wants more is said by who did.
+                    return Err(io::ErrorKind::BrokenPipe.into());
+                }
+            }
+            self.current = bytes;
+        }
+        Ok(&self.current)
+    }
+
+    fn consume(&mut self, bytes: usize) {
+        let _ = self.current.split_to(bytes.min(self.current.len()));
+    }
+}
+
+impl Read for Tap<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.fill_buf()?.read(buffer)?;
+        self.consume(count);
+        Ok(count)
     }
 }

@@ -5,7 +5,6 @@
 //! A body on its way: received by a task of the runtime and handed over through
 //! a bounded queue, so that network and disk work at the same time.
 
-use std::io::{self, Read};
 use std::time::Duration;
 
 use hyper::body::Bytes;
@@ -16,9 +15,10 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::engine::Limits;
 use crate::engine::error::FetchError;
-use crate::engine::source::Expect;
+
 use crate::engine::source::http::{Getter, Request};
 use crate::engine::source::retries::Retries;
+use crate::engine::source::{Expect, PIECE_BYTES, Pieces};
 
 /// Chunks in flight between the network and the disk; a chunk is what the
 /// HTTP client reads at once, at most some hundred KiB.
@@ -165,18 +165,12 @@ pub(super) struct Body {
     task: JoinHandle<()>,
 }
 
-impl Read for Body {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.chunk.is_empty() {
-            match self.receiver.blocking_recv() {
-                Some(Ok(chunk)) => self.chunk = chunk,
-                Some(Err(e)) => return Err(io::Error::other(e)),
-                None => return Ok(0),
-            }
+impl Pieces for Body {
+    fn piece(&mut self) -> Result<Bytes, FetchError> {
+        if self.chunk.is_empty() {
+            self.chunk = self.receiver.blocking_recv().transpose()?.unwrap_or_default();
         }
-        let count = self.chunk.len().min(buffer.len());
-        buffer[..count].copy_from_slice(&self.chunk.split_to(count));
-        Ok(count)
+        Ok(self.chunk.split_to(self.chunk.len().min(PIECE_BYTES)))
     }
 }
 

@@ -6,7 +6,7 @@
 //! likes, and a client of it: trust store and refresh, without the rest of an engine.
 
 use std::collections::BTreeMap;
-use std::io::{Cursor, Read};
+use std::io::Cursor;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::engine::Limits;
 use crate::engine::digest;
 use crate::engine::error::{FetchError, UpdateError};
 use crate::engine::refresh::{Expiry, Present, Refresh};
-use crate::engine::source::{Expect, Memory, Repository};
+use crate::engine::source::{Expect, Memory, Pieces, Repository};
 use crate::engine::tests::node::{chain, now};
 use crate::engine::tests::publisher::{FOREVER, Key};
 use crate::engine::trust::Begin;
@@ -186,7 +186,7 @@ impl Simulator {
 }
 
 impl Repository for Simulator {
-    fn open(&mut self, path: &str, _: Expect, _: u64) -> Result<Box<dyn Read + Send>, FetchError> {
+    fn open(&mut self, path: &str, _: Expect, _: u64) -> Result<Box<dyn Pieces>, FetchError> {
         self.asked.push(path.to_owned());
         let bytes = self.files.get(path).ok_or(FetchError::NotFound)?;
         Ok(Box::new(Cursor::new(bytes.clone())))

@@ -123,6 +123,16 @@ async fn archives_that_hold_more_or_other_than_the_signed_files() {
             "\"zeros\": the release does not list it",
         ),
         (
+            "cut in a header",
+            zstd::encode_all(&archive(&[honest()])[..500], 1).unwrap(),
+            "not a zstd-compressed tar archive",
+        ),
+        (
+            "cut in a file",
+            zstd::encode_all(&archive(&[honest()])[..520], 1).unwrap(),
+            "not a zstd-compressed tar archive",
+        ),
+        (
             "trailing",
             zstd::encode_all(&trailing[..], 1).unwrap(),
             "data after the end of the archive",
