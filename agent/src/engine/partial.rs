@@ -52,9 +52,10 @@ impl Partial {
         Ok(self)
     }
 
-    /// The bytes that are kept.
-    pub(crate) fn read(&self) -> Result<Option<Box<dyn Read + Send>>, FileError> {
-        (self.length > 0).then(|| self.layout.files.open(&self.path)).transpose()
+    /// The bytes that are kept, and the file they are in.
+    pub(crate) fn read(&self) -> Result<Option<(PathBuf, Box<dyn Read + Send>)>, FileError> {
+        let open = || Ok((self.path.clone(), self.layout.files.open(&self.path)?));
+        (self.length > 0).then(open).transpose()
     }
 
     /// Where the bytes that follow go.

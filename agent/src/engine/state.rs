@@ -303,6 +303,8 @@ impl StateStore {
             let bytes = match files::read(&*self.files, &path, BYTES_MAX) {
                 Ok(None) => continue,
                 Ok(Some(bytes)) => bytes,
+                // It may be the newest: what it says is not guessed from the other one.
+                Err(e) if !e.is_of_content() => return Err(e),
                 Err(e) => {
                     problems.push(format!("{e}: {}", e.source));
                     continue;

@@ -5,6 +5,7 @@
 //! The first thread of the pass: packed bytes, hashed and kept as they come.
 
 use std::io::{self, Read};
+use std::path::PathBuf;
 
 use dockerlogger_manifest::Digest;
 
@@ -12,14 +13,14 @@ use crate::engine::digest::Hasher;
 use crate::engine::error::ArtifactError;
 use crate::engine::source::{Bounded, fetch_error};
 use crate::engine::stage::queue::Feed;
-use crate::os::files::NewFile;
+use crate::os::files::{FileError, NewFile};
 
 /// What came of the artifact before, and where what comes now is kept, so that
 /// it need not come again.
 #[derive(Default)]
 pub(crate) struct Kept {
-    /// The first bytes of the artifact.
-    pub(crate) before: Option<Box<dyn Read + Send>>,
+    /// The first bytes of the artifact, and the file they are in.
+    pub(crate) before: Option<(PathBuf, Box<dyn Read + Send>)>,
     /// Where those that follow go.
     pub(crate) now: Option<Box<dyn NewFile>>,
 }
@@ -60,9 +61,9 @@ impl Intake<'_> {
     }
 
     fn next(&mut self, buffer: &mut [u8]) -> Result<usize, ArtifactError> {
-        if let Some(before) = &mut self.kept.before {
-            let read = before.read(buffer);
-            match read.map_err(|e| ArtifactError::Read(fetch_error(e)))? {
+        if let Some((path, before)) = &mut self.kept.before {
+            // Not the source's fault, and no better the next time: it is to be removed.
+            match before.read(buffer).map_err(|e| FileError::new("read", path, e))? {
                 0 => self.kept.before = None,
                 count => return Ok(count),
             }
