@@ -315,7 +315,7 @@ impl Core {
         // What to make of the rest hangs on this one.
         let pivot = match (&state, &link) {
             (Loaded::Valid(state), _) => state.pending.as_ref().map(|pending| pending.digest),
-            (_, Link::To(digest)) => Some(*digest),
+            (Loaded::Absent, Link::To(digest)) => Some(*digest),
             _ => None,
         };
         if let Some(e) = pivot.and_then(|digest| unread.remove(&digest)) {

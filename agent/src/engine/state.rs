@@ -295,6 +295,9 @@ impl StateStore {
     }
 
     /// Reads both generations; the newest that is whole wins.
+    ///
+    /// # Errors
+    /// When one of them is there and cannot be read.
     pub(crate) fn load(&self) -> Result<Loaded, FileError> {
         let mut newest: Option<(PathBuf, Header, State)> = None;
         let mut too_new: Option<(PathBuf, Header)> = None;
