@@ -470,7 +470,7 @@ fn zones_see_each_release_that_the_agent_installs_and_cannot_touch_it() {
     // Linux tells the early one of the mount, not that it is made read-only after; lofs mounts at once.
     for file in ["new", "bin/new", "store/new"] {
         let path = late.path(&gz.at("late/native").join(LIB)).join(file);
-        let error = fs::write(path, "").expect_err(file);
+        let error = fs::write(path, "").unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::ReadOnlyFilesystem, "{file}");
     }
 }
