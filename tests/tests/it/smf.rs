@@ -409,6 +409,9 @@ fn what_cannot_be_mounted_puts_the_service_into_maintenance() {
     assert_eq!(code(node.method().arg("start").env("PLATFORM", "Plan9")), Some(96));
     let absent = node.path("no-mnttab");
     assert_eq!(code(node.method().arg("start").env("MNTTAB", absent)), Some(95));
+    fs::write(node.path("mnttab"), "").unwrap();
+    assert_eq!(code(node.method().arg("start")), Some(95));
+    assert_eq!(fs::read(node.path("mnttab")).unwrap(), b"", "nothing is mounted");
 }
 
 #[test]
