@@ -38,7 +38,7 @@ mod intake;
 mod queue;
 mod unpack;
 
-pub(crate) use intake::Kept;
+pub(crate) use intake::{Beginning, Kept};
 
 /// Bytes moved at once.
 const BUFFER_BYTES: usize = 128 << 10;

@@ -19,10 +19,17 @@ use crate::os::files::{FileError, NewFile};
 /// it need not come again.
 #[derive(Default)]
 pub(crate) struct Kept {
-    /// The first bytes of the artifact, and the file they are in.
-    pub(crate) before: Option<(PathBuf, Box<dyn Read + Send>)>,
+    /// The first bytes of the artifact.
+    pub(crate) before: Option<Beginning>,
     /// Where those that follow go.
     pub(crate) now: Option<Box<dyn NewFile>>,
+}
+
+/// Bytes that came before.
+pub(crate) struct Beginning {
+    /// The file they are in.
+    pub(crate) path: PathBuf,
+    pub(crate) bytes: Box<dyn Read + Send>,
 }
 
 /// Packed bytes on their way into the queue.
@@ -61,9 +68,9 @@ impl Intake<'_> {
     }
 
     fn next(&mut self, buffer: &mut [u8]) -> Result<usize, ArtifactError> {
-        if let Some((path, before)) = &mut self.kept.before {
+        if let Some(Beginning { path, bytes }) = &mut self.kept.before {
             // Not the source's fault, and no better the next time: it is to be removed.
-            match before.read(buffer).map_err(|e| FileError::new("read", path, e))? {
+            match bytes.read(buffer).map_err(|e| FileError::new("read", path, e))? {
                 0 => self.kept.before = None,
                 count => return Ok(count),
             }
