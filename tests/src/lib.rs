@@ -54,6 +54,7 @@ mod http_server;
 pub mod imgapi;
 mod js_receiver;
 pub mod metadata;
+pub mod namespace;
 pub mod node;
 pub mod oracle;
 mod port;

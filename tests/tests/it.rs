@@ -20,6 +20,7 @@ mod it {
     mod json_file;
     mod last_words;
     mod metadata;
+    mod mount;
     mod no_allocation;
     mod on_failure;
     mod outage;

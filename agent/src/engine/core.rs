@@ -12,15 +12,15 @@ use jiff::Timestamp;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use crate::engine::error::{FailureKind, OpenError, UpdateError};
+use crate::engine::error::{FailureKind, OpenError, TrustError, UpdateError};
 use crate::engine::history::{Action, Actor, Entry, History};
-use crate::engine::layout::Layout;
+use crate::engine::layout::{Layout, Link};
 use crate::engine::plan::Plan;
 use crate::engine::policy::Decision;
 use crate::engine::probe::{Prober, RealProber};
-use crate::engine::recover::{self, Found, Repair};
+use crate::engine::recover::{self, Flaw, Found, Repair};
 use crate::engine::source::{Memory, Source};
-use crate::engine::state::{Slot, State, StateStore};
+use crate::engine::state::{Loaded, Slot, State, StateStore};
 use crate::engine::trust_store::TrustStore;
 use crate::engine::view::{Installed, LastCheck, NodeView, PassedOver, StandsIn, TrustVersions};
 use crate::engine::{EngineConfig, Outcome, Progress};
@@ -56,6 +56,8 @@ pub(crate) struct Core {
     pub(crate) damaged: bool,
     /// A change was begun and not ended: look at the disk before the next one.
     pub(crate) unsettled: bool,
+    /// Something could not be read: look again before the next change.
+    unread: bool,
     /// Puts a staged logger to the proof.
     pub(crate) prober: Arc<dyn Prober>,
     pub(crate) trust: TrustStore,
@@ -100,7 +102,7 @@ impl Core {
         );
         let states = StateStore::new(Arc::clone(&files), layout.state());
         let empty = NodeView::empty(config.channel.clone(), config.target.clone());
-        let history = History::open(Arc::clone(&files), layout.history());
+        let mut history = History::open(Arc::clone(&files), layout.history());
         let mut core = Self {
             config,
             layout,
@@ -109,6 +111,7 @@ impl Core {
             releases: BTreeMap::new(),
             damaged: false,
             unsettled: true,
+            unread: false,
             prober: Arc::new(RealProber),
             trust,
             hold: None,
@@ -125,9 +128,6 @@ impl Core {
             _lock: lock,
         };
         core.recover(now)?;
-        // For the view only: what is wrong with the trust is said by the next check.
-        core.versions = core.trust.load().ok().map(|trusted| trusted.verifier.versions());
-        core.publish();
         Ok(core)
     }
 
@@ -226,7 +226,7 @@ impl Core {
 
     /// Before a change: nothing may be half done, and nothing may forbid it.
     pub(crate) fn settle(&mut self, now: Timestamp) -> Result<(), UpdateError> {
-        if self.unsettled {
+        if self.unsettled || self.unread {
             self.recover(now).map_err(|e| match e {
                 OpenError::Layout(e) => UpdateError::File(e),
                 other => UpdateError::Held(other.to_string()),
@@ -240,41 +240,87 @@ impl Core {
 
     /// Looks at the disk and repairs what an interruption left.
     fn recover(&mut self, now: Timestamp) -> Result<(), OpenError> {
+        self.unsettled = true;
         let found = self.look().map_err(OpenError::Layout)?;
         let recovery = recover::recover(&found, now);
         self.state = recovery.state;
         self.damaged = recovery.damaged;
         self.hold = recovery.hold;
         self.notes = recovery.notes;
-        self.releases = found
-            .entries
-            .into_iter()
-            .filter_map(|(digest, release)| Some((digest, release.ok()?)))
-            .collect();
+        let trust_unknown = std::mem::take(&mut self.unread) || self.versions.is_none();
+        let mut known = std::mem::take(&mut self.releases);
+        for (digest, release) in found.entries {
+            let release = match release {
+                Ok(release) => Some(release),
+                Err(Flaw::Damaged(_)) => None,
+                Err(Flaw::Unreadable(_)) => {
+                    self.unread = true;
+                    known.remove(&digest)
+                }
+            };
+            self.releases.extend(release.map(|release| (digest, release)));
+        }
         self.record_repairs(&recovery.repairs, now);
         self.repair(&recovery.repairs).map_err(OpenError::Layout)?;
         self.unsettled = false;
+        if trust_unknown {
+            self.show_trust();
+        }
         self.publish();
         Ok(())
+    }
+
+    /// For the view only: what is wrong with the trust is said by the next check.
+    /// What cannot be read may be readable by then, and is said here.
+    fn show_trust(&mut self) {
+        match self.trust.load() {
+            Ok(trusted) => self.versions = Some(trusted.verifier.versions()),
+            Err(
+                UpdateError::File(e) | UpdateError::TrustAnchor { source: TrustError::File(e), .. },
+            ) => {
+                self.unread = true;
+                let note = format!("what is trusted cannot be shown: {e}: {}", e.source);
+                if !self.notes.contains(&note) {
+                    self.notes.push(note);
+                }
+            }
+            Err(_) => self.versions = None,
+        }
     }
 
     fn look(&self) -> Result<Found, FileError> {
         self.layout.settle()?;
         self.layout.remove_litter()?;
-        let mut entries = BTreeMap::new();
+        let (mut entries, mut unread) = (BTreeMap::new(), BTreeMap::new());
         let mut strangers = Vec::new();
         for name in self.layout.files.list(&self.layout.store())? {
             let name = name.to_string_lossy().into_owned();
             match name.parse() {
                 Ok(digest) => {
                     let verified =
-                        self.layout.verify(&digest, self.config.limits.document_bytes)?;
+                        match self.layout.verify(&digest, self.config.limits.document_bytes) {
+                            Ok(verified) => verified.map_err(Flaw::Damaged),
+                            Err(e) => {
+                                let flaw = Flaw::Unreadable(format!("{e}: {}", e.source));
+                                unread.insert(digest, e);
+                                Err(flaw)
+                            }
+                        };
                     entries.insert(digest, verified);
                 }
                 Err(_) => strangers.push(name),
             }
         }
         let (state, link) = (self.states.load()?, self.layout.link()?);
+        // What to make of the rest hangs on this one.
+        let pivot = match (&state, &link) {
+            (Loaded::Valid(state), _) => state.pending.as_ref().map(|pending| pending.digest),
+            (Loaded::Absent, Link::To(digest)) => Some(*digest),
+            _ => None,
+        };
+        if let Some(e) = pivot.and_then(|digest| unread.remove(&digest)) {
+            return Err(e);
+        }
         let retain = self.config.retain;
         Ok(Found { state, link, entries, strangers, retain })
     }

@@ -171,6 +171,8 @@ pub(crate) struct History {
     records: Arc<Vec<Record>>,
     /// What could not be read, in words.
     problems: Vec<String>,
+    /// The newest records are not known: nothing may be written over them.
+    unread: bool,
 }
 
 impl History {
@@ -178,23 +180,34 @@ impl History {
     /// damaged history is no reason to stop.
     pub(crate) fn open(files: Arc<dyn Files>, directory: PathBuf) -> Self {
         let (newest, records, problems) = (Vec::new(), Arc::default(), Vec::new());
-        let mut history = Self { files, directory, newest, records, problems };
-        history.load();
+        let mut history = Self { files, directory, newest, records, problems, unread: false };
+        // It is among the problems.
+        let _ = history.load();
         history
     }
 
-    fn load(&mut self) {
+    /// # Errors
+    /// When the newest records cannot be read. What is known of them stays.
+    fn load(&mut self) -> Result<(), FileError> {
         self.problems.clear();
         let mut records = Vec::new();
+        let mut unread = None;
         for name in [PREVIOUS, CURRENT] {
             let path = self.directory.join(name);
             let bytes = match files::read(&*self.files, &path, FILE_BYTES_MAX) {
                 Ok(bytes) => bytes.unwrap_or_default(),
                 Err(e) => {
                     self.problems.push(format!("{e}: {}", e.source));
+                    if !e.is_of_content() {
+                        unread = Some(e);
+                    }
                     Vec::new()
                 }
             };
+            // Where the newest record is, the older file need not be read.
+            if !bytes.is_empty() {
+                unread = None;
+            }
             let before = records.len();
             let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
             let mut bad = 0;
@@ -207,11 +220,15 @@ impl History {
             if bad > 0 {
                 self.problems.push(format!("{} lines of {} are damaged", bad, path.display()));
             }
-            if name == CURRENT {
+            if name == CURRENT && unread.is_none() {
                 self.newest = encode(&records[before..]);
             }
         }
-        self.records = Arc::new(records);
+        self.unread = unread.is_some();
+        if !self.unread || self.records.is_empty() {
+            self.records = Arc::new(records);
+        }
+        unread.map_or(Ok(()), Err)
     }
 
     /// What there is, oldest first.
@@ -244,6 +261,9 @@ impl History {
         who: &Actor,
         at: Timestamp,
     ) -> Result<(), FileError> {
+        if self.unread {
+            self.load()?;
+        }
         let seq = self.newest().saturating_add(1);
         let Entry { what, why, from, to, digest } = entry;
         let what = what.name().to_owned();
@@ -253,7 +273,7 @@ impl History {
         if added.is_err() {
             // What is on disk counts, except for the record itself: it may be
             // there to see and not be durable, and nobody may be told.
-            self.load();
+            let _ = self.load();
             let line = encode(std::slice::from_ref(&record));
             if self.newest.ends_with(&line) {
                 self.newest.truncate(self.newest.len() - line.len());
@@ -269,7 +289,7 @@ impl History {
         if !self.newest.is_empty() && self.newest.len() + line.len() > GENERATION_BYTES {
             self.files.rename(&current, &self.directory.join(PREVIOUS))?;
             self.files.sync_dir(&self.directory)?;
-            self.load();
+            self.load()?;
         }
         let mut content = self.newest.clone();
         content.extend_from_slice(&line);
@@ -280,10 +300,15 @@ impl History {
     }
 
     /// How the last check went, if that is known.
-    pub(crate) fn last_check(&self) -> Option<LastCheck> {
+    pub(crate) fn last_check(&mut self) -> Option<LastCheck> {
         let path = self.directory.join(LAST_CHECK);
-        let bytes = files::read(&*self.files, &path, FILE_BYTES_MAX).ok()??;
-        serde_json::from_slice(&bytes).ok()
+        match files::read(&*self.files, &path, FILE_BYTES_MAX) {
+            Ok(bytes) => serde_json::from_slice(&bytes?).ok(),
+            Err(e) => {
+                self.problems.push(format!("{e}: {}", e.source));
+                None
+            }
+        }
     }
 
     /// Writes down how the last check went.

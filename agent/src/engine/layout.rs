@@ -256,9 +256,21 @@ impl Layout {
         files.sync_dir(&self.tmp())
     }
 
-    /// Reads a release in `store/` whole and compares it with its manifest.
-    /// The inner error says what is wrong with it.
+    /// Reads a release in `store/` whole and compares it with its manifest. The
+    /// inner error says what is wrong with it; one that cannot be read is not
+    /// known to be wrong, and is the outer error.
     pub(crate) fn verify(
+        &self,
+        digest: &Digest,
+        document_bytes_max: u64,
+    ) -> Result<Result<Release, String>, FileError> {
+        match self.compare(digest, document_bytes_max) {
+            Err(e) if e.is_of_content() => Ok(Err(format!("{e}: {}", e.source))),
+            compared => compared,
+        }
+    }
+
+    fn compare(
         &self,
         digest: &Digest,
         document_bytes_max: u64,
@@ -267,11 +279,8 @@ impl Layout {
         if self.files.stat(&entry)?.is_none_or(|stat| stat.kind != FileKind::Directory) {
             return Ok(Err("it is not there".to_owned()));
         }
-        let json = match files::read(&*self.files, &entry.join(RELEASE), document_bytes_max) {
-            Ok(Some(json)) => json,
-            Ok(None) => return Ok(Err(format!("{RELEASE} is missing"))),
-            Err(e) => return Ok(Err(format!("{e}: {}", e.source))),
-        };
+        let json = files::read(&*self.files, &entry.join(RELEASE), document_bytes_max)?;
+        let Some(json) = json else { return Ok(Err(format!("{RELEASE} is missing"))) };
         let release: Release = match serde_json::from_slice(&json) {
             Ok(release) => release,
             Err(e) => return Ok(Err(format!("{RELEASE} is not a release manifest: {e}"))),
@@ -288,19 +297,15 @@ impl Layout {
             if !as_signed {
                 return Ok(Err(format!("{} is missing or has another length or mode", file.path)));
             }
-            let content = self.files.open(&path).and_then(|reader| {
-                digest::of_reader(reader).map_err(|e| FileError::new("read", &path, e))
-            });
-            match content {
-                Ok((got, _)) if got == file.sha256 => {}
-                Ok((got, _)) => {
-                    let expected = file.sha256;
-                    return Ok(Err(format!(
-                        "digest of {} is {got}, the release says {expected}",
-                        file.path
-                    )));
-                }
-                Err(e) => return Ok(Err(format!("{e}: {}", e.source))),
+            let reader = self.files.open(&path)?;
+            let (got, _) =
+                digest::of_reader(reader).map_err(|e| FileError::new("read", &path, e))?;
+            if got != file.sha256 {
+                let expected = file.sha256;
+                return Ok(Err(format!(
+                    "digest of {} is {got}, the release says {expected}",
+                    file.path
+                )));
             }
         }
         Ok(Ok(release))

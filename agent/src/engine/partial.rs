@@ -9,12 +9,12 @@
 //! them; if that fails, the whole artifact is fetched once more. So what a power
 //! cut leaves of the file, and what a liar put into it, cost time and no more.
 
-use std::io::Read;
 use std::path::PathBuf;
 
 use dockerlogger_manifest::Digest;
 
 use crate::engine::layout::Layout;
+use crate::engine::stage::Beginning;
 use crate::os::files::{FileError, FileKind, NewFile};
 
 const PREFIX: &str = "partial-";
@@ -53,8 +53,12 @@ impl Partial {
     }
 
     /// The bytes that are kept.
-    pub(crate) fn read(&self) -> Result<Option<Box<dyn Read + Send>>, FileError> {
-        (self.length > 0).then(|| self.layout.files.open(&self.path)).transpose()
+    pub(crate) fn read(&self) -> Result<Option<Beginning>, FileError> {
+        let open = || {
+            let (path, bytes) = (self.path.clone(), self.layout.files.open(&self.path)?);
+            Ok(Beginning { path, bytes })
+        };
+        (self.length > 0).then(open).transpose()
     }
 
     /// Where the bytes that follow go.

@@ -11,6 +11,7 @@
 //! | P | P, whole | confirm P: the switch was done |
 //! | P | the current release | forget P: the switch was not done |
 //! | P | anything else | switch to the current release, forget P |
+//! | any | — the current release cannot be read | nothing: it is not known to be damaged; an update fetches it again |
 //! | any | — the current release is damaged | switch to the newest other that is whole and not blocked |
 //! | any | — and every other that is whole is blocked | the same, keep the block, and want the damaged one back |
 //! | any | — nothing is whole | keep what there is, say so; an update repairs it |
@@ -21,6 +22,7 @@
 //! Doing it twice is doing it once, and it may be interrupted anywhere.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use dockerlogger_manifest::{Digest, Extra, Release};
 use jiff::Timestamp;
@@ -33,12 +35,36 @@ use crate::engine::state::{FORMAT, Loaded, Slot, State};
 pub(crate) struct Found {
     pub(crate) state: Loaded,
     pub(crate) link: Link,
-    /// Every release in `store/`, read whole; the error says what is wrong.
-    pub(crate) entries: BTreeMap<Digest, Result<Release, String>>,
+    /// Every release in `store/`, read whole.
+    pub(crate) entries: BTreeMap<Digest, Result<Release, Flaw>>,
     /// Names in `store/` that are no digests.
     pub(crate) strangers: Vec<String>,
     /// Releases to keep when a switch is confirmed.
     pub(crate) retain: usize,
+}
+
+/// What is wrong with a release in `store/`, in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Flaw {
+    /// It is not what was signed.
+    Damaged(String),
+    /// It cannot be read, which may be over the next time: it is kept.
+    Unreadable(String),
+}
+
+impl fmt::Display for Flaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Damaged(problem) | Self::Unreadable(problem) => f.write_str(problem),
+        }
+    }
+}
+
+impl Found {
+    /// Whether a release may be whole and cannot be read.
+    pub(crate) fn is_unreadable(&self, slot: &Slot) -> bool {
+        matches!(self.entries.get(&slot.digest), Some(Err(Flaw::Unreadable(_))))
+    }
 }
 
 /// One repair. In the order given.
@@ -121,7 +147,17 @@ fn recover_state(found: &Found, mut state: State, now: Timestamp) -> Recovery {
         state.confirm(now);
         state.keep(found.retain);
         repairs.push(Repair::SyncLink);
-    } else if let Some(current) = state.current.clone().filter(whole) {
+    } else if let Some(current) =
+        state.current.clone().filter(|slot| whole(slot) || found.is_unreadable(slot))
+    {
+        if found.is_unreadable(&current) {
+            let problem = problem_of(found, &current);
+            notes.push(format!(
+                "release {} stays and cannot be read ({problem}); an update fetches it again",
+                current.version
+            ));
+            damaged = true;
+        }
         if let Some(pending) = &state.pending {
             notes.push(format!(
                 "the interrupted switch to release {} was taken back",
@@ -169,7 +205,14 @@ fn recover_state(found: &Found, mut state: State, now: Timestamp) -> Recovery {
             }
         }
     }
-    if let Some(previous) = state.previous.take_if(|previous| !whole(previous)) {
+    for slot in state.previous.iter().chain(&state.retained) {
+        if found.is_unreadable(slot) {
+            let problem = problem_of(found, slot);
+            notes.push(format!("release {} cannot be read: {problem}", slot.version));
+        }
+    }
+    let is_lost = |slot: &Slot| !whole(slot) && !found.is_unreadable(slot);
+    if let Some(previous) = state.previous.take_if(|previous| is_lost(previous)) {
         let problem = problem_of(found, &previous);
         notes.push(format!("previous release {} is damaged: {problem}", previous.version));
         // What the release on trial would give way to.
@@ -178,12 +221,12 @@ fn recover_state(found: &Found, mut state: State, now: Timestamp) -> Recovery {
         }
     }
     state.retained.retain(|slot| {
-        let whole = whole(slot);
-        if !whole {
+        let is_lost = is_lost(slot);
+        if is_lost {
             let problem = problem_of(found, slot);
             notes.push(format!("release {}, which was kept, is damaged: {problem}", slot.version));
         }
-        whole
+        !is_lost
     });
     if state != before {
         repairs.push(Repair::Save);
@@ -247,7 +290,7 @@ fn adopt(found: &Found, now: Timestamp) -> (State, Vec<String>) {
 
 fn problem_of(found: &Found, slot: &Slot) -> String {
     match found.entries.get(&slot.digest) {
-        Some(Err(problem)) => problem.clone(),
+        Some(Err(flaw)) => flaw.to_string(),
         _ => "it is not there".to_owned(),
     }
 }

@@ -5,7 +5,7 @@
 //! Where releases come from. One verification path for all of them.
 
 use std::fmt;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -175,11 +175,16 @@ pub(crate) trait Pieces: Send {
 
 impl<R: Read + Send> Pieces for R {
     fn piece(&mut self) -> Result<Bytes, FetchError> {
-        let mut bytes = Vec::with_capacity(PIECE_BYTES);
-        let limit = u64::try_from(PIECE_BYTES).unwrap_or(u64::MAX);
-        self.take(limit).read_to_end(&mut bytes).map_err(FetchError::Read)?;
-        Ok(bytes.into())
+        read_piece(self).map_err(FetchError::Read)
     }
+}
+
+/// The next piece of a file.
+pub(crate) fn read_piece(file: &mut impl Read) -> io::Result<Bytes> {
+    let mut bytes = Vec::with_capacity(PIECE_BYTES);
+    let limit = u64::try_from(PIECE_BYTES).unwrap_or(u64::MAX);
+    file.take(limit).read_to_end(&mut bytes)?;
+    Ok(bytes.into())
 }
 
 /// An open source: paths in, bytes out. Blocks; lives on a worker thread.

@@ -49,9 +49,16 @@ const TAR_BLOCK_BYTES: u64 = 512;
 #[derive(Default)]
 pub(crate) struct Kept {
     /// The first bytes of the artifact.
-    pub(crate) before: Option<Box<dyn Read + Send>>,
+    pub(crate) before: Option<Beginning>,
     /// Where those that follow go.
     pub(crate) now: Option<Box<dyn NewFile>>,
+}
+
+/// Bytes that came before.
+pub(crate) struct Beginning {
+    /// The file they are in.
+    pub(crate) path: PathBuf,
+    pub(crate) bytes: Box<dyn Read + Send>,
 }
 
 /// One artifact on its way into the store.

@@ -295,6 +295,9 @@ impl StateStore {
     }
 
     /// Reads both generations; the newest that is whole wins.
+    ///
+    /// # Errors
+    /// When one of them is there and cannot be read.
     pub(crate) fn load(&self) -> Result<Loaded, FileError> {
         let mut newest: Option<(PathBuf, Header, State)> = None;
         let mut too_new: Option<(PathBuf, Header)> = None;
@@ -303,6 +306,8 @@ impl StateStore {
             let bytes = match files::read(&*self.files, &path, BYTES_MAX) {
                 Ok(None) => continue,
                 Ok(Some(bytes)) => bytes,
+                // It may be the newest: what it says is not guessed from the other one.
+                Err(e) if !e.is_of_content() => return Err(e),
                 Err(e) => {
                     problems.push(format!("{e}: {}", e.source));
                     continue;

@@ -25,5 +25,6 @@ mod rollbacks;
 mod server;
 mod tough_verifier;
 mod trials;
+mod unreadable;
 mod updates;
 mod wishes;

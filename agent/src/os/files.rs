@@ -16,6 +16,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
+
 use crate::os::lock::{Held, LockError, RootLock};
 use crate::os::write_back;
 
@@ -36,6 +38,14 @@ impl FileError {
     /// An error of doing something to a path.
     pub(crate) fn new(doing: &'static str, path: &Path, source: io::Error) -> Self {
         Self { doing, path: path.to_owned(), source }
+    }
+
+    /// Whether what is there is not what it should be: too long, of another kind.
+    /// Anything else may be gone the next time, and says nothing of what is there.
+    pub(crate) fn is_of_content(&self) -> bool {
+        let kinds = [Errno::LOOP, Errno::NOTDIR, Errno::ISDIR, Errno::NXIO];
+        let code = self.source.raw_os_error();
+        code.is_none_or(|code| kinds.iter().any(|kind| kind.raw_os_error() == code))
     }
 }
 

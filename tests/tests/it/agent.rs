@@ -15,3 +15,5 @@ mod install;
 mod keys;
 mod proxy;
 mod refusals;
+
+pub(super) use fixture::publisher;

@@ -247,6 +247,7 @@ impl Scene {
             .env("DOCKERLOGGER_ROOT", self.path("root"))
             .env("LIB_DIR", self.path("lib/sdc/docker"))
             .env("USR_DIR", self.path("usr/docker"))
+            .env("PLATFORM", "SunOS")
             .env("MNTTAB", self.path("mnttab"))
             .env("MOUNT", data("mount"))
             .stdin(Stdio::null());
@@ -309,7 +310,7 @@ fn mounting_twice_mounts_once() {
 }
 
 #[test]
-fn an_earlier_mount_of_the_file_is_covered_and_one_on_top_is_covered_again() {
+fn an_earlier_mount_of_the_file_is_covered_and_another_directory_is_in_the_way() {
     let node = Scene::new();
     let add = |source: &str, place: &str| {
         let mut table = fs::read_to_string(node.path("mnttab")).unwrap();
@@ -317,13 +318,16 @@ fn an_earlier_mount_of_the_file_is_covered_and_one_on_top_is_covered_again() {
         fs::write(node.path("mnttab"), table).unwrap();
     };
     add("/opt/smartdc/docker/bin/dockerlogger", "lib/sdc/docker/logger");
+    // Of another place, whose name a shell would take apart.
+    add("/else where", "lib/sdc/docker with a blank");
     node.start();
-    assert_eq!(node.mounts().len(), 1 + 3);
-    add("/elsewhere", "lib/sdc/docker");
-    node.start();
-    node.start();
-    assert_eq!(node.mounts().len(), 1 + 3 + 1 + 1);
-    assert_eq!(node.mounts().last().unwrap(), &pairs([("root/zone", "lib/sdc/docker")])[0]);
+    assert_eq!(node.mounts().len(), 2 + 3);
+    add("/else where", "lib/sdc/docker");
+    let output = node.method().arg("start").output().unwrap();
+    assert_eq!(output.status.code(), Some(95));
+    let said = complaint(&output);
+    assert!(said.contains("lib/sdc/docker: lofs /else where (ro); unmount it"), "{said}");
+    assert_eq!(node.mounts().len(), 2 + 3 + 1);
 }
 
 #[test]
@@ -399,9 +403,15 @@ fn what_cannot_be_mounted_puts_the_service_into_maintenance() {
     assert_eq!(code(&mut node.method()), Some(96));
     assert_eq!(code(node.method().arg("stop")), Some(96));
     assert_eq!(code(node.method().arg("start").env("DOCKERLOGGER_ROOT", "relative")), Some(96));
-    assert_eq!(code(node.method().arg("start").env("LIB_DIR", "/a b")), Some(96));
+    for path in ["/a\tb", "/a/", "/a//b", "/a/../b", "/a/."] {
+        assert_eq!(code(node.method().arg("start").env("LIB_DIR", path)), Some(96), "{path}");
+    }
+    assert_eq!(code(node.method().arg("start").env("PLATFORM", "Plan9")), Some(96));
     let absent = node.path("no-mnttab");
     assert_eq!(code(node.method().arg("start").env("MNTTAB", absent)), Some(95));
+    fs::write(node.path("mnttab"), "").unwrap();
+    assert_eq!(code(node.method().arg("start")), Some(95));
+    assert_eq!(fs::read(node.path("mnttab")).unwrap(), b"", "nothing is mounted");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 
 use crate::command::{cargo, run as execute, say};
-use crate::{illumos, programs};
+use crate::{docs, illumos, programs};
 
 /// A step: its name and what it does.
 type Step = (&'static str, fn() -> Result<()>);
@@ -48,6 +48,7 @@ fn lints() -> Result<()> {
 }
 
 fn docs() -> Result<()> {
+    docs::run(&["--check".to_owned()])?;
     let mut doc = cargo(&["doc", "--workspace", "--no-deps"]);
     execute(doc.env("RUSTDOCFLAGS", "--deny warnings"))
 }

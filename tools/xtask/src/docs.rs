@@ -6,8 +6,9 @@
 //! whoever writes `docker run`.
 
 use std::fmt::Write;
+use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use dockerlogger_manifest::{DriverSpec, OptionKind, OptionSpec, Runs, catalog};
 
 use crate::command::{root, say};
@@ -15,12 +16,31 @@ use crate::command::{root, say};
 /// Below the workspace's root.
 const FILE: &str = "docs/drivers.md";
 
-/// Writes the page.
-pub(crate) fn write() -> Result<()> {
+/// Writes the page; with `--check` only says whether it is what would be written.
+pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let path = root().join(FILE);
-    std::fs::write(&path, page(&catalog::drivers()))
-        .with_context(|| format!("failed to write {}", path.display()))?;
-    say(&format!("{FILE} is written"));
+    match arguments {
+        [] => {
+            std::fs::write(&path, page(&catalog::drivers()))
+                .with_context(|| format!("failed to write {}", path.display()))?;
+            say(&format!("{FILE} is written"));
+            Ok(())
+        }
+        [check] if check == "--check" => self::check(&path),
+        [other, ..] => bail!("unknown option \"{other}\"; accepted is --check"),
+    }
+}
+
+/// Fails unless the page is what the manifest says. Writes nothing.
+///
+/// # Errors
+/// When it is not, or cannot be read.
+pub(crate) fn check(path: &Path) -> Result<()> {
+    let written = std::fs::read_to_string(path)
+        .with_context(|| format!("failed to read {}", path.display()))?;
+    if written != page(&catalog::drivers()) {
+        bail!("{} is not what the manifest says: run `cargo xtask docs`", path.display());
+    }
     Ok(())
 }
 
@@ -174,9 +194,35 @@ mod tests {
 
     #[test]
     fn the_page_is_in_step_with_the_manifest() {
-        let written = std::fs::read_to_string(root().join(FILE)).unwrap_or_default();
-        let in_step = written == page(&catalog::drivers());
-        assert!(in_step, "{FILE} is not what the manifest says: run `cargo xtask docs`");
+        run(&["--check".to_owned()]).unwrap();
+    }
+
+    #[test]
+    fn a_check_finds_what_is_out_of_step_and_writes_nothing() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("drivers.md");
+        let problem = check(&path).unwrap_err().to_string();
+        assert!(problem.contains("failed to read"), "{problem}");
+        assert!(!path.exists());
+
+        std::fs::write(&path, "of last year").unwrap();
+        let problem = check(&path).unwrap_err().to_string();
+        assert!(
+            problem.contains("drivers.md") && problem.contains("cargo xtask docs"),
+            "{problem}"
+        );
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "of last year");
+
+        let page = page(&catalog::drivers());
+        std::fs::write(&path, &page).unwrap();
+        check(&path).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), page);
+    }
+
+    #[test]
+    fn an_option_that_is_not_known_writes_nothing() {
+        let problem = run(&["--chekc".to_owned()]).unwrap_err().to_string();
+        assert_eq!(problem, "unknown option \"--chekc\"; accepted is --check");
     }
 
     #[test]

@@ -26,7 +26,7 @@ Usage: cargo xtask VERB
   demo [--stay] [-- CMD ARG...]  from keys to a running container and back, on loopback
   test [FILTER...]               every test; builds the programs the tests run first
   ci                             what CI runs: format, lints, docs, tests, demo, illumos
-  docs                           writes docs/drivers.md from the manifest
+  docs [--check]                 writes docs/drivers.md from the manifest, or only says whether it is so already
   check-illumos                  type-check every crate for x86_64-unknown-illumos
   footprint                      sizes and idle memory of the programs, release build
   bench [OPTION...]              what the logger costs and loses, release build; --help names the options
@@ -48,7 +48,7 @@ fn main() -> ExitCode {
             "demo" => programs::demo(rest),
             "test" => programs::test(rest),
             "ci" => ci::run(),
-            "docs" => docs::write(),
+            "docs" => docs::run(rest),
             "check-illumos" => illumos::check(),
             "footprint" => footprint::measure(),
             "bench" => bench::measure(rest),

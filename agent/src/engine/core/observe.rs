@@ -52,12 +52,16 @@ impl Core {
         let now = Present::new(now, self.trust.clock_floor()?);
         let mut refresh =
             Refresh { repository: &mut *repository, from, now, expiry, limits, memory, record };
-        let refreshed = refresh.run(&self.trust);
-        if refreshed.as_ref().is_err_and(|error| error.kind() != FailureKind::Local) {
-            // What came before the refusal is a floor nevertheless.
-            self.versions = self.trust.load().ok().map(|trusted| trusted.verifier.versions());
-        }
-        let mut trusted = refreshed?;
+        let mut trusted = match refresh.run(&self.trust) {
+            Ok(trusted) => trusted,
+            Err(error) => {
+                // What came before the refusal is a floor nevertheless.
+                if error.kind() != FailureKind::Local {
+                    self.show_trust();
+                }
+                return Err(error);
+            }
+        };
         self.versions = Some(trusted.verifier.versions());
 
         let name = Channel::target_name(&self.config.channel);
@@ -104,13 +108,19 @@ impl Core {
 
     pub(super) fn plan_observed(&self, observed: &mut Observed) -> Result<Plan, UpdateError> {
         let decision = policy::decide(&observed.facts);
+        let mut warnings = std::mem::take(&mut observed.warnings);
         let staged = match &decision {
             Decision::Move(target) => {
-                self.layout.verify(&target.digest, self.config.limits.document_bytes)?.is_ok()
+                match self.layout.verify(&target.digest, self.config.limits.document_bytes) {
+                    Ok(verified) => verified.is_ok(),
+                    Err(e) => {
+                        warnings.push(format!("{e}, it is fetched again: {}", e.source));
+                        false
+                    }
+                }
             }
             Decision::Stay(_) => false,
         };
-        let warnings = std::mem::take(&mut observed.warnings);
         Ok(plan::plan(decision, self.config.reserve_bytes, staged, warnings))
     }
 }

@@ -161,7 +161,11 @@ impl Core {
         now: Timestamp,
     ) -> Result<TrialEnd, RollbackError> {
         let recovering = self.unsettled;
-        self.settle_rollback(now)?;
+        // What only could not be read waits for the next change: a look at all of the
+        // store is too much for a look at the loggers.
+        if recovering {
+            self.settle_rollback(now)?;
+        }
         let Some(mut trial) = self.state.trial.clone() else {
             self.end_session();
             return Ok(TrialEnd::None);
@@ -267,19 +271,23 @@ impl Core {
     /// A release that can be gone back to; the inner error says why there is none.
     fn refuge(&self) -> Result<Result<Slot, String>, FileError> {
         let mut problems = vec!["there is nothing to go back to".to_owned()];
+        let mut unread = None;
         for slot in self.state.previous.iter().chain(&self.state.retained) {
             let problem = match self.state.forbids(slot) {
                 Some(why) => format!("blocked: {why}"),
-                None => {
-                    match self.layout.verify(&slot.digest, self.config.limits.document_bytes)? {
-                        Ok(_) => return Ok(Ok(slot.clone())),
-                        Err(problem) => format!("damaged: {problem}"),
+                None => match self.layout.verify(&slot.digest, self.config.limits.document_bytes) {
+                    Ok(Ok(_)) => return Ok(Ok(slot.clone())),
+                    Ok(Err(problem)) => format!("damaged: {problem}"),
+                    Err(e) => {
+                        unread.get_or_insert(e);
+                        continue;
                     }
-                }
+                },
             };
             problems.push(format!("release {} is {problem}", slot.version));
         }
-        Ok(Err(problems.join("; ")))
+        // What cannot be read may be what to go back to the next time.
+        unread.map_or_else(|| Ok(Err(problems.join("; "))), Err)
     }
 
     /// Goes back to `refuge` and blocks the release on trial. The trial stays in

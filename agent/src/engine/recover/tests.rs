@@ -30,15 +30,21 @@ fn release(letter: char) -> Release {
     .unwrap()
 }
 
-/// "ABC": whole releases in capitals, damaged ones in small letters.
-fn entries(text: &str) -> BTreeMap<Digest, Result<Release, String>> {
-    text.chars()
-        .map(|letter| {
-            let name = letter.to_ascii_uppercase();
-            let whole = letter.is_uppercase();
-            (digest(name), if whole { Ok(release(name)) } else { Err("rotten".to_owned()) })
-        })
-        .collect()
+/// "Ab?C": whole releases in capitals, damaged ones in small letters, before "?" what cannot be read.
+fn entries(text: &str) -> BTreeMap<Digest, Result<Release, Flaw>> {
+    let mut entries = BTreeMap::new();
+    let mut last = None;
+    for letter in text.chars() {
+        let name = letter.to_ascii_uppercase();
+        let entry = match (letter, last) {
+            ('?', Some(last)) => (last, Err(Flaw::Unreadable("out of reach".to_owned()))),
+            _ if letter.is_uppercase() => (digest(name), Ok(release(name))),
+            _ => (digest(name), Err(Flaw::Damaged("rotten".to_owned()))),
+        };
+        last = Some(entry.0);
+        entries.extend([entry]);
+    }
+    entries
 }
 
 fn named(digest_: Digest) -> String {
@@ -122,6 +128,14 @@ fn the_table() {
         (("B--", "B", "b"), "B-- damaged: "),
         (("B--", "B", ""), "B-- damaged: "),
         (("B-B", "B", "B"), "B--: save, sync"),
+        // What cannot be read is kept, and nothing takes its place.
+        (("BA-", "B", "AB?"), "BA- damaged: "),
+        (("BA-", "B", "A?B"), "BA-: "),
+        (("BA-", "B", "A?b"), "BA- damaged: "),
+        (("BA-", "A", "AB?"), "BA- damaged: switch B"),
+        (("BA-", "B", "ABC?"), "BA-: discard C"),
+        (("BAC", "B", "AB?C"), "BA- damaged: discard C, save"),
+        (("BAC", "C", "A?BC"), "CB-: discard A, save, sync"),
     ];
     for ((state, link, store), expected) in rows {
         assert_eq!(

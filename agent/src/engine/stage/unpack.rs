@@ -9,15 +9,16 @@ use std::io::{self, BufRead, Read};
 
 use hyper::body::Bytes;
 
-use crate::engine::error::{ArtifactError, FetchError};
-use crate::engine::source::{Bounded, Pieces};
-use crate::engine::stage::BUFFER_BYTES;
+use crate::engine::error::ArtifactError;
+use crate::engine::source::{Bounded, Pieces, read_piece};
 use crate::engine::stage::queue::{Feed, Item};
+use crate::engine::stage::{BUFFER_BYTES, Beginning};
+use crate::os::files::FileError;
 
 /// What is unpacked, and what it is held to.
 pub(super) struct Unpack<'a> {
     /// The first bytes, where they are kept.
-    pub(super) before: Option<Box<dyn Read + Send>>,
+    pub(super) before: Option<Beginning>,
     /// Those that follow.
     pub(super) rest: Bounded,
     /// Told the packed bytes so far.
@@ -68,15 +69,12 @@ impl Unpack<'_> {
 
 /// The decoder's error, or the one of what it reads.
 fn unreadable(error: io::Error) -> ArtifactError {
-    match error.downcast::<FetchError>() {
-        Ok(error) => ArtifactError::Read(error),
-        Err(error) => ArtifactError::Decode(error),
-    }
+    error.downcast().unwrap_or_else(ArtifactError::Decode)
 }
 
 /// Packed bytes, each piece of which goes into the queue as well.
 struct Tap<'a> {
-    before: Option<Box<dyn Read + Send>>,
+    before: Option<Beginning>,
     packed: Bounded,
     progress: &'a mut dyn FnMut(u64),
     feed: &'a Feed,
@@ -87,15 +85,16 @@ struct Tap<'a> {
 
 impl Tap<'_> {
     /// The next piece, and whether it was kept before.
-    fn next(&mut self) -> Result<(Bytes, bool), FetchError> {
-        if let Some(before) = &mut self.before {
-            let bytes = before.piece()?;
+    fn next(&mut self) -> Result<(Bytes, bool), ArtifactError> {
+        if let Some(Beginning { path, bytes }) = &mut self.before {
+            // Not the source's fault, and no better the next time: it is to be removed.
+            let bytes = read_piece(bytes).map_err(|e| FileError::new("read", path, e))?;
             if !bytes.is_empty() {
                 return Ok((bytes, true));
             }
             self.before = None;
         }
-        Ok((self.packed.piece()?, false))
+        Ok((self.packed.piece().map_err(ArtifactError::Read)?, false))
     }
 }
 

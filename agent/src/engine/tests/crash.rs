@@ -22,6 +22,7 @@ mod os;
 #[cfg(target_os = "linux")]
 mod power;
 mod random;
+mod run;
 mod scenario;
 
 use explore::{Effort, Report, explore, hunt};

@@ -18,7 +18,7 @@ pub(super) trait Disturbance: fmt::Debug + Send + Sync + 'static {
     /// Before an effect; an error takes its place.
     fn effect(&self, doing: &'static str, path: &Path) -> Result<(), FileError>;
     /// Before anything is read; an error takes its place.
-    fn look(&self, path: &Path) -> Result<(), FileError>;
+    fn look(&self, doing: &'static str, path: &Path) -> Result<(), FileError>;
     /// Writes, or a part of it.
     fn write(&self, file: &mut dyn NewFile, path: &Path, bytes: &[u8]) -> Result<(), FileError>;
     /// Whether what is to be durable really is made so.
@@ -108,22 +108,22 @@ impl<D: Disturbance> Files for Disturbed<D> {
     }
 
     fn open(&self, path: &Path) -> Result<Box<dyn Read + Send>, FileError> {
-        self.0.look(path)?;
+        self.0.look("open", path)?;
         RealFiles.open(path)
     }
 
     fn stat(&self, path: &Path) -> Result<Option<Stat>, FileError> {
-        self.0.look(path)?;
+        self.0.look("stat", path)?;
         RealFiles.stat(path)
     }
 
     fn read_link(&self, path: &Path) -> Result<Option<PathBuf>, FileError> {
-        self.0.look(path)?;
+        self.0.look("read link", path)?;
         RealFiles.read_link(path)
     }
 
     fn list(&self, path: &Path) -> Result<Vec<OsString>, FileError> {
-        self.0.look(path)?;
+        self.0.look("list", path)?;
         RealFiles.list(path)
     }
 
@@ -131,7 +131,7 @@ impl<D: Disturbance> Files for Disturbed<D> {
         match self.0.available() {
             Some(bytes) => Ok(bytes),
             None => {
-                self.0.look(path)?;
+                self.0.look("ask for free space at", path)?;
                 RealFiles.available(path)
             }
         }

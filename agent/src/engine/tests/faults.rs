@@ -69,9 +69,9 @@ impl Disturbance for Limited {
         Err(FileError::new(doing, path, io::Error::from_raw_os_error(code)))
     }
 
-    fn look(&self, path: &Path) -> Result<(), FileError> {
+    fn look(&self, doing: &'static str, path: &Path) -> Result<(), FileError> {
         if self.fault == Fault::Dead && self.dead.load(Ordering::Relaxed) {
-            return Err(FileError::new("look at", path, io::Error::from_raw_os_error(EIO)));
+            return Err(FileError::new(doing, path, io::Error::from_raw_os_error(EIO)));
         }
         Ok(())
     }

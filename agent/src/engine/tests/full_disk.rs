@@ -51,7 +51,7 @@ impl Disturbance for Room {
         Ok(())
     }
 
-    fn look(&self, _: &Path) -> Result<(), FileError> {
+    fn look(&self, _: &'static str, _: &Path) -> Result<(), FileError> {
         self.reads.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }

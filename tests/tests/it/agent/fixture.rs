@@ -14,23 +14,23 @@ use dockerlogger_tests::repository::{Repository, copy_folder};
 use rustix::process::Pid;
 
 /// What the publisher had at two moments.
-pub(super) struct Publisher {
+pub(crate) struct Publisher {
     folder: PathBuf,
 }
 
 impl Publisher {
     /// The tree with the first release.
-    pub(super) fn first_tree(&self) -> PathBuf {
+    pub(crate) fn first_tree(&self) -> PathBuf {
         self.folder.join("first")
     }
 
     /// The tree with both releases, the next one current.
-    pub(super) fn next_tree(&self) -> PathBuf {
+    pub(crate) fn next_tree(&self) -> PathBuf {
         self.repository().tree()
     }
 
     /// The root of trust of both.
-    pub(super) fn trust_anchor(&self) -> PathBuf {
+    pub(crate) fn trust_anchor(&self) -> PathBuf {
         self.repository().trust_anchor()
     }
 
@@ -71,7 +71,7 @@ impl Publisher {
 }
 
 /// The publisher of this test run.
-pub(super) fn publisher() -> &'static Publisher {
+pub(crate) fn publisher() -> &'static Publisher {
     static PUBLISHER: OnceLock<Publisher> = OnceLock::new();
     PUBLISHER.get_or_init(|| {
         let parent = Path::new(env!("CARGO_TARGET_TMPDIR"));

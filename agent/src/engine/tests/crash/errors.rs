@@ -2,36 +2,83 @@
 // License, v. 2.0. If a copy of the MPL was not distributed with this
 // file, You can obtain one at https://mozilla.org/MPL/2.0/.
 
-//! A disk that answers with errors: full, over quota, broken, read-only; at
-//! every effect, once or for good.
+//! A disk that answers with errors: full, over quota, broken, read-only at
+//! every effect; broken, closed or with something gone at every look. Once or
+//! for good.
 
 use rustix::io::Errno;
 
 use crate::engine::tests::crash::cut::Cut;
 use crate::engine::tests::crash::explore::seam;
-use crate::engine::tests::crash::files::Trouble;
+use crate::engine::tests::crash::files::{Trouble, With};
 use crate::engine::tests::crash::long;
-use crate::engine::tests::crash::scenario::{Action, Scenario, Tampering};
+use crate::engine::tests::crash::run::{Run, Tampering};
+use crate::engine::tests::crash::scenario::{Action, Scenario};
 
 /// Effects after the first failure: tidying up, and one look at the disk.
 const EFFECTS_AFTER_MAX: usize = 64;
 
+/// Looks after the first failure: all of the disk, and once more.
+const LOOKS_AFTER_MAX: usize = 400;
+
 #[test]
 fn an_error_at_any_effect_leaves_the_old_release_and_a_next_try() {
-    let codes = [Errno::NOSPC, Errno::DQUOT, Errno::IO, Errno::ROFS].map(Errno::raw_os_error);
+    let codes = [Errno::NOSPC, Errno::DQUOT, Errno::IO, Errno::ROFS];
+    let (injected, reported) = inject_all(With::Effects, &codes, |run| run.moments.len());
+    println!("{injected} errors injected, {reported} reported as failures, the rest as warnings");
+    assert!(injected >= 150, "{injected}");
+}
+
+#[test]
+fn an_error_at_any_look_leaves_the_old_release_and_a_next_try() {
+    let codes = [Errno::IO, Errno::ACCESS, Errno::NOENT];
+    let (injected, reported) = inject_all(With::Looks, &codes, |run| run.looks.len());
+    println!(
+        "{injected} errors injected into looks, {reported} reported as failures, the rest as notes"
+    );
+    assert!(injected >= 150, "{injected}");
+}
+
+/// The quick version of the test above may miss these few.
+#[test]
+fn what_came_of_a_download_and_cannot_be_read_is_not_tried_again() {
+    let scenario = Scenario::resumption();
+    let (disk, told) = (scenario.disk.clone(), &scenario.told);
+    let quiet = scenario.run(disk, told, scenario.action, Tampering::default());
+    let mut injected = 0;
+    for (at, path) in quiet.looks.iter().enumerate() {
+        if path.to_string_lossy().contains("/tmp/partial-") {
+            let code = Errno::IO.raw_os_error();
+            let trouble = Trouble { with: With::Looks, at, code, lasting: false };
+            let reported = inject(&scenario, trouble).unwrap();
+            assert_eq!(reported, Some(true), "look {at}");
+            injected += 1;
+        }
+    }
+    assert!(injected >= 3, "asked for, opened, read: {injected}");
+}
+
+/// Every code at every effect or look of every scenario, once and for good; in
+/// the quick version one of the codes at every few. How many were injected, and
+/// how many of these were answered by an error.
+fn inject_all(with: With, codes: &[Errno], count: fn(&Run) -> usize) -> (usize, usize) {
     let (mut injected, mut reported) = (0, 0);
     for scenario in Scenario::all() {
+        let quiet = scenario.run(
+            scenario.disk.clone(),
+            &scenario.told,
+            scenario.action,
+            Tampering::default(),
+        );
         // Neighbours differ little, and the quick version has little time.
-        for at in (0..).step_by(if long() { 1 } else { 5 }) {
-            // Every code at every effect, or one of them in turn.
-            let chosen = if long() { &codes[..] } else { &codes[at % 4..=at % 4] };
-            let mut hit = false;
+        for at in (0..count(&quiet)).step_by(if long() { 1 } else { 5 }) {
+            let turn = at % codes.len();
+            let chosen = if long() { codes } else { &codes[turn..=turn] };
             for code in chosen {
                 for lasting in [false, true] {
-                    let trouble = Trouble { at, code: *code, lasting };
+                    let trouble = Trouble { with, at, code: code.raw_os_error(), lasting };
                     match inject(&scenario, trouble) {
                         Ok(Some(error)) => {
-                            hit = true;
                             injected += 1;
                             reported += usize::from(error);
                         }
@@ -42,16 +89,12 @@ fn an_error_at_any_effect_leaves_the_old_release_and_a_next_try() {
                     }
                 }
             }
-            if !hit {
-                break;
-            }
         }
     }
-    println!("{injected} errors injected, {reported} reported as failures, the rest as warnings");
-    assert!(injected >= 150, "{injected}");
+    (injected, reported)
 }
 
-/// None if there is no such effect; otherwise whether it was reported as an error.
+/// None if there is no such effect or look; otherwise whether it was reported as an error.
 fn inject(scenario: &Scenario, trouble: Trouble) -> Result<Option<bool>, String> {
     let tampering = Tampering { rewrite: None, trouble: Some(trouble) };
     let run = scenario.run(scenario.disk.clone(), &scenario.told, scenario.action, tampering);
@@ -63,11 +106,20 @@ fn inject(scenario: &Scenario, trouble: Trouble) -> Result<Option<bool>, String>
     if let Some(error) = run.error.as_ref().filter(|error| !named(error)) {
         return Err(format!("\"{error}\" names none of {:?}", run.failed));
     }
-    if run.effects_after > EFFECTS_AFTER_MAX {
-        return Err(format!("{} effects after the failure", run.effects_after));
+    let (tried_after_max, moment_first) = match trouble.with {
+        With::Effects => (EFFECTS_AFTER_MAX, trouble.at),
+        With::Looks => (LOOKS_AFTER_MAX, 0),
+    };
+    // Nobody needs to know of litter; of what cannot be read, everybody does.
+    let silent = run.error.is_none() && !run.said.iter().any(|said| named(said));
+    if silent && trouble.with == With::Looks {
+        return Err(format!("nothing is said of {:?}, but {:?}", run.failed, run.said));
+    }
+    if run.tried_after > tried_after_max {
+        return Err(format!("{} tries after the failure", run.tried_after));
     }
     // What there was runs on, whatever the engine did about the error.
-    for moment in run.moments.iter().skip(trouble.at).step_by(5).chain([run.end()]) {
+    for moment in run.moments.iter().skip(moment_first).step_by(5).chain([run.end()]) {
         let holds = scenario.rules.always(&seam(&moment.disk), &moment.told);
         holds.map_err(|problem| format!("{problem} (before {})", moment.next))?;
     }

@@ -13,7 +13,8 @@ use crate::engine::tests::crash::disk::Disk;
 use crate::engine::tests::crash::files::{ModelFiles, Rewrite};
 use crate::engine::tests::crash::invariants::Told;
 use crate::engine::tests::crash::random::Random;
-use crate::engine::tests::crash::scenario::{Action, Run, Scenario, Tampering};
+use crate::engine::tests::crash::run::{Run, Tampering};
+use crate::engine::tests::crash::scenario::{Action, Scenario};
 use crate::os::Files;
 
 /// How much is tried.

@@ -11,6 +11,7 @@ use std::io::{self, Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use rustix::io::Errno;
 use tokio::sync::watch;
 
 use crate::engine::tests::crash::disk::Disk;
@@ -23,15 +24,31 @@ use crate::os::lock::{Held, LockError};
 /// Turns an effect into the effects of a wrong engine. None is the end of the run.
 pub(super) type Rewrite = Box<dyn FnMut(Option<&Effect>) -> Vec<Effect> + Send>;
 
-/// Errors instead of effects.
+/// Errors instead of effects, or instead of what would be read.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Trouble {
-    /// The number of the effect that fails.
+    pub(super) with: With,
+    /// The number of the effect or look that fails.
     pub(super) at: usize,
     /// The error code.
     pub(super) code: i32,
-    /// Whether every later effect fails, too.
+    /// Whether every later one fails, too.
     pub(super) lasting: bool,
+}
+
+/// What fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum With {
+    /// What changes the disk.
+    Effects,
+    /// What only looks at it: a file is opened, read, listed, asked for.
+    Looks,
+}
+
+impl Trouble {
+    fn hits(&self, with: With, number: usize) -> bool {
+        self.with == with && (number == self.at || (self.lasting && number > self.at))
+    }
 }
 
 /// The moment before an effect.
@@ -48,12 +65,16 @@ pub(super) struct Moment {
 struct Machine {
     disk: Disk,
     effects: usize,
+    /// What was looked at, in order.
+    looks: Vec<PathBuf>,
     moments: Vec<Moment>,
     told: Told,
     view: Option<watch::Receiver<NodeView>>,
     rewrite: Option<Rewrite>,
     trouble: Option<Trouble>,
     failed: Vec<PathBuf>,
+    /// Every note that could be read.
+    said: Vec<String>,
 }
 
 #[derive(Clone)]
@@ -72,12 +93,14 @@ impl ModelFiles {
         let machine = Machine {
             disk,
             effects: 0,
+            looks: Vec::new(),
             moments: Vec::new(),
             told,
             view: None,
             rewrite: None,
             trouble: None,
             failed: Vec::new(),
+            said: Vec::new(),
         };
         Self { machine: Arc::new(Mutex::new(machine)) }
     }
@@ -95,8 +118,8 @@ impl ModelFiles {
     /// From now on, what this says counts as told.
     pub(super) fn watch(&self, view: watch::Receiver<NodeView>) {
         let mut machine = self.machine();
-        machine.told.hear(&view.borrow());
         machine.view = Some(view);
+        machine.hear();
     }
 
     /// Ends the run: every moment of it, the last one being its end.
@@ -110,14 +133,31 @@ impl ModelFiles {
         std::mem::take(&mut machine.moments)
     }
 
+    /// What is on the disk, for whoever is not the engine.
+    pub(super) fn disk(&self) -> Disk {
+        self.machine().disk.clone()
+    }
+
     /// Effects so far.
     pub(super) fn effects(&self) -> usize {
         self.machine().effects
     }
 
-    /// What effects were refused, in order.
+    /// What was looked at so far, in order.
+    pub(super) fn looks(&self) -> Vec<PathBuf> {
+        self.machine().looks.clone()
+    }
+
+    /// What effects and looks were refused, in order.
     pub(super) fn failed(&self) -> Vec<PathBuf> {
         self.machine().failed.clone()
+    }
+
+    /// The notes so far.
+    pub(super) fn said(&self) -> Vec<String> {
+        let mut machine = self.machine();
+        machine.hear();
+        machine.said.clone()
     }
 
     fn machine(&self) -> MutexGuard<'_, Machine> {
@@ -127,7 +167,7 @@ impl ModelFiles {
     fn effect(&self, effect: &Effect) -> Result<(), FileError> {
         let mut machine = self.machine();
         if let Some(trouble) = machine.trouble
-            && (machine.effects == trouble.at || (trouble.lasting && machine.effects > trouble.at))
+            && trouble.hits(With::Effects, machine.effects)
         {
             machine.effects += 1;
             machine.record(format!("failing to {} {}", effect.doing(), effect.path().display()));
@@ -147,6 +187,31 @@ impl ModelFiles {
         }
         Ok(())
     }
+
+    /// As the kernel sees it: no look of the engine's.
+    fn found(&self, path: &Path) -> Option<Stat> {
+        self.machine().disk.stat(path)
+    }
+
+    /// Before something is read. That a path is not there is an answer to some
+    /// questions and an error of others: of these alone it takes the place.
+    fn look(&self, doing: &'static str, path: &Path) -> Result<(), FileError> {
+        let mut machine = self.machine();
+        let number = machine.looks.len();
+        machine.looks.push(path.to_owned());
+        let absent = Errno::NOENT.raw_os_error();
+        match machine.trouble {
+            Some(trouble)
+                if trouble.hits(With::Looks, number)
+                    && (trouble.code != absent || matches!(doing, "open" | "list")) =>
+            {
+                machine.failed.push(path.to_owned());
+                let error = io::Error::from_raw_os_error(trouble.code);
+                Err(FileError::new(doing, path, error))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Machine {
@@ -155,11 +220,46 @@ impl Machine {
         self.disk.apply(effect)
     }
 
-    fn record(&mut self, next: String) {
-        if let Some(view) = &self.view {
-            self.told.hear(&view.borrow());
+    fn hear(&mut self) {
+        let Some(view) = &self.view else { return };
+        let view = view.borrow();
+        self.told.hear(&view);
+        for note in &view.notes {
+            if !self.said.contains(note) {
+                self.said.push(note.clone());
+            }
         }
+    }
+
+    fn record(&mut self, next: String) {
+        self.hear();
         self.moments.push(Moment { disk: self.disk.clone(), told: self.told.clone(), next });
+    }
+}
+
+/// A file that is read; one look, which may fail when half of it was given.
+struct ModelReader {
+    files: ModelFiles,
+    path: PathBuf,
+    rest: Cursor<Vec<u8>>,
+    looked: bool,
+    error: Option<io::Error>,
+}
+
+impl Read for ModelReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if !self.looked {
+            self.looked = true;
+            if let Err(failed) = self.files.look("read", &self.path) {
+                self.error = Some(failed.source);
+                let bytes = self.rest.get_mut();
+                bytes.truncate(bytes.len() / 2);
+            }
+        }
+        match (self.rest.read(buffer)?, &self.error) {
+            (0, Some(error)) => Err(io::Error::from_raw_os_error(error.raw_os_error().unwrap())),
+            (count, _) => Ok(count),
+        }
     }
 }
 
@@ -190,7 +290,7 @@ impl NewFile for ModelNewFile {
 // What would change nothing is no effect: a kernel answers it without looking at the disk.
 impl Files for ModelFiles {
     fn make_dir(&self, path: &Path, mode: u32) -> Result<(), FileError> {
-        match self.stat(path)? {
+        match self.found(path) {
             Some(Stat { kind: FileKind::Directory, .. }) => Ok(()),
             _ => self.effect(&Effect::MakeDir(path.to_owned(), mode)),
         }
@@ -214,14 +314,14 @@ impl Files for ModelFiles {
     }
 
     fn unlink(&self, path: &Path) -> Result<(), FileError> {
-        match self.stat(path)? {
+        match self.found(path) {
             None => Ok(()),
             Some(_) => self.effect(&Effect::Unlink(path.to_owned())),
         }
     }
 
     fn remove_dir(&self, path: &Path) -> Result<(), FileError> {
-        match self.stat(path)? {
+        match self.found(path) {
             None => Ok(()),
             Some(_) => self.effect(&Effect::RemoveDir(path.to_owned())),
         }
@@ -237,28 +337,32 @@ impl Files for ModelFiles {
     }
 
     fn open(&self, path: &Path) -> Result<Box<dyn Read + Send>, FileError> {
-        match self.machine().disk.read(path) {
-            Ok(bytes) => Ok(Box::new(Cursor::new(bytes))),
-            Err(e) => Err(FileError::new("open", path, e)),
-        }
+        self.look("open", path)?;
+        let bytes = self.machine().disk.read(path).map_err(|e| FileError::new("open", path, e))?;
+        let (path, rest) = (path.to_owned(), Cursor::new(bytes));
+        Ok(Box::new(ModelReader { files: self.clone(), path, rest, looked: false, error: None }))
     }
 
     fn stat(&self, path: &Path) -> Result<Option<Stat>, FileError> {
-        Ok(self.machine().disk.stat(path))
+        self.look("stat", path)?;
+        Ok(self.found(path))
     }
 
     fn read_link(&self, path: &Path) -> Result<Option<PathBuf>, FileError> {
+        self.look("read link", path)?;
         Ok(self.machine().disk.read_link(path))
     }
 
     fn list(&self, path: &Path) -> Result<Vec<OsString>, FileError> {
+        self.look("list", path)?;
         match self.machine().disk.list(path) {
             Ok(names) => Ok(names.into_iter().map(OsString::from).collect()),
             Err(e) => Err(FileError::new("list", path, e)),
         }
     }
 
-    fn available(&self, _: &Path) -> Result<u64, FileError> {
+    fn available(&self, path: &Path) -> Result<u64, FileError> {
+        self.look("ask for free space at", path)?;
         Ok(1 << 40)
     }
 }

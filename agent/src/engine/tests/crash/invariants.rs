@@ -62,7 +62,8 @@ impl Told {
         self.clock = good.map(|check| check.at).max().max(self.clock);
         self.blocked = view.blocked.iter().map(|blocked| blocked.digest).collect();
         self.trial = view.trial.as_ref().map(|trial| (trial.digest, trial.attempts));
-        self.history = view.history.last().map_or(self.history, |record| record.seq);
+        let newest = view.history.last().map_or(0, |record| record.seq);
+        self.history = self.history.max(newest);
         self.wishes = format!("{:?} {:?} {:?}", view.barred, view.held, view.pinned);
     }
 }

@@ -9,23 +9,22 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use dockerlogger_manifest::{Digest, Release};
+use dockerlogger_manifest::Digest;
 use jiff::{SignedDuration, Timestamp};
-use tokio::runtime::{Handle, Runtime};
+use tokio::runtime::Runtime;
 
 use crate::engine::change::{Change, Which};
 use crate::engine::core::Core;
-use crate::engine::error::ProbeError;
-use crate::engine::probe::Prober;
 use crate::engine::tests::crash::cut::Cut;
 use crate::engine::tests::crash::disk::Disk;
 use crate::engine::tests::crash::effect::Effect;
-use crate::engine::tests::crash::files::{ModelFiles, Moment, Rewrite, Trouble};
+use crate::engine::tests::crash::explore::seam;
+use crate::engine::tests::crash::files::{ModelFiles, With};
 use crate::engine::tests::crash::invariants::{Rules, Told};
+use crate::engine::tests::crash::run::{ReadProber, Run, Tampering};
 use crate::engine::tests::node::{chain, now};
 use crate::engine::tests::processes::{FAILING_LOOKS, Loggers, QUIET_LOOKS, Quiet, watch};
 use crate::engine::tests::publisher::{Key, Publisher, Recipe, target};
-use crate::engine::view::NodeView;
 use crate::engine::{EngineConfig, Outcome, Source};
 use crate::os::Files;
 
@@ -66,46 +65,6 @@ pub(super) struct Scenario {
     _scratch: tempfile::TempDir,
 }
 
-/// One life of an engine.
-pub(super) struct Run {
-    pub(super) moments: Vec<Moment>,
-    /// The first answer that was an error.
-    pub(super) error: Option<String>,
-    /// Whether the last answer was none.
-    pub(super) done: bool,
-    pub(super) view: Option<NodeView>,
-    /// What effects were refused.
-    pub(super) failed: Vec<PathBuf>,
-    /// Effects between the first refused one and the answer.
-    pub(super) effects_after: usize,
-}
-
-impl Run {
-    pub(super) fn end(&self) -> &Moment {
-        self.moments.last().unwrap()
-    }
-}
-
-/// What goes wrong in a run.
-#[derive(Default)]
-pub(super) struct Tampering {
-    pub(super) rewrite: Option<Rewrite>,
-    pub(super) trouble: Option<Trouble>,
-}
-
-/// A logger that is not run: that it can be read is proof enough here.
-#[derive(Debug)]
-pub(super) struct ReadProber(pub(super) Arc<dyn Files>);
-
-impl Prober for ReadProber {
-    fn prove(&self, logger: &Path, _: &Release, _: Duration, _: &Handle) -> Result<(), ProbeError> {
-        match self.0.open(logger) {
-            Ok(_) => Ok(()),
-            Err(e) => Err(ProbeError::Start { command: "logger".to_owned(), source: e.source }),
-        }
-    }
-}
-
 impl Scenario {
     pub(super) fn config() -> EngineConfig {
         let (root, anchor) = (PathBuf::from(ROOT), PathBuf::from(ANCHOR));
@@ -127,16 +86,28 @@ impl Scenario {
             done: false,
             view: None,
             failed: Vec::new(),
-            effects_after: 0,
+            tried_after: 0,
+            said: Vec::new(),
+            looks: Vec::new(),
         };
         let mut core = None;
         let lives = if troubled.is_some() { 2 } else { 1 };
         for _ in 0..lives {
-            let answer = self.live(&mut core, &files, action);
+            let mut warnings = Vec::new();
+            let answer = self.live(&mut core, &files, action, &mut warnings);
             run.done = answer.is_ok();
             if let Some(trouble) = troubled.filter(|_| run.failed.is_empty()) {
                 run.failed = files.failed();
-                run.effects_after = files.effects().saturating_sub(trouble.at);
+                let tried = match trouble.with {
+                    With::Effects => files.effects(),
+                    With::Looks => files.looks().len(),
+                };
+                run.tried_after = tried.saturating_sub(trouble.at);
+                run.said = warnings;
+                run.said.extend(files.said());
+            }
+            if run.looks.is_empty() {
+                run.looks = files.looks();
             }
             match answer {
                 Ok(()) => break,
@@ -154,6 +125,7 @@ impl Scenario {
         life: &mut Option<Core>,
         files: &ModelFiles,
         action: Action,
+        warnings: &mut Vec<String>,
     ) -> Result<(), String> {
         let core = match life {
             Some(core) => core,
@@ -174,7 +146,11 @@ impl Scenario {
         let runtime = self.runtime.handle();
         match action {
             Action::Nothing => Ok(()),
-            Action::Check => core.plan(&source, self.now, runtime).map(drop).map_err(|e| chain(&e)),
+            Action::Check => {
+                let plan = core.plan(&source, self.now, runtime).map_err(|e| chain(&e))?;
+                *warnings = plan.warnings;
+                Ok(())
+            }
             Action::CheckInVain => match core.plan(&source, self.now, runtime) {
                 Err(e) => match chain(&e) {
                     error if error.contains("cannot fetch metadata/2.targets.json") => Ok(()),
@@ -185,7 +161,10 @@ impl Scenario {
             Action::Update => {
                 let updated = core.update(&source, self.now, runtime, &mut |_| {});
                 match updated.map_err(|e| chain(&e))? {
-                    Outcome::Moved { .. } => Ok(()),
+                    Outcome::Moved { warnings: said, .. } => {
+                        *warnings = said;
+                        Ok(())
+                    }
                     Outcome::Stayed(_) if self.at_goal(files) => Ok(()),
                     Outcome::Stayed(reason) => Err(format!("stayed: {reason}")),
                 }
@@ -218,8 +197,7 @@ impl Scenario {
     }
 
     fn at_goal(&self, files: &ModelFiles) -> bool {
-        let files: Arc<dyn Files> = Arc::new(files.clone());
-        self.rules.goal.is_some() && self.rules.current_on(&files) == self.rules.goal
+        self.rules.goal.is_some() && self.rules.current_on(&seam(&files.disk())) == self.rules.goal
     }
 
     /// Nothing installed yet; the next action is what `new` leads to.

@@ -69,22 +69,22 @@ impl Cut {
 }
 
 impl Disturbance for Cut {
-    fn effect(&self, _: &'static str, path: &Path) -> Result<(), FileError> {
-        self.look(path)?;
+    fn effect(&self, doing: &'static str, path: &Path) -> Result<(), FileError> {
+        self.look(doing, path)?;
         if self.effects.fetch_add(1, Ordering::Relaxed) != self.at {
             return Ok(());
         }
         self.hear();
         self.dead.store(true, Ordering::Relaxed);
         shut_down(&self.mount, self.flag).unwrap();
-        self.look(path)
+        self.look(doing, path)
     }
 
-    fn look(&self, path: &Path) -> Result<(), FileError> {
+    fn look(&self, doing: &'static str, path: &Path) -> Result<(), FileError> {
         if !self.dead.load(Ordering::Relaxed) {
             return Ok(());
         }
-        Err(FileError::new("reach", path, io::Error::other("the power is off")))
+        Err(FileError::new(doing, path, io::Error::other("the power is off")))
     }
 
     fn write(&self, file: &mut dyn NewFile, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
