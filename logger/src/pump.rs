@@ -5,7 +5,7 @@
 //! Ring to frames: entries are split into records, records encoded into batches.
 //! No I/O and no clock.
 
-use crate::driver::{Cut, Encoder};
+use crate::driver::{Cut, Encode, Encoder};
 use crate::lines::{Flush, Splitter};
 use crate::local_time::{LocalTime, push_padded};
 use crate::record::{AHEAD_MAX_NS, Record, Stream};

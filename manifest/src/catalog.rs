@@ -18,7 +18,7 @@ pub use common::{
 };
 pub use json_file::JSON_FILE_DIR;
 
-use crate::{DriverSpec, Extra, OptionKind, OptionSpec, Runs};
+use crate::{Carrier, DriverSpec, Extra, OptionKind, OptionSpec, Route, Runs};
 
 /// Every driver, those of the platform included, in the order of their names.
 pub fn drivers() -> Vec<DriverSpec> {
@@ -37,6 +37,7 @@ fn none() -> DriverSpec {
         runs: Runs::Platform,
         since: FIRST.to_owned(),
         example: Vec::new(),
+        routes: Vec::new(),
         options: Vec::new(),
         extra: Extra::new(),
     }
@@ -53,6 +54,10 @@ const FIRST: &str = "0.1.0";
 
 fn example(options: &[&str]) -> Vec<String> {
     options.iter().map(|&option| option.to_owned()).collect()
+}
+
+fn route(over: Carrier, options: &[&str]) -> Route {
+    Route { over, options: example(options), extra: Extra::new() }
 }
 
 fn option(name: &str, kind: OptionKind, help: &str) -> OptionSpec {
@@ -177,6 +182,27 @@ mod tests {
             let options: BTreeMap<_, _> = driver.example.iter().filter_map(split).collect();
             assert_eq!(options.len(), driver.example.len());
             assert_eq!(crate::validate(&driver, &options).err(), None, "{}", driver.name);
+        }
+    }
+
+    #[test]
+    fn every_driver_in_the_zone_has_routes_that_are_accepted() {
+        for driver in drivers().iter().filter(|driver| driver.runs.in_zone()) {
+            assert!(!driver.routes.is_empty(), "{}: nothing to try it on", driver.name);
+            for route in &driver.routes {
+                let networked = matches!(route.over, Carrier::Tcp | Carrier::Tls | Carrier::Udp);
+                let address = if networked { "127.0.0.1:1" } else { "/path" };
+                let options = route.options_to(&[
+                    (Route::ADDRESS, address),
+                    (Route::AUTHORITY, "/authority.pem"),
+                    (Route::FOLDER, "/folder"),
+                ]);
+                assert_eq!(options.len(), route.options.len());
+                assert_eq!(crate::validate(driver, &options).err(), None, "{}", driver.name);
+                assert!(options.values().all(|value| !value.contains('{')), "{options:?}");
+                let same = driver.routes.iter().filter(|other| other.over == route.over);
+                assert_eq!(same.count(), 1, "{}: {:?} twice", driver.name, route.over);
+            }
         }
     }
 

@@ -4,6 +4,8 @@
 
 //! The declaration of a driver and of one option: data, readable by other programs.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::Extra;
@@ -22,6 +24,10 @@ pub struct DriverSpec {
     /// Options for a first try, each `NAME=VALUE`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub example: Vec<String>,
+    /// Ways to a receiver, one of each kind: what a release is tried on before a
+    /// node switches to it, and what is measured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<Route>,
     /// Every option it accepts, generic ones included, in the order of the docs.
     #[serde(default)]
     pub options: Vec<OptionSpec>,
@@ -55,6 +61,60 @@ impl Runs {
     /// Whether it can do without a logger.
     pub fn on_platform(&self) -> bool {
         matches!(self, Self::Platform | Self::Both)
+    }
+}
+
+/// A way for a driver's records to a receiver that only takes what comes: it need
+/// not answer, and finds the text of a record, if that is letters, digits and
+/// blanks, as it is among the bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    /// What the receiver is.
+    pub over: Carrier,
+    /// The options that lead there, each `NAME=VALUE`, with [`Route::ADDRESS`],
+    /// [`Route::AUTHORITY`] and [`Route::FOLDER`] for what only the receiver knows.
+    pub options: Vec<String>,
+    /// Fields of a newer format.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// What carries records to a receiver.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Carrier {
+    /// A TCP connection.
+    Tcp,
+    /// A TLS connection, to a server that shows a certificate of the authority.
+    Tls,
+    /// Datagrams to a UDP port.
+    Udp,
+    /// A stream socket in the file system.
+    Unix,
+    /// A datagram socket in the file system.
+    Unixgram,
+    /// Files in a folder.
+    File,
+    /// Something a newer release knows of.
+    #[serde(untagged)]
+    Unknown(String),
+}
+
+impl Route {
+    /// Stands for `IP:PORT`, or for the path of a socket.
+    pub const ADDRESS: &str = "{ADDRESS}";
+    /// Stands for the path of the authority's certificate, in PEM form.
+    pub const AUTHORITY: &str = "{AUTHORITY}";
+    /// Stands for the path of the folder.
+    pub const FOLDER: &str = "{FOLDER}";
+
+    /// The options for one receiver; `places` says what stands for what.
+    pub fn options_to(&self, places: &[(&str, &str)]) -> BTreeMap<String, String> {
+        let fill = |value: &str| {
+            places.iter().fold(value.to_owned(), |value, (place, with)| value.replace(place, with))
+        };
+        let options = self.options.iter().filter_map(|option| option.split_once('='));
+        options.map(|(name, value)| (name.to_owned(), fill(value))).collect()
     }
 }
 
@@ -145,8 +205,9 @@ pub enum OptionKind {
     SyslogAddress,
     /// `[tcp://|tls://][HOST][:PORT]` or `unix:///PATH`.
     FluentdAddress,
-    /// `udp://HOST:PORT`, `tcp://HOST:PORT` or `tcp+tls://HOST:PORT`.
-    GelfAddress,
+    /// `udp://HOST:PORT`, `tcp://HOST:PORT` or `tcp+tls://HOST:PORT`, of which the
+    /// option accepts those whose scheme it lists.
+    ServerAddress,
     /// A whole number of at least zero.
     UnsignedInteger,
     /// An absolute path, in the container's zone.
@@ -164,6 +225,7 @@ mod tests {
     fn what_a_newer_release_adds_passes_through() {
         let newer = serde_json::json!({
             "name": "loki", "summary": "s", "runs": "sidecar", "since": "9.0.0", "batching": true,
+            "routes": [{"over": "http", "options": [], "answers": "204"}],
             "options": [{
                 "name": "loki-url", "type": "url", "help": "h", "since": "9.0.0",
                 "required": true, "guarded": {"level": 3}
@@ -171,6 +233,7 @@ mod tests {
         });
         let spec: DriverSpec = serde_json::from_value(newer.clone()).unwrap();
         assert_eq!(spec.runs, Runs::Unknown("sidecar".to_owned()));
+        assert_eq!(spec.routes[0].over, Carrier::Unknown("http".to_owned()));
         assert_eq!(spec.options[0].kind, OptionKind::Unknown("url".to_owned()));
         assert_eq!(serde_json::to_value(&spec).unwrap(), newer);
     }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::value::{
-    Facility, FluentdAddress, GelfAddress, SyslogAddress, parse_bool, parse_duration,
+    Facility, FluentdAddress, ServerAddress, SyslogAddress, parse_bool, parse_duration,
     parse_size_binary, parse_size_decimal,
 };
 use crate::{DriverSpec, OptionKind, OptionSpec, Problem, ProblemCode};
@@ -216,8 +216,12 @@ fn normalize(spec: &OptionSpec, value: &str) -> Result<String, String> {
             let address: FluentdAddress = value.parse().map_err(|error| format!("{error}"))?;
             return Ok(address.to_string());
         }
-        OptionKind::GelfAddress => {
-            let address: GelfAddress = value.parse().map_err(|error| format!("{error}"))?;
+        OptionKind::ServerAddress => {
+            let address: ServerAddress = value.parse().map_err(|error| format!("{error}"))?;
+            let begins = format!("{}://", address.transport.scheme());
+            if !spec.accepted.iter().any(|form| form.starts_with(&begins)) {
+                return Err(format!("expected {}", spec.accepted.join(" or ")));
+            }
             return Ok(address.to_string());
         }
     }

@@ -8,20 +8,20 @@
 mod address;
 mod facility;
 mod fluentd_address;
-mod gelf_address;
 mod quantity;
+mod server_address;
 
 pub use address::ParseAddressError;
-pub use address::{SyslogAddress, SyslogSocket, SyslogTransport};
+pub use address::{SyslogAddress, SyslogSocket};
 pub use facility::Facility;
 pub use facility::ParseFacilityError;
 pub use fluentd_address::FluentdAddress;
 pub use fluentd_address::ParseFluentdAddressError;
-pub use gelf_address::GelfAddress;
-pub use gelf_address::GelfTransport;
-pub use gelf_address::ParseGelfAddressError;
 pub use quantity::ParseQuantityError;
 pub use quantity::parse_bool;
 pub use quantity::parse_duration;
 pub use quantity::parse_size_binary;
 pub use quantity::parse_size_decimal;
+pub use server_address::ParseServerAddressError;
+pub use server_address::ServerAddress;
+pub use server_address::ServerTransport;

@@ -13,6 +13,7 @@ mod it {
     mod conservation;
     mod contract;
     mod dependencies;
+    mod drivers;
     mod edges;
     mod fluentd;
     mod fluentd_server;

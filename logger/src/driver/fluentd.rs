@@ -30,8 +30,7 @@ pub(crate) mod properties;
 mod session;
 
 pub(crate) use encode::Encoder;
-pub(crate) use options::{Options, Profile};
-pub(crate) use session::Conversation;
+pub(crate) use options::Options;
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;

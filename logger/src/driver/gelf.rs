@@ -21,4 +21,4 @@ pub(crate) mod properties;
 
 pub(crate) use chunks::{ChunkSize, Chunks, push_chunk};
 pub(crate) use encode::Encoder;
-pub(crate) use options::{Options, Profile};
+pub(crate) use options::Options;

@@ -6,19 +6,67 @@
 //! confirmations of those that arrived. Pure: bytes in, bytes out.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::time::Duration;
 
-use super::fluentd;
 use crate::window::Window;
 
-/// The conversation with one peer; of each kind a clone begins anew.
-#[derive(Debug, Clone)]
-pub(crate) enum Session {
-    /// A peer that has nothing to say; what it says is thrown away, and what its
-    /// kernel took counts as taken.
-    Silent,
-    /// A peer that may want a greeting and may confirm frames.
-    Fluentd(Box<fluentd::Conversation>),
+/// The conversation with one peer. Left as it is, it is with one that has nothing to
+/// say: what that says is thrown away, and what its kernel took counts as taken.
+pub(crate) trait Session: fmt::Debug {
+    /// The same conversation from its beginning, for another connection.
+    fn anew(&self) -> Box<dyn Session>;
+
+    /// Frames the peer confirms itself; `false`: its kernel's word has to do.
+    fn confirms(&self) -> bool {
+        false
+    }
+
+    /// A new connection stands; everything before `cursor` of the window's stream
+    /// is behind it.
+    fn begin(&mut self, _cursor: u64) {}
+
+    /// Whether frames may be sent: the greeting is over.
+    fn is_open(&self) -> bool {
+        true
+    }
+
+    /// How long the peer may take nothing (`is_blocked`), or say nothing where it
+    /// has to; `None`: the driver does not say.
+    fn patience(&self, _is_blocked: bool) -> Option<Duration> {
+        None
+    }
+
+    /// The peer said `bytes`, however they were cut on the way. What is to be
+    /// answered is appended to `out`. Returns up to where in the window's stream
+    /// the peer has confirmed; `None`: nothing new.
+    ///
+    /// # Errors
+    /// When the peer cannot be talked to.
+    fn hear(
+        &mut self,
+        _bytes: &[u8],
+        _window: &Window,
+        _out: &mut Vec<u8>,
+    ) -> Result<Option<u64>, SessionError> {
+        Ok(None)
+    }
+}
+
+/// With a peer that has nothing to say.
+#[derive(Debug)]
+pub(crate) struct Silent;
+
+impl Session for Silent {
+    fn anew(&self) -> Box<dyn Session> {
+        Box::new(Self)
+    }
+}
+
+impl Clone for Box<dyn Session> {
+    fn clone(&self) -> Self {
+        self.anew()
+    }
 }
 
 /// The peer broke the protocol, or refuses us: the connection is of no use.
@@ -42,57 +90,3 @@ impl SessionError {
 
 /// Characters of a peer's reason that are passed on.
 const REASON_MAX: usize = 100;
-
-impl Session {
-    /// Frames the peer confirms itself; `false`: its kernel's word has to do.
-    pub(crate) const fn confirms(&self) -> bool {
-        match self {
-            Self::Silent => false,
-            Self::Fluentd(conversation) => conversation.confirms(),
-        }
-    }
-
-    /// A new connection stands; everything before `cursor` of the window's stream
-    /// is behind it.
-    pub(crate) fn begin(&mut self, cursor: u64) {
-        match self {
-            Self::Silent => {}
-            Self::Fluentd(conversation) => conversation.begin(cursor),
-        }
-    }
-
-    /// Whether frames may be sent: the greeting is over.
-    pub(crate) const fn is_open(&self) -> bool {
-        match self {
-            Self::Silent => true,
-            Self::Fluentd(conversation) => conversation.is_open(),
-        }
-    }
-
-    /// How long the peer may take nothing (`is_blocked`), or say nothing where it
-    /// has to; `None`: the driver does not say.
-    pub(crate) fn patience(&self, is_blocked: bool) -> Option<Duration> {
-        match self {
-            Self::Silent => None,
-            Self::Fluentd(conversation) => conversation.patience(is_blocked),
-        }
-    }
-
-    /// The peer said `bytes`, however they were cut on the way. What is to be
-    /// answered is appended to `out`. Returns up to where in the window's stream
-    /// the peer has confirmed; `None`: nothing new.
-    ///
-    /// # Errors
-    /// When the peer cannot be talked to.
-    pub(crate) fn hear(
-        &mut self,
-        bytes: &[u8],
-        window: &Window,
-        out: &mut Vec<u8>,
-    ) -> Result<Option<u64>, SessionError> {
-        match self {
-            Self::Silent => Ok(None),
-            Self::Fluentd(conversation) => conversation.hear(bytes, window, out),
-        }
-    }
-}

@@ -26,7 +26,7 @@ pub(crate) enum Sink {
         /// Who is at the other end.
         peer: StreamPeer,
         /// What is said besides frames.
-        session: Session,
+        session: Box<dyn Session>,
     },
     /// Frames one behind the other, in files.
     Files(LogFiles),

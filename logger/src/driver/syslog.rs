@@ -22,12 +22,10 @@
 
 mod encode;
 mod options;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 mod severity;
 mod structured;
 
 pub(crate) use encode::Encoder;
 pub(crate) use options::{Framing, Options, Profile};
-#[cfg(any(test, fuzzing))]
-pub(crate) use severity::said_by;
-#[cfg(any(test, fuzzing))]
-pub(crate) use structured::StructuredData;

@@ -30,7 +30,7 @@ use link::{End, Link};
 pub(crate) struct Stream {
     peer: StreamPeer,
     /// As it is before a connection.
-    session: Session,
+    session: Box<dyn Session>,
     resolver: Resolver,
     state: State,
     backoff: Backoff,
@@ -50,7 +50,7 @@ enum State {
 impl Stream {
     pub(super) const fn new(
         peer: StreamPeer,
-        session: Session,
+        session: Box<dyn Session>,
         resolver: Resolver,
         seed: u64,
     ) -> Self {
@@ -66,7 +66,7 @@ impl Stream {
 
     /// What a peer that breaks down may have acknowledged and lost; nothing that
     /// it has confirmed itself.
-    pub(super) const fn replay(&self) -> Replay {
+    pub(super) fn replay(&self) -> Replay {
         if self.session.confirms() { Replay::NOTHING } else { link::REPLAY }
     }
 
@@ -92,7 +92,7 @@ impl Stream {
             let now_ns = os::mono_ns();
             match connected {
                 Ok(connection) => {
-                    let session = self.session.clone();
+                    let session = self.session.anew();
                     let link = Link::new(connection, session, window.cursor(), haste, now_ns);
                     if link.is_open() {
                         shared.set_sink(SinkState::Up);

@@ -14,7 +14,7 @@ use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 use super::*;
-use crate::driver::{DatagramPeer, Division, Session, StreamPeer};
+use crate::driver::{DatagramPeer, Division, Silent, StreamPeer};
 use crate::os;
 use crate::resolver::Paths;
 use crate::ring::{Account, Amount, SinkState};
@@ -38,7 +38,7 @@ impl Rig {
         let at = HostPort { host: host.to_owned(), port: port.parse().unwrap() };
         let sink = match scheme {
             "udp" => Sink::Datagram { peer: DatagramPeer::Udp(at), division: Division::Whole },
-            _ => Sink::Stream { peer: StreamPeer::Tcp(at), session: Session::Silent },
+            _ => Sink::Stream { peer: StreamPeer::Tcp(at), session: Box::new(Silent) },
         };
         Self::to(&sink, names)
     }

@@ -56,6 +56,35 @@ pub(super) fn placed_attributes(place: &str) -> Vec<OptionSpec> {
     options
 }
 
+/// The files of a TLS connection, which a driver has with addresses of `scheme`.
+pub(super) fn tls_files(driver: &str, scheme: &str) -> Vec<OptionSpec> {
+    let file = |what: &str, help: &str| {
+        let (name, help) = (format!("{driver}-tls-{what}"), format!("With {scheme}, {help}"));
+        option(&name, OptionKind::Path, &help).accepted(&["an absolute path of a file in PEM form"])
+    };
+    vec![
+        file(
+            "ca-cert",
+            "a file of authorities to believe beside those of the container's system. Like the two below it is read in the container's zone, again for each connection.",
+        ),
+        file("cert", "the certificate to show to a server that asks for one, and its chain.")
+            .requires(&format!("{driver}-tls-key")),
+        file("key", "the key of that certificate, without a passphrase.")
+            .requires(&format!("{driver}-tls-cert")),
+    ]
+}
+
+/// The same and whether the server is checked, for a driver that has no TLS in
+/// Docker.
+pub(super) fn tls(driver: &str, scheme: &str) -> Vec<OptionSpec> {
+    let name = format!("{driver}-tls-skip-verify");
+    let help = format!("With {scheme}, whether to believe every server.");
+    let skip =
+        option(&name, OptionKind::Boolean, &help).default("false").accepted(&["true", "false"]);
+    let options = tls_files(driver, scheme).into_iter().chain([skip]);
+    options.map(OptionSpec::extension).collect()
+}
+
 /// The options of every driver that runs in the zone.
 pub(super) fn generic() -> Vec<OptionSpec> {
     let (_, size_max) = BUFFER_SIZE_BYTES;

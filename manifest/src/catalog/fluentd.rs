@@ -4,9 +4,9 @@
 
 //! Driver `fluentd`.
 
-use super::common::{generic, placed_attributes};
-use super::{FIRST, example, option};
-use crate::{DriverSpec, Extra, OptionKind, OptionSpec, Runs};
+use super::common::{generic, placed_attributes, tls};
+use super::{FIRST, example, option, route};
+use crate::{Carrier, DriverSpec, Extra, OptionKind, OptionSpec, Runs};
 
 /// Bounds of `fluentd-async-reconnect-interval` in milliseconds, as in Docker.
 const RECONNECT_INTERVAL_MS: (u64, u64) = (100, 10_000);
@@ -46,7 +46,7 @@ pub(super) fn spec() -> DriverSpec {
             .extension(),
         option("fluentd-tag", OptionKind::Template, "Triton's tag. Without tag it also selects the records that Triton's users get today."),
     ];
-    options.extend(tls());
+    options.extend(tls("fluentd", "tls"));
     options.extend(superseded());
     options.extend(placed_attributes("keys of every record"));
     options.extend(generic());
@@ -60,39 +60,17 @@ pub(super) fn spec() -> DriverSpec {
             "fluentd-request-ack=true",
             "tag=docker.{{.Name}}",
         ]),
+        routes: vec![
+            route(Carrier::Tcp, &["fluentd-address=tcp://{ADDRESS}"]),
+            route(
+                Carrier::Tls,
+                &["fluentd-address=tls://{ADDRESS}", "fluentd-tls-ca-cert={AUTHORITY}"],
+            ),
+            route(Carrier::Unix, &["fluentd-address=unix://{ADDRESS}"]),
+        ],
         options,
         extra: Extra::new(),
     }
-}
-
-/// Docker believes the authorities of the system and shows no certificate.
-fn tls() -> Vec<OptionSpec> {
-    let path = |name, help| {
-        option(name, OptionKind::Path, help)
-            .accepted(&["an absolute path of a file in PEM form"])
-            .extension()
-    };
-    vec![
-        path(
-            "fluentd-tls-ca-cert",
-            "With tls, a file of authorities to believe beside those of the container's system. Like the two below it is read in the container's zone, again for each connection.",
-        ),
-        path(
-            "fluentd-tls-cert",
-            "With tls, the certificate to show to a server that asks for one, and its chain.",
-        )
-        .requires("fluentd-tls-key"),
-        path("fluentd-tls-key", "The key of that certificate, without a passphrase.")
-            .requires("fluentd-tls-cert"),
-        option(
-            "fluentd-tls-skip-verify",
-            OptionKind::Boolean,
-            "With tls, whether to believe every server.",
-        )
-        .default("false")
-        .accepted(&["true", "false"])
-        .extension(),
-    ]
 }
 
 /// Options that Docker needs because its lines wait in the driver; ours wait in

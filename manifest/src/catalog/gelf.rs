@@ -4,13 +4,13 @@
 
 //! Driver `gelf`.
 
-use super::common::{generic, placed_attributes};
-use super::{FIRST, example, option};
-use crate::{DriverSpec, Extra, OptionKind, Runs};
+use super::common::{generic, placed_attributes, tls};
+use super::{FIRST, example, option, route};
+use crate::{Carrier, DriverSpec, Extra, OptionKind, Runs};
 
 pub(super) fn spec() -> DriverSpec {
     let mut options = vec![
-        option("gelf-address", OptionKind::GelfAddress, "The GELF server. There is no usual port.")
+        option("gelf-address", OptionKind::ServerAddress, "The GELF server. There is no usual port.")
             .required()
             .accepted(&["udp://HOST:PORT", "tcp://HOST:PORT", "tcp+tls://HOST:PORT"]),
         option("gelf-compression-type", OptionKind::Enum, "How a record is compressed.")
@@ -34,31 +34,13 @@ pub(super) fn spec() -> DriverSpec {
         option("gelf-tcp-reconnect-delay", OptionKind::UnsignedInteger, "Accepted as in Docker, in seconds; the first attempt to connect again is made at once, the next ones later and later.")
             .default("1")
             .schemes(&["tcp", "tcp+tls"]),
-        option("gelf-tls-ca-cert", OptionKind::Path, "A file of authorities to believe beside those of the container's system. Like the two below it is read in the container's zone, again for each connection.")
-            .accepted(&["an absolute path of a file in PEM form"])
-            .schemes(&["tcp+tls"])
-            .extension(),
-        option("gelf-tls-cert", OptionKind::Path, "The certificate to show to a server that asks for one, and its chain.")
-            .accepted(&["an absolute path of a file in PEM form"])
-            .requires("gelf-tls-key")
-            .schemes(&["tcp+tls"])
-            .extension(),
-        option("gelf-tls-key", OptionKind::Path, "The key of that certificate, without a passphrase.")
-            .accepted(&["an absolute path of a file in PEM form"])
-            .requires("gelf-tls-cert")
-            .schemes(&["tcp+tls"])
-            .extension(),
-        option("gelf-tls-skip-verify", OptionKind::Boolean, "Whether every server is believed.")
-            .default("false")
-            .accepted(&["true", "false"])
-            .schemes(&["tcp+tls"])
-            .extension(),
         option("gelf-partial", OptionKind::Boolean, "Whether a piece of a long line says so in _partial_id, _partial_ordinal and _partial_last.")
             .default("false")
             .accepted(&["true", "false"])
             .extension(),
         option("gelf-tag", OptionKind::Text, "Triton's tag, used as it stands. Without tag it also selects the records that Triton's users get today."),
     ];
+    options.extend(tls("gelf", "tcp+tls").into_iter().map(|option| option.schemes(&["tcp+tls"])));
     options.extend(placed_attributes("additional fields of every record"));
     options.extend(generic());
     DriverSpec {
@@ -68,6 +50,14 @@ pub(super) fn spec() -> DriverSpec {
         runs: Runs::Zone,
         since: FIRST.to_owned(),
         example: example(&["gelf-address=udp://log.example.com:12201", "env=APP_ENV"]),
+        routes: vec![
+            route(Carrier::Tcp, &["gelf-address=tcp://{ADDRESS}"]),
+            route(
+                Carrier::Tls,
+                &["gelf-address=tcp+tls://{ADDRESS}", "gelf-tls-ca-cert={AUTHORITY}"],
+            ),
+            route(Carrier::Udp, &["gelf-address=udp://{ADDRESS}", "gelf-compression-type=none"]),
+        ],
         options,
         extra: Extra::new(),
     }

@@ -5,8 +5,8 @@
 //! Driver `json-file`.
 
 use super::common::{generic, placed_attributes};
-use super::{FIRST, example, option};
-use crate::{DriverSpec, Extra, OptionKind, OptionSpec, Runs};
+use super::{FIRST, example, option, route};
+use crate::{Carrier, DriverSpec, Extra, OptionKind, OptionSpec, Runs};
 
 /// The directory of the file where none is given: there in every zone.
 pub const JSON_FILE_DIR: &str = "/var/log";
@@ -54,6 +54,10 @@ pub(super) fn spec() -> DriverSpec {
             "labels=com.example.team",
             "json-file-dir=/var/log/containers",
         ]),
+        routes: vec![route(
+            Carrier::File,
+            &["json-file-dir={FOLDER}", "max-size=64m", "max-file=2"],
+        )],
         options,
         extra: Extra::new(),
     }

@@ -4,9 +4,11 @@
 
 //! Driver `syslog`.
 
-use super::common::{attributes, generic};
-use super::{FIRST, example, option};
-use crate::{DriverSpec, Extra, OptionKind, Runs};
+use super::common::{attributes, generic, tls_files};
+use super::{FIRST, example, option, route};
+use crate::{Carrier, DriverSpec, Extra, OptionKind, Runs};
+
+const RFC5424: &str = "syslog-format=rfc5424";
 
 pub(super) fn spec() -> DriverSpec {
     let mut options = vec![
@@ -19,14 +21,9 @@ pub(super) fn spec() -> DriverSpec {
         option("syslog-format", OptionKind::Enum, "The layout of a record; without it, the one of a local syslog without a host name.")
             .accepted(&["rfc3164", "rfc5424", "rfc5424micro"]),
         option("syslog-tag", OptionKind::Text, "Triton's tag, used as it stands. Without tag and syslog-format it also selects the layout that Triton's users get today."),
-        option("syslog-tls-ca-cert", OptionKind::Path, "With tcp+tls, a file of authorities to believe beside those of the container's system. Like the two below it is read in the container's zone, again for each connection.")
-            .accepted(&["an absolute path of a file in PEM form"]),
-        option("syslog-tls-cert", OptionKind::Path, "With tcp+tls, the certificate to show to a server that asks for one, and its chain.")
-            .accepted(&["an absolute path of a file in PEM form"])
-            .requires("syslog-tls-key"),
-        option("syslog-tls-key", OptionKind::Path, "The key of that certificate, without a passphrase.")
-            .accepted(&["an absolute path of a file in PEM form"])
-            .requires("syslog-tls-cert"),
+    ];
+    options.extend(tls_files("syslog", "tcp+tls"));
+    options.extend([
         // A boolean by its looks, but Docker never reads the value.
         option("syslog-tls-skip-verify", OptionKind::Text, "With tcp+tls, believes every server. That the option is there is what counts: false turns verification off too.")
             .accepted(&["anything"]),
@@ -42,7 +39,7 @@ pub(super) fn spec() -> DriverSpec {
             .default("false")
             .accepted(&["true", "false"])
             .extension(),
-    ];
+    ]);
     options.extend(attributes());
     options.extend(generic());
     DriverSpec {
@@ -55,6 +52,16 @@ pub(super) fn spec() -> DriverSpec {
             "syslog-format=rfc5424",
             "tag={{.Name}}",
         ]),
+        routes: vec![
+            route(Carrier::Tcp, &["syslog-address=tcp://{ADDRESS}", RFC5424]),
+            route(
+                Carrier::Tls,
+                &["syslog-address=tcp+tls://{ADDRESS}", "syslog-tls-ca-cert={AUTHORITY}", RFC5424],
+            ),
+            route(Carrier::Unix, &["syslog-address=unix://{ADDRESS}", RFC5424]),
+            route(Carrier::Udp, &["syslog-address=udp://{ADDRESS}", RFC5424]),
+            route(Carrier::Unixgram, &["syslog-address=unixgram://{ADDRESS}", RFC5424]),
+        ],
         options,
         extra: Extra::new(),
     }

@@ -211,3 +211,18 @@ fn an_option_that_does_not_go_with_the_address_is_refused() {
     );
     assert_eq!(messages("gelf", &[("gelf-tcp-reconnect-delay", "1")]).len(), 1, "no address");
 }
+
+#[test]
+fn a_server_has_the_schemes_that_its_option_accepts() {
+    let mut gelf = catalog::driver("gelf").unwrap();
+    gelf.options[0].accepted = vec!["tcp://HOST:PORT".to_owned()];
+    let check = |address: &str| {
+        let options = [("gelf-address".to_owned(), address.to_owned())].into();
+        validate(&gelf, &options).map_err(|problems| problems[0].message.clone())
+    };
+    assert!(check("TCP://h:1").is_ok());
+    assert_eq!(
+        check("udp://h:1").unwrap_err(),
+        "log option \"gelf-address\": \"udp://h:1\": expected tcp://HOST:PORT"
+    );
+}

@@ -7,13 +7,15 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::ServerTransport;
+
 /// Where a syslog server listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SyslogAddress {
     /// On a port of a host.
     Network {
         /// How to reach it.
-        transport: SyslogTransport,
+        transport: ServerTransport,
         /// A name or an IP address, IPv6 without brackets; empty: this machine.
         host: String,
         /// 1–65535.
@@ -26,17 +28,6 @@ pub enum SyslogAddress {
         /// Absolute, of 1–107 bytes.
         path: String,
     },
-}
-
-/// How to reach a syslog server on a host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SyslogTransport {
-    /// One datagram a record (RFC 5426).
-    Udp,
-    /// A byte stream (RFC 6587).
-    Tcp,
-    /// The same inside TLS (RFC 5425).
-    Tls,
 }
 
 /// The kinds of local sockets.
@@ -77,17 +68,6 @@ impl SyslogAddress {
     pub const DEFAULT_PORT: u16 = 514;
 }
 
-impl SyslogTransport {
-    /// The scheme of the address.
-    pub const fn scheme(self) -> &'static str {
-        match self {
-            Self::Udp => "udp",
-            Self::Tcp => "tcp",
-            Self::Tls => "tcp+tls",
-        }
-    }
-}
-
 impl SyslogSocket {
     /// The scheme of the address.
     pub const fn scheme(self) -> &'static str {
@@ -106,24 +86,16 @@ impl FromStr for SyslogAddress {
     /// brackets; in a path, `%XX` is a byte.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (scheme, rest) = text.split_once("://").ok_or(ParseAddressError::NoScheme)?;
-        let transport = match scheme.to_ascii_lowercase().as_str() {
-            "udp" => SyslogTransport::Udp,
-            "tcp" => SyslogTransport::Tcp,
-            "tcp+tls" => SyslogTransport::Tls,
+        let scheme = scheme.to_ascii_lowercase();
+        match scheme.as_str() {
             "unix" => return socket(SyslogSocket::Stream, rest),
             "unixgram" => return socket(SyslogSocket::Datagram, rest),
-            other => return Err(ParseAddressError::Scheme(quoted(other))),
-        };
-        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        let authority = authority.rsplit_once('@').map_or(authority, |(_user, host)| host);
-        let (host, port) = split_port(authority)?;
-        let port = match port {
-            None => Self::DEFAULT_PORT,
-            Some(digits) => match digits.parse::<u16>() {
-                Ok(port) if port > 0 && !digits.starts_with('+') => port,
-                _ => return Err(ParseAddressError::Port(quoted(digits))),
-            },
-        };
+            _ => {}
+        }
+        let transport = ServerTransport::of_scheme(&scheme)
+            .ok_or_else(|| ParseAddressError::Scheme(quoted(&scheme)))?;
+        let (host, port) = host_and_port(rest)?;
+        let port = port.map_or(Ok(Self::DEFAULT_PORT), port_number)?;
         Ok(Self::Network { transport, host: host.to_owned(), port })
     }
 }
@@ -132,8 +104,7 @@ impl fmt::Display for SyslogAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Network { transport, host, port } => {
-                let (open, close) = if host.contains(':') { ("[", "]") } else { ("", "") };
-                write!(f, "{}://{open}{host}{close}:{port}", transport.scheme())
+                write!(f, "{}://{}", transport.scheme(), HostPort(host, *port))
             }
             Self::Socket { kind, path } => {
                 write!(f, "{}://", kind.scheme())?;
@@ -174,6 +145,34 @@ fn percent_decoded(text: &str) -> Option<String> {
         bytes.extend_from_slice(rest.as_bytes());
     }
     String::from_utf8(bytes).ok()
+}
+
+/// Host and port as they stand behind the scheme; user, path, query and fragment
+/// are left out.
+pub(super) fn host_and_port(rest: &str) -> Result<(&str, Option<&str>), ParseAddressError> {
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    split_port(authority.rsplit_once('@').map_or(authority, |(_user, host)| host))
+}
+
+/// A number from 1 to 65535, in digits alone.
+pub(super) fn port_number(digits: &str) -> Result<u16, ParseAddressError> {
+    match digits.parse() {
+        Ok(port) if port > 0 && !digits.starts_with('+') => Ok(port),
+        _ => Err(ParseAddressError::Port(quoted(digits))),
+    }
+}
+
+/// Host and port as an address has them, IPv6 in brackets.
+pub(super) struct HostPort<'a>(pub(super) &'a str, pub(super) u16);
+
+impl fmt::Display for HostPort<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(host, port) = self;
+        match host.contains(':') {
+            true => write!(f, "[{host}]:{port}"),
+            false => write!(f, "{host}:{port}"),
+        }
+    }
 }
 
 /// `HOST`, `HOST:PORT`, `[V6]` or `[V6]:PORT` in its two parts.

@@ -7,7 +7,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::address::split_port;
+use super::address::{HostPort, split_port};
 
 /// Where a server of the forward protocol listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,8 +115,7 @@ impl fmt::Display for FluentdAddress {
             Self::Tcp { host, port } => ("tcp", host, port),
             Self::Tls { host, port } => ("tls", host, port),
         };
-        let (open, close) = if host.contains(':') { ("[", "]") } else { ("", "") };
-        write!(f, "{scheme}://{open}{host}{close}:{port}")
+        write!(f, "{scheme}://{}", HostPort(host, *port))
     }
 }
 

@@ -10,11 +10,13 @@ mod memory;
 mod outage;
 mod throughput;
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use super::report::{Figure, Unit};
 use super::runner::Setup;
 use super::subject::{HUGE_RING, LARGE_RING, Role};
+use super::wire::Wire;
 
 /// How often a case is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +28,7 @@ pub enum Repeat {
 }
 
 /// One thing to measure.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Case {
     /// Its name, for `--case`.
     pub name: &'static str,
@@ -36,8 +38,25 @@ pub struct Case {
     pub repeat: Repeat,
     /// Which of the simplest loops can do it too.
     pub beside: &'static [Role],
+    measure: Measure,
+}
+
+/// How a case is measured, once.
+#[derive(Debug, Clone, Copy)]
+enum Measure {
+    By(fn(&Setup<'_>) -> Vec<Figure>),
+    /// Flat out over a wire.
+    Over(&'static Wire),
+}
+
+impl Case {
     /// Measures once.
-    pub measure: fn(&Setup<'_>) -> Vec<Figure>,
+    pub fn measure(&self, setup: &Setup<'_>) -> Vec<Figure> {
+        match self.measure {
+            Measure::By(measure) => measure(setup),
+            Measure::Over(wire) => throughput::wire(setup, wire),
+        }
+    }
 }
 
 /// A case for every round, with the copy loop beside it.
@@ -46,7 +65,13 @@ const fn limited(
     about: &'static str,
     measure: fn(&Setup<'_>) -> Vec<Figure>,
 ) -> Case {
-    Case { name, about, repeat: Repeat::Rounds, beside: &[Role::Limit], measure }
+    Case {
+        name,
+        about,
+        repeat: Repeat::Rounds,
+        beside: &[Role::Limit],
+        measure: Measure::By(measure),
+    }
 }
 
 /// A case for every round that the copy loop cannot do.
@@ -55,7 +80,7 @@ const fn unlimited(
     about: &'static str,
     measure: fn(&Setup<'_>) -> Vec<Figure>,
 ) -> Case {
-    Case { name, about, repeat: Repeat::Rounds, beside: &[], measure }
+    Case { name, about, repeat: Repeat::Rounds, beside: &[], measure: Measure::By(measure) }
 }
 
 /// A case for every round about what a reader loses, with both loops beside it.
@@ -64,7 +89,13 @@ const fn reading(
     about: &'static str,
     measure: fn(&Setup<'_>) -> Vec<Figure>,
 ) -> Case {
-    Case { name, about, repeat: Repeat::Rounds, beside: &[Role::Limit, Role::Floor], measure }
+    Case {
+        name,
+        about,
+        repeat: Repeat::Rounds,
+        beside: &[Role::Limit, Role::Floor],
+        measure: Measure::By(measure),
+    }
 }
 
 /// A case that runs once and that no simple loop can do.
@@ -73,42 +104,34 @@ const fn once(
     about: &'static str,
     measure: fn(&Setup<'_>) -> Vec<Figure>,
 ) -> Case {
-    Case { name, about, repeat: Repeat::Once, beside: &[], measure }
+    Case { name, about, repeat: Repeat::Once, beside: &[], measure: Measure::By(measure) }
 }
 
-/// The list.
-pub const CASES: &[Case] = &[
+/// The list: every driver over every transport behind what the reader can do.
+pub static CASES: LazyLock<Vec<Case>> = LazyLock::new(|| {
+    let over = |wire: &'static Wire| Case {
+        name: &wire.name,
+        about: &wire.about,
+        repeat: Repeat::Rounds,
+        beside: if wire.copied { &[Role::Limit] } else { &[] },
+        measure: Measure::Over(wire),
+    };
+    FLAT_OUT
+        .iter()
+        .copied()
+        .chain(Wire::all().iter().map(over))
+        .chain(OTHERS.iter().copied())
+        .collect()
+});
+
+/// What the parts before the encoder can do.
+const FLAT_OUT: &[Case] = &[
     limited("throughput-64", "flat out, 64 lines per write", |setup| throughput::flat(setup, 64)),
     limited("throughput-1", "flat out, one line per write", |setup| throughput::flat(setup, 1)),
-    limited("syslog/tcp", "flat out, 64 lines per write, RFC 5424", |s| {
-        throughput::wire(s, "syslog/tcp")
-    }),
-    limited("syslog/tls", "the same; the limit is without TLS", |s| {
-        throughput::wire(s, "syslog/tls")
-    }),
-    limited("syslog/unix", "the same", |s| throughput::wire(s, "syslog/unix")),
-    limited("syslog/udp", "the same, a datagram a line", |s| throughput::wire(s, "syslog/udp")),
-    limited("syslog/unixgram", "the same", |s| throughput::wire(s, "syslog/unixgram")),
-    limited("json-file", "the same, to a file of 64 MB", |s| throughput::wire(s, "json-file")),
-    limited("fluentd/message", "the same, an event a message", |s| {
-        throughput::wire(s, "fluentd/message")
-    }),
-    unlimited("fluentd/packed", "the same, a batch a message", |s| {
-        throughput::wire(s, "fluentd/packed")
-    }),
-    unlimited("fluentd/message-ack", "an event a message, each confirmed", |s| {
-        throughput::wire(s, "fluentd/message-ack")
-    }),
-    unlimited("fluentd/packed-ack", "a batch a message, each confirmed", |s| {
-        throughput::wire(s, "fluentd/packed-ack")
-    }),
-    limited("gelf/tcp", "the same", |s| throughput::wire(s, "gelf/tcp")),
-    limited("gelf/tls", "the same; the limit is without TLS", |s| throughput::wire(s, "gelf/tls")),
-    unlimited("gelf/udp-gzip", "the same, a datagram a line, compressed", |s| {
-        throughput::wire(s, "gelf/udp-gzip")
-    }),
-    unlimited("gelf/udp-gzip-6", "the same at level 6", |s| throughput::wire(s, "gelf/udp-gzip-6")),
-    unlimited("gelf/udp-none", "the same, as it is", |s| throughput::wire(s, "gelf/udp-none")),
+];
+
+/// What is not about one driver.
+const OTHERS: &[Case] = &[
     limited("rate-1k", "1 000 lines/s, one per write", |setup| throughput::rate(setup, 1e3)),
     limited("rate-10k", "10 000 lines/s, one per write", |setup| throughput::rate(setup, 1e4)),
     limited("rate-50k", "50 000 lines/s, one per write", |setup| throughput::rate(setup, 5e4)),
@@ -125,9 +148,9 @@ pub const CASES: &[Case] = &[
         about: "28 000 numbered lines/s (2 MB/s) into the dropping queue, the sink reads nothing for 3 s; ring of 16 MiB",
         repeat: Repeat::Rounds,
         beside: &[],
-        measure: |setup| {
+        measure: Measure::By(|setup| {
             outage::stall(setup, LARGE_RING, Duration::from_secs(setup.size.pick(3, 1)))
-        },
+        }),
     },
     once("stall-60s", "the same for 60 s; ring of 256 MiB", |setup| {
         outage::stall(setup, HUGE_RING, Duration::from_secs(setup.size.pick(60, 3)))

@@ -96,7 +96,7 @@ impl Plan {
                     size: self.size,
                     frame: &self.frame,
                 };
-                let figures = (case.measure)(&setup);
+                let figures = case.measure(&setup);
                 if round >= warm_ups {
                     results.add(case, subject.role, figures);
                 }

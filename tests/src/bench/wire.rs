@@ -3,18 +3,21 @@
 // file, You can obtain one at https://mozilla.org/MPL/2.0/.
 
 //! Drivers and the ways their frames take: one sink for each, which counts lines and does nothing else.
+//!
+//! What a driver declares as its routes is measured without a word here; [`VARIANTS`] is what there is besides.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{UnixDatagram, UnixListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use dockerlogger_manifest::{Carrier, Route, catalog};
 use memchr::memmem;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use tempfile::TempDir;
@@ -22,22 +25,23 @@ use tempfile::TempDir;
 use super::counts::Counts;
 use super::target::{Place, Target};
 use crate::certificates::Authority;
-use crate::dockerinit::CONTAINER_ID;
 
 /// A driver over a transport.
 #[derive(Debug)]
 pub struct Wire {
-    /// `DRIVER/TRANSPORT`.
-    pub name: &'static str,
+    /// `DRIVER/CARRIER`, or of a variant `DRIVER/NAME`; of files the driver alone.
+    pub name: String,
+    /// What is measured.
+    pub about: String,
     /// `argv[1]` of the logger.
-    pub driver: &'static str,
+    pub driver: String,
     /// How the sink listens.
     pub listen: Listen,
-    /// The log options; `{SINK}` becomes the address or path of the sink, `{CA}` the file of the authority,
-    /// `{FOLDER}` that of a file.
-    pub options: &'static [(&'static str, &'static str)],
-    /// How often a line shows this in what arrives: once.
-    pub mark: &'static [u8],
+    /// Whether the copy loop can send the same.
+    pub copied: bool,
+    route: Route,
+    /// What a line shows once in what arrives.
+    mark: &'static [u8],
 }
 
 /// How a sink listens.
@@ -59,103 +63,133 @@ pub enum Listen {
     File,
 }
 
-/// Every driver and every transport.
-const WIRES: &[Wire] = &[
-    // What the line of every case ends with, then the empty options.
-    fluentd("fluentd/message", Listen::Tcp, &[FLUENTD_ADDRESS], b"789\x80"),
-    fluentd("fluentd/packed", Listen::Tcp, &[FLUENTD_ADDRESS, FLUENTD_PACKED], FLUENTD_LOG),
-    fluentd(
-        "fluentd/message-ack",
-        Listen::Confirming,
-        &[FLUENTD_ADDRESS, FLUENTD_ACK],
-        FLUENTD_LOG,
-    ),
-    fluentd(
-        "fluentd/packed-ack",
-        Listen::Confirming,
-        &[FLUENTD_ADDRESS, FLUENTD_PACKED, FLUENTD_ACK],
-        FLUENTD_LOG,
-    ),
-    gelf("gelf/tcp", Listen::Tcp, &[("gelf-address", "tcp://{SINK}")], b"\0"),
-    gelf(
-        "gelf/tls",
-        Listen::Tls,
-        &[("gelf-address", "tcp+tls://{SINK}"), ("gelf-tls-ca-cert", "{CA}")],
-        b"\0",
-    ),
-    gelf("gelf/udp-gzip", Listen::Udp, &[GELF_UDP], b"\x1f\x8b\x08\0\0\0\0\0\x04\xff"),
-    gelf(
-        "gelf/udp-gzip-6",
-        Listen::Udp,
-        &[GELF_UDP, ("gelf-compression-level", "6")],
-        b"\x1f\x8b\x08\0\0\0\0\0\0\xff",
-    ),
-    gelf(
-        "gelf/udp-none",
-        Listen::Udp,
-        &[GELF_UDP, ("gelf-compression-type", "none")],
-        b"{\"version\"",
-    ),
-    syslog("syslog/tcp", Listen::Tcp, &[("syslog-address", "tcp://{SINK}"), SYSLOG_FORMAT]),
-    syslog(
-        "syslog/tls",
-        Listen::Tls,
-        &[("syslog-address", "tcp+tls://{SINK}"), ("syslog-tls-ca-cert", "{CA}"), SYSLOG_FORMAT],
-    ),
-    syslog("syslog/unix", Listen::Unix, &[("syslog-address", "unix://{SINK}"), SYSLOG_FORMAT]),
-    syslog("syslog/udp", Listen::Udp, &[("syslog-address", "udp://{SINK}"), SYSLOG_FORMAT]),
-    syslog(
-        "syslog/unixgram",
-        Listen::Unixgram,
-        &[("syslog-address", "unixgram://{SINK}"), SYSLOG_FORMAT],
-    ),
-    Wire {
-        name: "json-file",
-        driver: "json-file",
-        listen: Listen::File,
-        options: &[("json-file-dir", "{FOLDER}"), ("max-size", "64m"), ("max-file", "2")],
-        mark: b"\n",
+impl Listen {
+    /// `None`: there is no such sink yet.
+    fn over(carrier: &Carrier) -> Option<(Listen, &'static str)> {
+        Some(match carrier {
+            Carrier::Tcp => (Listen::Tcp, "tcp"),
+            Carrier::Tls => (Listen::Tls, "tls"),
+            Carrier::Udp => (Listen::Udp, "udp"),
+            Carrier::Unix => (Listen::Unix, "unix"),
+            Carrier::Unixgram => (Listen::Unixgram, "unixgram"),
+            Carrier::File => (Listen::File, ""),
+            Carrier::Unknown(_) => return None,
+        })
+    }
+}
+
+/// A route of a driver with more options, and what that does to the sink.
+struct Variant {
+    driver: &'static str,
+    name: &'static str,
+    about: &'static str,
+    over: Carrier,
+    options: &'static [&'static str],
+    listen: Listen,
+    mark: &'static [u8],
+}
+
+const VARIANTS: &[Variant] = &[
+    Variant {
+        driver: "fluentd",
+        name: "packed",
+        about: "a batch a message",
+        over: Carrier::Tcp,
+        options: &[FLUENTD_PACKED],
+        listen: Listen::Tcp,
+        mark: TEXT,
+    },
+    Variant {
+        driver: "fluentd",
+        name: "message-ack",
+        about: "a line a message, each confirmed",
+        over: Carrier::Tcp,
+        options: &[FLUENTD_ACK],
+        listen: Listen::Confirming,
+        mark: TEXT,
+    },
+    Variant {
+        driver: "fluentd",
+        name: "packed-ack",
+        about: "a batch a message, each confirmed",
+        over: Carrier::Tcp,
+        options: &[FLUENTD_PACKED, FLUENTD_ACK],
+        listen: Listen::Confirming,
+        mark: TEXT,
+    },
+    Variant {
+        driver: "gelf",
+        name: "udp-gzip",
+        about: "the same, compressed",
+        over: Carrier::Udp,
+        options: &["gelf-compression-type=gzip"],
+        listen: Listen::Udp,
+        mark: b"\x1f\x8b\x08\0\0\0\0\0\x04\xff",
+    },
+    Variant {
+        driver: "gelf",
+        name: "udp-gzip-6",
+        about: "the same at level 6",
+        over: Carrier::Udp,
+        options: &["gelf-compression-type=gzip", "gelf-compression-level=6"],
+        listen: Listen::Udp,
+        mark: b"\x1f\x8b\x08\0\0\0\0\0\0\xff",
     },
 ];
 
-const FLUENTD_ADDRESS: (&str, &str) = ("fluentd-address", "{SINK}");
-const FLUENTD_ACK: (&str, &str) = ("fluentd-request-ack", "true");
-const FLUENTD_PACKED: (&str, &str) = ("fluentd-mode", "packed-forward");
+const FLUENTD_ACK: &str = "fluentd-request-ack=true";
+const FLUENTD_PACKED: &str = "fluentd-mode=packed-forward";
 
-/// The key of the line, with its header.
-const FLUENTD_LOG: &[u8] = b"\xa3log";
+/// What is once in the line of every case, and as it is in the text of every format.
+const TEXT: &[u8] = b"xyz{|}~!";
 
-const fn fluentd(
-    name: &'static str,
-    listen: Listen,
-    options: &'static [(&'static str, &'static str)],
-    mark: &'static [u8],
-) -> Wire {
-    Wire { name, driver: "fluentd", listen, options, mark }
-}
-
-const GELF_UDP: (&str, &str) = ("gelf-address", "udp://{SINK}");
-
-const fn gelf(
-    name: &'static str,
-    listen: Listen,
-    options: &'static [(&'static str, &'static str)],
-    mark: &'static [u8],
-) -> Wire {
-    Wire { name, driver: "gelf", listen, options, mark }
-}
-
-const SYSLOG_FORMAT: (&str, &str) = ("syslog-format", "rfc5424");
-
-const fn syslog(
-    name: &'static str,
-    listen: Listen,
-    options: &'static [(&'static str, &'static str)],
-) -> Wire {
-    Wire { name, driver: "syslog", listen, options, mark: b"\n" }
-}
+static WIRES: LazyLock<Vec<Wire>> = LazyLock::new(|| {
+    let mut wires = Vec::new();
+    for driver in catalog::drivers() {
+        let listened =
+            driver.routes.iter().filter_map(|route| Some((route, Listen::over(&route.over)?)));
+        for (route, (listen, over)) in listened {
+            let datagrams = matches!(listen, Listen::Udp | Listen::Unixgram);
+            let (what, limit) = match listen {
+                Listen::File => ("to a file of 64 MB", ""),
+                Listen::Tls => ("64 lines per write", "; the limit is without TLS"),
+                _ if datagrams => ("a datagram a line", ""),
+                _ => ("64 lines per write", ""),
+            };
+            wires.push(Wire {
+                name: format!("{}/{over}", driver.name).trim_end_matches('/').to_owned(),
+                about: format!("flat out, {what}{limit}"),
+                driver: driver.name.clone(),
+                listen,
+                copied: true,
+                route: route.clone(),
+                mark: TEXT,
+            });
+        }
+        for variant in VARIANTS.iter().filter(|variant| variant.driver == driver.name) {
+            let route = driver.routes.iter().find(|route| route.over == variant.over);
+            let mut route = route.expect("variants are of declared routes").clone();
+            route.options.extend(variant.options.iter().map(|&option| option.to_owned()));
+            wires.push(Wire {
+                name: format!("{}/{}", driver.name, variant.name),
+                about: variant.about.to_owned(),
+                driver: driver.name.clone(),
+                listen: variant.listen,
+                copied: false,
+                route,
+                mark: variant.mark,
+            });
+        }
+    }
+    wires
+});
 
 impl Wire {
+    /// Every driver and every transport.
+    pub fn all() -> &'static [Wire] {
+        &WIRES
+    }
+
     /// The wire of this name.
     ///
     /// # Panics
@@ -220,40 +254,37 @@ impl WireSink {
             Listen::Udp => udp(&shared),
             Listen::Unix => unix(&shared, path),
             Listen::Unixgram => unixgram(&shared, path),
-            Listen::File => file(&shared, folder.path().join(format!("{CONTAINER_ID}-json.log"))),
+            Listen::File => file(&shared, folder.path()),
         };
         WireSink { wire, place, shared, folder }
     }
 
-    /// The first line that arrived, with its frame.
+    /// What came with the first line: its frame, while there was no other.
     pub fn first_frame(&self) -> Vec<u8> {
-        let first = self.shared.first.lock().unwrap();
-        let mark = memmem::find(&first, self.wire.mark).expect("a line has arrived");
-        first[..mark + self.wire.mark.len()].to_vec()
-    }
-
-    fn filled(&self, option: &str) -> String {
-        let sink = match &self.place {
-            Place::Tcp(address) | Place::Udp(address) => address.to_string(),
-            Place::Unix(path) | Place::Unixgram(path) | Place::File(path) => {
-                path.display().to_string()
-            }
-        };
-        let authority = self.folder.path().join(Authority::FILE);
-        let folder = self.folder.path().display().to_string();
-        let option = option.replace("{FOLDER}", &folder);
-        option.replace("{SINK}", &sink).replace("{CA}", &authority.display().to_string())
+        self.shared.first.lock().unwrap().clone()
     }
 }
 
 impl Target for WireSink {
     fn driver(&self) -> &str {
-        self.wire.driver
+        &self.wire.driver
     }
 
     fn options(&self) -> Vec<(String, String)> {
-        let filled = |(name, value): &(&str, &str)| ((*name).to_owned(), self.filled(value));
-        self.wire.options.iter().map(filled).collect()
+        let address = match &self.place {
+            Place::Tcp(address) | Place::Udp(address) => address.to_string(),
+            Place::Unix(path) | Place::Unixgram(path) | Place::File(path) => {
+                path.display().to_string()
+            }
+        };
+        let authority = self.folder.path().join(Authority::FILE).display().to_string();
+        let folder = self.folder.path().display().to_string();
+        let places = [
+            (Route::ADDRESS, address.as_str()),
+            (Route::AUTHORITY, authority.as_str()),
+            (Route::FOLDER, folder.as_str()),
+        ];
+        self.wire.route.options_to(&places).into_iter().collect()
     }
 
     fn place(&self) -> Place {
@@ -370,11 +401,12 @@ fn unixgram(shared: &Arc<Shared>, path: PathBuf) -> Place {
     Place::Unixgram(path)
 }
 
-fn file(shared: &Arc<Shared>, path: PathBuf) -> Place {
-    let place = Place::File(path.clone());
+fn file(shared: &Arc<Shared>, folder: &Path) -> Place {
+    let place = Place::File(folder.join("log"));
+    let folder = folder.to_owned();
     let shared = Arc::clone(shared);
     thread::spawn(move || {
-        let mut growing = Growing { path, file: None };
+        let mut growing = Growing { folder, path: None, file: None };
         shared.take(Datagrams(|bytes: &mut [u8]| {
             loop {
                 match growing.read(bytes)? {
@@ -388,15 +420,22 @@ fn file(shared: &Arc<Shared>, path: PathBuf) -> Place {
     place
 }
 
-/// A file that is read as far as it goes, and then the one that has its name.
+/// A file that is read as far as it goes, and then the one that has its name: the
+/// shortest in the folder, for those that were moved away have more behind it.
 struct Growing {
-    path: PathBuf,
+    folder: PathBuf,
+    path: Option<PathBuf>,
     file: Option<(File, u64)>,
 }
 
 impl Read for Growing {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        let named = fs::metadata(&self.path).map_or(0, |named| named.ino());
+        if self.path.is_none() {
+            let files = fs::read_dir(&self.folder)?.flatten().map(|file| file.path());
+            self.path = files.min_by_key(|path| path.as_os_str().len());
+        }
+        let Some(path) = &self.path else { return Ok(0) };
+        let named = fs::metadata(path).map_or(0, |named| named.ino());
         if let Some((file, number)) = &mut self.file {
             let count = file.read(bytes)?;
             if count > 0 || *number == named || named == 0 {
@@ -404,7 +443,7 @@ impl Read for Growing {
             }
         }
         // Nobody has written to the one that was moved away since `named` was read.
-        self.file = File::open(&self.path).ok().and_then(|file| {
+        self.file = File::open(path).ok().and_then(|file| {
             let number = file.metadata().ok()?.ino();
             Some((file, number))
         });

@@ -114,7 +114,7 @@ fn count(text: &str) -> Result<usize, String> {
 }
 
 fn list() {
-    for case in CASES {
+    for case in CASES.iter() {
         say(&format!("{:<20} {}", case.name, case.about));
     }
 }

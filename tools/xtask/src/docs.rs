@@ -176,7 +176,7 @@ fn kind(kind: &OptionKind) -> &str {
         OptionKind::UnsignedInteger => "whole number",
         OptionKind::Duration => "duration",
         OptionKind::SyslogFacility => "facility",
-        OptionKind::SyslogAddress | OptionKind::FluentdAddress | OptionKind::GelfAddress => {
+        OptionKind::SyslogAddress | OptionKind::FluentdAddress | OptionKind::ServerAddress => {
             "address"
         }
         OptionKind::Path => "path",

@@ -5,21 +5,21 @@
 //! One record through a driver of the staged logger, started by its launch
 //! contract, to a receiver on loopback or in a directory of its own.
 //!
-//! [`RECEIVERS`] says which driver is tried against what; a driver that is not
-//! there, since it is newer than this agent, is left out.
+//! The routes of its declaration say what a driver is tried on; those that need a
+//! receiver which this agent does not have are left out.
 
 use std::io::{self, Read as _, Write};
 use std::net::Ipv4Addr;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::time::Duration;
 
-use dockerlogger_manifest::DriverSpec;
+use dockerlogger_manifest::{Carrier, DriverSpec, Route};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::net::{TcpListener, UdpSocket};
+use tokio::net::{TcpListener, UdpSocket, UnixDatagram, UnixListener};
 use tokio::time::{Instant, timeout_at};
 
 use crate::engine::error::ProbeError;
@@ -29,49 +29,17 @@ use crate::os::confine::DynamicUser;
 use crate::os::process::{self, Invocation};
 use crate::os::{Files as _, RealFiles};
 
-/// What each driver is tried against.
-const RECEIVERS: [(&str, Kind); 8] = [
-    ("fluentd", Kind::Tcp { address: "fluentd-address" }),
-    ("fluentd", Kind::tls("fluentd-address", "tls", "fluentd-tls-ca-cert")),
-    ("gelf", Kind::Tcp { address: "gelf-address" }),
-    ("gelf", Kind::tls("gelf-address", "tcp+tls", "gelf-tls-ca-cert")),
-    ("json-file", Kind::File { dir: "json-file-dir" }),
-    ("syslog", Kind::Tcp { address: "syslog-address" }),
-    ("syslog", Kind::tls("syslog-address", "tcp+tls", "syslog-tls-ca-cert")),
-    ("syslog", Kind::Udp { address: "syslog-address" }),
-];
-
 /// How long a record may be under way after the logger has ended.
 const LATE_MAX: Duration = Duration::from_secs(2);
 
 /// How often to look whether a record is in a file.
 const LOOK: Duration = Duration::from_millis(10);
 
+/// Files of a folder that are looked at, at most.
+const FILES_MAX: usize = 16;
+
 /// Bytes a receiver takes, at most.
 const RECEIVED_BYTES_MAX: usize = 64 << 10;
-
-/// A kind of receiver, with the options that lead there.
-#[derive(Debug, Clone, Copy)]
-enum Kind {
-    File { dir: &'static str },
-    Tcp { address: &'static str },
-    Tls { address: &'static str, scheme: &'static str, authority: &'static str },
-    Udp { address: &'static str },
-}
-
-impl Kind {
-    const fn tls(address: &'static str, scheme: &'static str, authority: &'static str) -> Self {
-        Self::Tls { address, scheme, authority }
-    }
-
-    /// Whether the driver can be led there: not every release has TLS.
-    fn suits(self, driver: &DriverSpec) -> bool {
-        match self {
-            Self::Tls { authority, .. } => driver.option(authority).is_some(),
-            Self::File { .. } | Self::Tcp { .. } | Self::Udp { .. } => true,
-        }
-    }
-}
 
 /// An open receiver.
 enum Receiver {
@@ -79,19 +47,24 @@ enum Receiver {
     Tcp(TcpListener),
     Tls(TcpListener, Identity),
     Udp(UdpSocket),
+    Unix { listener: UnixListener, _folder: TempDir },
+    Unixgram { socket: UnixDatagram, _folder: TempDir },
 }
 
-/// Tries every receiver there is for `driver`. Says whether there was one.
+/// Tries every route of `driver` to a receiver that there is. Says whether there was
+/// one.
 pub(super) async fn deliver(
     logger: &Path,
     driver: &DriverSpec,
     timeout: Duration,
 ) -> Result<bool, ProbeError> {
     let mut tried = false;
-    for (name, kind) in RECEIVERS {
-        if name == driver.name && kind.suits(driver) {
+    for route in &driver.routes {
+        let user = DynamicUser::new();
+        let here = |source| ProbeError::Receiver { driver: driver.name.clone(), source };
+        if let Some((receiver, options)) = open(route, &user).await.map_err(here)? {
             tried = true;
-            attempt(logger, &driver.name, kind, timeout).await?;
+            attempt(logger, &driver.name, (receiver, options), user, timeout).await?;
         }
     }
     Ok(tried)
@@ -100,13 +73,12 @@ pub(super) async fn deliver(
 async fn attempt(
     logger: &Path,
     driver: &str,
-    kind: Kind,
+    (receiver, options): (Receiver, Value),
+    user: DynamicUser,
     timeout: Duration,
 ) -> Result<(), ProbeError> {
     let marker = format!("dockerlogger probe {}", crate::random::request_id());
     let here = |source| ProbeError::Receiver { driver: driver.to_owned(), source };
-    let user = DynamicUser::new();
-    let (receiver, options) = open(kind, &user).await.map_err(here)?;
     let streams = streams(&marker).map_err(here)?;
     let command = format!("{} {driver}, with the options {options},", logger.display());
     let invocation = Invocation {
@@ -145,34 +117,66 @@ async fn attempt(
     received.map_err(here)
 }
 
-/// A receiver, and the options that lead to it.
-async fn open(kind: Kind, user: &DynamicUser) -> io::Result<(Receiver, Value)> {
+/// A receiver at the end of `route`, and the options that lead to it; `None`: of a kind
+/// that this agent does not have.
+async fn open(route: &Route, user: &DynamicUser) -> io::Result<Option<(Receiver, Value)>> {
     let loopback = (Ipv4Addr::LOCALHOST, 0);
-    Ok(match kind {
-        Kind::File { dir: option } => {
-            let dir = tempfile::tempdir()?;
-            user.give(dir.path())?;
-            let options = json!({ (option): dir.path() });
-            (Receiver::File(dir), options)
+    let (receiver, places) = match route.over {
+        Carrier::File => {
+            let dir = folder(user)?;
+            let path = dir.path().display().to_string();
+            (Receiver::File(dir), vec![(Route::FOLDER, path)])
         }
-        Kind::Tcp { address } => {
+        Carrier::Tcp => {
             let listener = TcpListener::bind(loopback).await?;
-            let options = json!({ (address): format!("tcp://{}", listener.local_addr()?) });
-            (Receiver::Tcp(listener), options)
+            let address = listener.local_addr()?.to_string();
+            (Receiver::Tcp(listener), vec![(Route::ADDRESS, address)])
         }
-        Kind::Tls { address, scheme, authority } => {
+        Carrier::Tls => {
             let listener = TcpListener::bind(loopback).await?;
+            let address = listener.local_addr()?.to_string();
             let identity = Identity::new(user)?;
-            let to = format!("{scheme}://{}", listener.local_addr()?);
-            let options = json!({ (address): to, (authority): identity.file() });
-            (Receiver::Tls(listener, identity), options)
+            let authority = identity.file().display().to_string();
+            let places = vec![(Route::ADDRESS, address), (Route::AUTHORITY, authority)];
+            (Receiver::Tls(listener, identity), places)
         }
-        Kind::Udp { address } => {
+        Carrier::Udp => {
             let socket = UdpSocket::bind(loopback).await?;
-            let options = json!({ (address): format!("udp://{}", socket.local_addr()?) });
-            (Receiver::Udp(socket), options)
+            let address = socket.local_addr()?.to_string();
+            (Receiver::Udp(socket), vec![(Route::ADDRESS, address)])
         }
-    })
+        Carrier::Unix => {
+            let (_folder, path) = socket_place(user)?;
+            let listener = UnixListener::bind(&path)?;
+            user.give(&path)?;
+            let address = path.display().to_string();
+            (Receiver::Unix { listener, _folder }, vec![(Route::ADDRESS, address)])
+        }
+        Carrier::Unixgram => {
+            let (_folder, path) = socket_place(user)?;
+            let socket = UnixDatagram::bind(&path)?;
+            user.give(&path)?;
+            let address = path.display().to_string();
+            (Receiver::Unixgram { socket, _folder }, vec![(Route::ADDRESS, address)])
+        }
+        Carrier::Unknown(_) => return Ok(None),
+    };
+    let places: Vec<_> = places.iter().map(|(what, place)| (*what, place.as_str())).collect();
+    Ok(Some((receiver, json!(route.options_to(&places)))))
+}
+
+/// A folder of the user's.
+fn folder(user: &DynamicUser) -> io::Result<TempDir> {
+    let folder = tempfile::tempdir()?;
+    user.give(folder.path())?;
+    Ok(folder)
+}
+
+/// Where a socket of the user's may be made.
+fn socket_place(user: &DynamicUser) -> io::Result<(TempDir, PathBuf)> {
+    let folder = folder(user)?;
+    let path = folder.path().join("socket");
+    Ok((folder, path))
 }
 
 /// Ends when the marker has arrived.
@@ -181,10 +185,10 @@ async fn receive(receiver: &Receiver, marker: &str) -> io::Result<()> {
     let found = |bytes: &[u8]| bytes.windows(marker.len()).any(|part| part == marker.as_bytes());
     match receiver {
         Receiver::File(dir) => {
-            let file = dir.path().join(format!("{}-json.log", container_id()));
             loop {
-                // The folder is the logger's: whatever stands there is neither followed nor waited for.
-                if let Ok(written) = RealFiles.open(&file) {
+                for file in std::fs::read_dir(dir.path())?.take(FILES_MAX) {
+                    // The folder is the logger's: whatever stands there is neither followed nor waited for.
+                    let Ok(written) = RealFiles.open(&file?.path()) else { continue };
                     buffer.clear();
                     written.take(RECEIVED_BYTES_MAX as u64).read_to_end(&mut buffer)?;
                     if found(&buffer) {
@@ -197,6 +201,18 @@ async fn receive(receiver: &Receiver, marker: &str) -> io::Result<()> {
         Receiver::Udp(socket) => loop {
             let (length, _) = socket.recv_from(&mut buffer).await?;
             if found(&buffer[..length]) {
+                return Ok(());
+            }
+        },
+        Receiver::Unixgram { socket, .. } => loop {
+            let length = socket.recv(&mut buffer).await?;
+            if found(&buffer[..length]) {
+                return Ok(());
+            }
+        },
+        Receiver::Unix { listener, .. } => loop {
+            let (stream, _) = listener.accept().await?;
+            if arrives(stream, &mut buffer, found).await {
                 return Ok(());
             }
         },
@@ -246,12 +262,8 @@ fn streams(marker: &str) -> io::Result<Vec<OwnedFd>> {
     Ok(vec![stdout.into(), stderr.into()])
 }
 
-fn container_id() -> String {
-    "0".repeat(64)
-}
-
 fn environment(options: &Value) -> Vec<(String, String)> {
-    let id = container_id();
+    let id = "0".repeat(64);
     let variables = [
         ("DOCKERLOG_CONFIG", options.to_string()),
         ("DOCKERLOG_CONTAINERID", id.clone()),
@@ -284,10 +296,11 @@ mod tests {
 
     const QUICK: Duration = Duration::from_secs(20);
 
-    /// A driver of a release, with TLS or as it was before that.
-    fn driver(name: &str, tls: bool) -> DriverSpec {
+    /// A driver with the routes over these.
+    fn driver(name: &str, over: &[Carrier]) -> DriverSpec {
         let mut driver = dockerlogger_manifest::catalog::driver(name).unwrap();
-        driver.options.retain(|option| tls || !option.name.contains("-tls-"));
+        driver.routes.retain(|route| over.contains(&route.over));
+        assert_eq!(driver.routes.len(), over.len());
         driver
     }
 
@@ -301,26 +314,33 @@ mod tests {
         let body = format!(
             r#"pipe() {{ [ -p /dev/fd/$1 ] && echo pipe; }}
             echo "$1 $(pipe 3) $(pipe 4) $(cat <&4 | wc -c)" >> {}
-            address=${{DOCKERLOG_CONFIG##*//}}; address=${{address%\"*}}
+            address=${{DOCKERLOG_CONFIG##*//}}; address=${{address%%\"*}}
             case $DOCKERLOG_CONFIG in *tcp:*) kind=tcp;; *) kind=udp;; esac
             cat <&3 > /dev/$kind/${{address/://}}"#,
             seen.display()
         );
         let logger = script(folder.path(), &body);
-        assert!(deliver(&logger, &driver("syslog", false), QUICK).await.unwrap());
-        assert!(deliver(&logger, &driver("fluentd", false), QUICK).await.unwrap());
-        assert!(deliver(&logger, &driver("gelf", false), QUICK).await.unwrap());
+        for name in ["syslog", "gelf"] {
+            let driver = driver(name, &[Carrier::Tcp, Carrier::Udp]);
+            assert!(deliver(&logger, &driver, QUICK).await.unwrap());
+        }
+        assert!(deliver(&logger, &driver("fluentd", &[Carrier::Tcp]), QUICK).await.unwrap());
         let seen = fs::read_to_string(seen).unwrap();
         assert_eq!(
             seen,
-            "syslog pipe pipe 0\n".repeat(2) + "fluentd pipe pipe 0\n" + "gelf pipe pipe 0\n"
+            "syslog pipe pipe 0\n".repeat(2)
+                + &"gelf pipe pipe 0\n".repeat(2)
+                + "fluentd pipe pipe 0\n"
         );
         let body = r#"dir=${DOCKERLOG_CONFIG#*:\"}
-            cat <&3 > ${dir%\"*}/$DOCKERLOG_CONTAINERID-json.log"#;
-        let json_file = driver("json-file", false);
-        assert!(deliver(&script(folder.path(), body), &json_file, QUICK).await.unwrap());
-        let newer = DriverSpec { name: "from-the-future".to_owned(), ..json_file };
-        assert!(!deliver(&logger, &newer, QUICK).await.unwrap());
+            cat <&3 > ${dir%%\"*}/$DOCKERLOG_CONTAINERID-json.log"#;
+        let mut json_file = driver("json-file", &[Carrier::File]);
+        let logger = script(folder.path(), body);
+        assert!(deliver(&logger, &json_file, QUICK).await.unwrap());
+        "from-the-future".clone_into(&mut json_file.name);
+        assert!(deliver(&logger, &json_file, QUICK).await.unwrap(), "its routes say how");
+        json_file.routes[0].over = Carrier::Unknown("http".to_owned());
+        assert!(!deliver(&logger, &json_file, QUICK).await.unwrap());
     }
 
     #[tokio::test]
@@ -328,7 +348,8 @@ mod tests {
         let folder = folder();
         let refused = async |body: &str, timeout| {
             let logger = script(folder.path(), body);
-            let error = deliver(&logger, &driver("syslog", false), timeout).await.unwrap_err();
+            let syslog = driver("syslog", &[Carrier::Tcp]);
+            let error = deliver(&logger, &syslog, timeout).await.unwrap_err();
             assert_eq!(error.kind(), FailureKind::Refused);
             error.to_string()
         };
@@ -343,12 +364,13 @@ mod tests {
     /// What a client that believes the file says arrives.
     #[tokio::test]
     async fn records_arrive_over_tls() {
-        for (_, kind) in RECEIVERS.iter().filter(|(_, kind)| matches!(kind, Kind::Tls { .. })) {
-            let (receiver, options) = open(*kind, &DynamicUser::new()).await.unwrap();
-            let Kind::Tls { address, scheme, authority } = kind else { continue };
-            let address = options[*address].as_str().unwrap();
-            let address = address.strip_prefix(&format!("{scheme}://")).unwrap();
-            let pem = fs::read(options[*authority].as_str().unwrap()).unwrap();
+        for name in ["fluentd", "gelf", "syslog"] {
+            let route = &driver(name, &[Carrier::Tls]).routes[0];
+            let (receiver, options) = open(route, &DynamicUser::new()).await.unwrap().unwrap();
+            let address = options[format!("{name}-address")].as_str().unwrap();
+            let (_, address) = address.split_once("tls://").unwrap();
+            let authority = options[format!("{name}-tls-ca-cert")].as_str().unwrap();
+            let pem = fs::read(authority).unwrap();
             let mut roots = RootCertStore::empty();
             roots.add(CertificateDer::from_pem_slice(&pem).unwrap()).unwrap();
             let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -376,11 +398,11 @@ mod tests {
     async fn a_driver_that_has_tls_is_tried_with_it() {
         let folder = folder();
         // It delivers well, but it does not speak TLS.
-        let body = r#"address=${DOCKERLOG_CONFIG##*tcp://}; address=${address%\"*}
+        let body = r#"address=${DOCKERLOG_CONFIG##*tls://}; address=${address%%\"*}
             cat <&3 > /dev/tcp/${address/://}"#;
         for name in ["fluentd", "gelf", "syslog"] {
             let logger = script(folder.path(), body);
-            let error = deliver(&logger, &driver(name, true), QUICK).await.unwrap_err();
+            let error = deliver(&logger, &driver(name, &[Carrier::Tls]), QUICK).await.unwrap_err();
             assert!(error.to_string().contains("tls://127.0.0.1:"), "{error}");
         }
     }

@@ -86,12 +86,13 @@ pub(super) fn target() -> Target {
 
 pub(super) fn drivers() -> Vec<DriverSpec> {
     vec![DriverSpec {
-        // No agent has a receiver for it, so the probe does not start it.
         name: "fixture".to_owned(),
         summary: "sends to nobody".to_owned(),
         runs: Runs::Zone,
         since: "1.0.0".to_owned(),
         example: Vec::new(),
+        // Without one the probe does not start it.
+        routes: Vec::new(),
         options: Vec::new(),
         extra: Extra::new(),
     }]

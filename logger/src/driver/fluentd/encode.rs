@@ -6,6 +6,7 @@
 
 use super::msgpack::{push_map_header, push_str, push_str_header, push_uint};
 use super::options::{Mode, Options, Profile, TimeStyle};
+use crate::driver::Encode;
 use crate::record::{Piece, Record, Stream};
 
 /// Renders the events of one container.
@@ -78,10 +79,12 @@ impl Encoder {
             last_ns: 0,
         }
     }
+}
 
+impl Encode for Encoder {
     /// Appends the event; nothing for the empty end of a line that was sent in
     /// pieces in Triton's profile, which has no mark that it would carry.
-    pub(crate) fn encode(&mut self, record: &Record<'_>, out: &mut Vec<u8>) {
+    fn encode(&mut self, record: &Record<'_>, out: &mut Vec<u8>) {
         if record.text.is_empty() && record.piece.is_some() && self.profile == Profile::Triton {
             return;
         }
@@ -108,13 +111,11 @@ impl Encoder {
         }
     }
 
-    /// Whether the events of a batch are one frame.
-    pub(crate) const fn packs(&self) -> bool {
+    fn packs(&self) -> bool {
         !self.pack_opening.is_empty()
     }
 
-    /// Ends the pack that `out` is; so many `records` are in it.
-    pub(crate) fn end_pack(&mut self, records: u64, out: &mut Vec<u8>) {
+    fn end_pack(&mut self, records: u64, out: &mut Vec<u8>) {
         let from = self.pack_opening.len();
         let length = u32::try_from(out.len().saturating_sub(from)).unwrap_or(u32::MAX);
         if let Some(place) = out.get_mut(from.saturating_sub(4)..from) {

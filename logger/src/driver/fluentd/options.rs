@@ -14,9 +14,11 @@ use dockerlogger_manifest::value::{FluentdAddress, parse_duration};
 use super::session::Conversation;
 use super::{Encoder, seed};
 use crate::driver::{
-    ConfigError, HostPort, Session, Sink, StreamPeer, TlsSettings, is_true, parsed, rendered,
+    ConfigError, Configure, HostPort, Identity, PIECE_LIMIT, Sink, StreamPeer, TRITON_PIECE_LIMIT,
+    TlsSettings, is_true, parsed, rendered,
 };
 use crate::launch::Launch;
+use crate::local_time::LocalTime;
 
 /// The options of one container, checked.
 #[derive(Debug, Clone)]
@@ -82,17 +84,15 @@ impl fmt::Debug for Security {
     }
 }
 
-impl Options {
+impl Configure for Options {
+    type Encoder = Encoder;
+
     /// Reads checked options. `fluentd-tag` is Triton's; alone it also selects
     /// Triton's profile.
     ///
     /// # Errors
     /// When the tag's template or the attributes' patterns are none.
-    pub(crate) fn parse(
-        options: &Normalized,
-        launch: &Launch,
-        host: &[u8],
-    ) -> Result<Self, ConfigError> {
+    fn parse(options: &Normalized, launch: &Launch, host: &[u8]) -> Result<Self, ConfigError> {
         let triton = options.get("fluentd-tag").filter(|_| !options.given("tag"));
         let tag = triton.or_else(|| options.get("tag")).unwrap_or("{{.ID}}");
         let name = if triton.is_some() { "fluentd-tag" } else { "tag" };
@@ -128,11 +128,7 @@ impl Options {
         })
     }
 
-    pub(crate) fn encoder(&self) -> Encoder {
-        Encoder::new(self, seed())
-    }
-
-    pub(crate) fn sink(&self) -> Sink {
+    fn sink(&self) -> Sink {
         let peer = match self.address.clone() {
             FluentdAddress::Tcp { host, port } => StreamPeer::Tcp(HostPort { host, port }),
             FluentdAddress::Tls { host, port } => {
@@ -140,8 +136,16 @@ impl Options {
             }
             FluentdAddress::Unix { path } => StreamPeer::Unix(path.into()),
         };
-        let session = Session::Fluentd(Box::new(Conversation::new(self, [seed(), seed()])));
+        let session = Box::new(Conversation::new(self, [seed(), seed()]));
         Sink::Stream { peer, session }
+    }
+
+    fn encoder(&self, _identity: &Identity, _local_time: LocalTime) -> Encoder {
+        Encoder::new(self, seed())
+    }
+
+    fn piece_limit(&self) -> usize {
+        if self.profile == Profile::Triton { TRITON_PIECE_LIMIT } else { PIECE_LIMIT }
     }
 }
 

@@ -7,12 +7,34 @@
 use std::collections::BTreeMap;
 
 use super::msgpack::{Reader, Value};
-use super::{Conversation, Encoder, Options};
-use crate::driver::normalize;
+use super::session::Conversation;
+use super::{Encoder, Options};
+use crate::driver::{Configure, Encode, Session, normalize};
+use crate::fuzzing::Property;
 use crate::launch::Launch;
 use crate::record::{Piece, Record, Stream};
 use crate::ring::{Account, Amount};
 use crate::window::{Replay, Window};
+
+pub(crate) const ALL: &[Property] = &[
+    Property {
+        name: "fluentd/encoder",
+        holds: encoder,
+        words: &[b"\n", b"some text", b"log", b"partial_id", b"\x01\x02\x7f", b"source"],
+    },
+    Property {
+        name: "fluentd/answers",
+        holds: answers,
+        words: &[
+            b"\x81\xa3ack",
+            b"\x92\xa4HELO",
+            b"\x95\xa4PONG",
+            b"\xfe\xfe",
+            b"\x81\xa5nonce\xa1",
+            b"\x3f",
+        ],
+    },
+];
 
 /// Options that the bits of `choice` turn on.
 fn options(choice: u8, labels: BTreeMap<String, String>) -> Options {
@@ -34,7 +56,7 @@ fn options(choice: u8, labels: BTreeMap<String, String>) -> Options {
 
 /// Lines and a label of any bytes: each line is in an event of its own, whole, and
 /// nothing else is.
-pub(crate) fn encoder(bytes: &[u8]) {
+fn encoder(bytes: &[u8]) {
     let Some((&[choice, step], text)) = bytes.split_first_chunk() else { return };
     let label = String::from_utf8_lossy(&text[..text.len().min(40)]).into_owned();
     let mut encoder = Encoder::new(&options(choice, BTreeMap::from([(label, "l".to_owned())])), 1);
@@ -86,7 +108,7 @@ fn check_events(bytes: &[u8], elements: usize, lines: &[&[u8]]) {
 
 /// What a server says: never believed beyond what was sent, and the same however
 /// it is cut on the way. Where `bytes` has a 0xfe, a right confirmation is said.
-pub(crate) fn answers(bytes: &[u8]) {
+fn answers(bytes: &[u8]) {
     let Some((&[choice, step], said)) = bytes.split_first_chunk() else { return };
     let options = options(choice, BTreeMap::new());
     let mut encoder = Encoder::new(&options, 1);

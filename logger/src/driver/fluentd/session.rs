@@ -22,7 +22,7 @@ use ring::digest::{Context, SHA512};
 use super::encode::push_hex;
 use super::msgpack::{ReadError, Reader, Value, push_str};
 use super::options::{Options, Security};
-use crate::driver::SessionError;
+use crate::driver::{Session, SessionError};
 use crate::window::Window;
 
 /// The conversation with one server.
@@ -79,67 +79,6 @@ impl Conversation {
             confirmed: 0,
             early: BTreeSet::new(),
         }
-    }
-
-    /// Whether the server says what it has taken.
-    pub(crate) const fn confirms(&self) -> bool {
-        self.acks
-    }
-
-    /// A connection stands, with everything before `cursor` behind it.
-    pub(crate) fn begin(&mut self, cursor: u64) {
-        self.confirmed = cursor;
-        self.state = if self.security.is_some() { State::Greeting } else { State::Open };
-    }
-
-    /// Whether events may be sent.
-    pub(crate) const fn is_open(&self) -> bool {
-        matches!(self.state, State::Open | State::Deaf)
-    }
-
-    /// How long the server may take nothing, or say nothing where it has to.
-    pub(crate) const fn patience(&self, is_blocked: bool) -> Option<Duration> {
-        if is_blocked { self.write_timeout } else { self.read_timeout }
-    }
-
-    /// The server said `bytes`; what is to be answered is appended to `out`.
-    /// Returns up to where all frames are confirmed, if that is news.
-    ///
-    /// # Errors
-    /// When this is no conversation that can go on.
-    pub(crate) fn hear(
-        &mut self,
-        bytes: &[u8],
-        window: &Window,
-        out: &mut Vec<u8>,
-    ) -> Result<Option<u64>, SessionError> {
-        if self.state == State::Deaf {
-            return Ok(None);
-        }
-        let before = self.confirmed;
-        let mut heard = std::mem::take(&mut self.heard);
-        heard.extend_from_slice(bytes);
-        let mut rest = heard.as_slice();
-        while !rest.is_empty() {
-            match Answer::read(rest) {
-                Ok((answer, behind)) => {
-                    self.take_up(&answer, window, out)?;
-                    rest = behind;
-                }
-                Err(ReadError::Incomplete) if rest.len() <= ANSWER_MAX => break,
-                // Who is not asked to say anything may say anything.
-                Err(_) if !self.acks && self.is_open() => {
-                    self.state = State::Deaf;
-                    return Ok(None);
-                }
-                Err(ReadError::Incomplete) => return Err(SessionError::new(ENDLESS)),
-                Err(ReadError::Malformed) => return Err(SessionError::new(MALFORMED)),
-            }
-        }
-        let done = heard.len() - rest.len();
-        heard.drain(..done);
-        self.heard = heard;
-        Ok((self.confirmed > before).then_some(self.confirmed))
     }
 
     fn take_up(
@@ -212,6 +151,64 @@ impl Conversation {
             }
         }
         Ok(())
+    }
+}
+
+impl Session for Conversation {
+    fn anew(&self) -> Box<dyn Session> {
+        Box::new(self.clone())
+    }
+
+    fn confirms(&self) -> bool {
+        self.acks
+    }
+
+    fn begin(&mut self, cursor: u64) {
+        self.confirmed = cursor;
+        self.state = if self.security.is_some() { State::Greeting } else { State::Open };
+    }
+
+    fn is_open(&self) -> bool {
+        matches!(self.state, State::Open | State::Deaf)
+    }
+
+    fn patience(&self, is_blocked: bool) -> Option<Duration> {
+        if is_blocked { self.write_timeout } else { self.read_timeout }
+    }
+
+    fn hear(
+        &mut self,
+        bytes: &[u8],
+        window: &Window,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<u64>, SessionError> {
+        if self.state == State::Deaf {
+            return Ok(None);
+        }
+        let before = self.confirmed;
+        let mut heard = std::mem::take(&mut self.heard);
+        heard.extend_from_slice(bytes);
+        let mut rest = heard.as_slice();
+        while !rest.is_empty() {
+            match Answer::read(rest) {
+                Ok((answer, behind)) => {
+                    self.take_up(&answer, window, out)?;
+                    rest = behind;
+                }
+                Err(ReadError::Incomplete) if rest.len() <= ANSWER_MAX => break,
+                // Who is not asked to say anything may say anything.
+                Err(_) if !self.acks && self.is_open() => {
+                    self.state = State::Deaf;
+                    return Ok(None);
+                }
+                Err(ReadError::Incomplete) => return Err(SessionError::new(ENDLESS)),
+                Err(ReadError::Malformed) => return Err(SessionError::new(MALFORMED)),
+            }
+        }
+        let done = heard.len() - rest.len();
+        heard.drain(..done);
+        self.heard = heard;
+        Ok((self.confirmed > before).then_some(self.confirmed))
     }
 }
 

@@ -4,11 +4,11 @@
 
 //! Record to GELF message. Everything but text, time and level is rendered once.
 
-use dockerlogger_manifest::value::GelfTransport;
+use dockerlogger_manifest::value::ServerTransport;
 
 use super::compress::{Compression, Compressor};
 use super::options::{Options, Partials, Profile};
-use crate::driver::Identity;
+use crate::driver::{Encode, Identity};
 use crate::json::{Escapes, push_string, push_text};
 use crate::local_time::push_padded;
 use crate::record::{Piece, Record, Stream};
@@ -56,7 +56,7 @@ impl Encoder {
             head,
             middle,
             tails: [tail(SEVERITY_INFO), tail(SEVERITY_ERR)],
-            end: if options.address.transport == GelfTransport::Udp { b"}" } else { b"}\0" },
+            end: if options.address.transport == ServerTransport::Udp { b"}" } else { b"}\0" },
             profile: options.profile,
             partials: options.partials,
             compressor: match options.compression {
@@ -66,10 +66,12 @@ impl Encoder {
             plain: Vec::new(),
         }
     }
+}
 
+impl Encode for Encoder {
     /// Appends the message. Empty lines are left out except in Triton's profile;
     /// the empty end of a line that was sent in pieces always is.
-    pub(crate) fn encode(&mut self, record: &Record<'_>, out: &mut Vec<u8>) {
+    fn encode(&mut self, record: &Record<'_>, out: &mut Vec<u8>) {
         let sent = self.profile == Profile::Triton && record.piece.is_none();
         if record.text.is_empty() && !sent {
             return;
@@ -87,7 +89,9 @@ impl Encoder {
         self.plain = plain;
         self.compressor = Some(compressor);
     }
+}
 
+impl Encoder {
     fn push_message(&self, record: &Record<'_>, out: &mut Vec<u8>) {
         let text = match self.profile {
             Profile::Docker => record.text,

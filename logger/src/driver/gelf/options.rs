@@ -7,21 +7,23 @@
 use std::collections::BTreeMap;
 
 use dockerlogger_manifest::Normalized;
-use dockerlogger_manifest::value::{GelfAddress, GelfTransport};
+use dockerlogger_manifest::value::{ServerAddress, ServerTransport};
 
+use super::Encoder;
 use super::chunks::{ChunkSize, Chunks};
 use super::compress::{Compression, Format};
 use crate::driver::{
-    ConfigError, DatagramPeer, Division, HostPort, Session, Sink, StreamPeer, TlsSettings, is_true,
-    parsed, rendered,
+    ConfigError, Configure, DatagramPeer, Division, HostPort, Identity, PIECE_LIMIT, Silent, Sink,
+    StreamPeer, TRITON_PIECE_LIMIT, TlsSettings, is_true, parsed, rendered,
 };
 use crate::launch::Launch;
+use crate::local_time::LocalTime;
 use crate::template::container::Container;
 
 /// The options of one container, checked.
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
-    pub(crate) address: GelfAddress,
+    pub(crate) address: ServerAddress,
     pub(crate) profile: Profile,
     pub(crate) compression: Compression,
     pub(crate) chunk_size: ChunkSize,
@@ -58,18 +60,16 @@ impl Profile {
     }
 }
 
-impl Options {
+impl Configure for Options {
+    type Encoder = Encoder;
+
     /// Reads checked options. `gelf-tag` is Triton's and literal; without `tag` it
     /// also selects Triton's records.
     ///
     /// # Errors
     /// When the tag's template cannot be rendered, or a regular expression is none.
-    pub(crate) fn parse(
-        options: &Normalized,
-        launch: &Launch,
-        host: &[u8],
-    ) -> Result<Self, ConfigError> {
-        let address: GelfAddress = parsed(options, "gelf-address")?;
+    fn parse(options: &Normalized, launch: &Launch, host: &[u8]) -> Result<Self, ConfigError> {
+        let address: ServerAddress = parsed(options, "gelf-address")?;
         let literal = options.get("gelf-tag").filter(|_| !options.given("tag"));
         let container = launch.container(host);
         let (profile, tag) = match literal {
@@ -106,21 +106,29 @@ impl Options {
         })
     }
 
-    pub(crate) fn sink(&self) -> Sink {
-        let GelfAddress { transport, host, port } = self.address.clone();
+    fn sink(&self) -> Sink {
+        let ServerAddress { transport, host, port } = self.address.clone();
         let at = HostPort { host, port };
-        let stream = |peer| Sink::Stream { peer, session: Session::Silent };
+        let stream = |peer| Sink::Stream { peer, session: Box::new(Silent) };
         match transport {
-            GelfTransport::Udp => Sink::Datagram {
+            ServerTransport::Udp => Sink::Datagram {
                 peer: DatagramPeer::Udp(at),
                 division: Division::Chunks(Chunks {
                     size: self.chunk_size,
                     count_max: self.profile.chunks_max(),
                 }),
             },
-            GelfTransport::Tcp => stream(StreamPeer::Tcp(at)),
-            GelfTransport::Tls => stream(StreamPeer::Tls { at, tls: self.tls.clone() }),
+            ServerTransport::Tcp => stream(StreamPeer::Tcp(at)),
+            ServerTransport::Tls => stream(StreamPeer::Tls { at, tls: self.tls.clone() }),
         }
+    }
+
+    fn encoder(&self, identity: &Identity, _local_time: LocalTime) -> Encoder {
+        Encoder::new(self, identity)
+    }
+
+    fn piece_limit(&self) -> usize {
+        if self.profile == Profile::Triton { TRITON_PIECE_LIMIT } else { PIECE_LIMIT }
     }
 }
 

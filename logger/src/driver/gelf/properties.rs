@@ -7,14 +7,33 @@
 use std::collections::BTreeMap;
 
 use super::chunks::{ChunkSize, Chunks, push_chunk};
-use crate::driver::{Identity, Settings};
+use crate::driver::{Encode, Identity, Settings};
+use crate::fuzzing::Property;
 use crate::launch::Launch;
 use crate::local_time::LocalTime;
 use crate::record::{Record, Stream};
 
+pub(crate) const ALL: &[Property] = &[
+    Property {
+        name: "gelf/message",
+        holds: message,
+        words: &[
+            b"<",
+            b"\"",
+            b"\\",
+            b"\n",
+            "\u{2028}".as_bytes(),
+            b"some text, and ",
+            "\u{e9}".as_bytes(),
+            b"\0",
+        ],
+    },
+    Property { name: "gelf/chunks", holds: chunks, words: &[b"a longer piece of text", b"\0\0"] },
+];
+
 /// Any text and any label as GELF, in a format that the first byte chooses: one
 /// message, which reads back as what went in, and which nothing in it ends early.
-pub(crate) fn message(bytes: &[u8]) {
+fn message(bytes: &[u8]) {
     let Some((&choice, rest)) = bytes.split_first() else { return };
     let (label, text) = rest.split_at(rest.len() / 3);
     let label = String::from_utf8_lossy(label).into_owned();
@@ -74,7 +93,7 @@ fn inflated(bytes: &[u8]) -> Vec<u8> {
 
 /// Any record in chunks of a size that the first bytes choose: the record again,
 /// in no datagram too large.
-pub(crate) fn chunks(bytes: &[u8]) {
+fn chunks(bytes: &[u8]) {
     let Some((&[size, repeat], record)) = bytes.split_first_chunk() else { return };
     let record = record.repeat(1 + usize::from(repeat));
     let size = 13 + usize::from(size) * 8;

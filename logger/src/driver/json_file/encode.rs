@@ -5,6 +5,7 @@
 //! Record to line of JSON. Everything but text and time is rendered once.
 
 use super::Options;
+use crate::driver::Encode;
 use crate::json::{Escapes, push_string, push_text};
 use crate::record::{Record, Stream};
 use crate::rfc3339::Rfc3339;
@@ -36,9 +37,11 @@ impl Encoder {
         };
         Self { middles: [middle(b"stdout"), middle(b"stderr")], time: Rfc3339::default() }
     }
+}
 
+impl Encode for Encoder {
     /// Appends the line. Empty lines are lines too.
-    pub(crate) fn encode(&mut self, record: &Record<'_>, out: &mut Vec<u8>) {
+    fn encode(&mut self, record: &Record<'_>, out: &mut Vec<u8>) {
         let middle = &self.middles[usize::from(record.stream == Stream::Stderr)];
         let newline = record.piece.is_none_or(|piece| piece.last);
         if newline || !record.text.is_empty() {

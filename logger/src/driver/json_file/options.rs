@@ -9,8 +9,10 @@ use std::collections::BTreeMap;
 use dockerlogger_manifest::Normalized;
 use dockerlogger_manifest::value::parse_size_decimal;
 
-use crate::driver::{ConfigError, LogFiles, Sink, is_true, rendered};
+use super::Encoder;
+use crate::driver::{ConfigError, Configure, Identity, LogFiles, Sink, is_true, rendered};
 use crate::launch::Launch;
+use crate::local_time::LocalTime;
 
 /// The options of one container, checked.
 #[derive(Debug, Clone)]
@@ -20,17 +22,15 @@ pub(crate) struct Options {
     pub(crate) attributes: BTreeMap<String, String>,
 }
 
-impl Options {
+impl Configure for Options {
+    type Encoder = Encoder;
+
     /// Reads checked options.
     ///
     /// # Errors
     /// When files are to be compressed that are
     /// never rotated or kept, or tag and attributes cannot be rendered.
-    pub(crate) fn parse(
-        options: &Normalized,
-        launch: &Launch,
-        host: &[u8],
-    ) -> Result<Self, ConfigError> {
+    fn parse(options: &Normalized, launch: &Launch, host: &[u8]) -> Result<Self, ConfigError> {
         let dir =
             options.get("json-file-dir").unwrap_or(dockerlogger_manifest::catalog::JSON_FILE_DIR);
         let max_bytes = options.get("max-size").and_then(|size| parse_size_decimal(size).ok());
@@ -66,8 +66,12 @@ impl Options {
         Ok(Self { files, attributes })
     }
 
-    pub(crate) fn sink(&self) -> Sink {
+    fn sink(&self) -> Sink {
         Sink::Files(self.files.clone())
+    }
+
+    fn encoder(&self, _identity: &Identity, _local_time: LocalTime) -> Encoder {
+        Encoder::new(self)
     }
 }
 

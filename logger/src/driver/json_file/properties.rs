@@ -8,14 +8,30 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::driver::{Identity, Settings};
+use crate::driver::{Encode, Identity, Settings};
+use crate::fuzzing::Property;
 use crate::launch::Launch;
 use crate::local_time::LocalTime;
 use crate::record::{Piece, Record, Stream};
 
+pub(crate) const ALL: &[Property] = &[Property {
+    name: "json-file/line",
+    holds: line,
+    words: &[
+        b"<",
+        b"\"",
+        b"\\",
+        b"\n",
+        "\u{2028}".as_bytes(),
+        b"some text, and ",
+        "\u{e9}".as_bytes(),
+        b"\0",
+    ],
+}];
+
 /// Any text and any label as a line: one line of JSON, which reads back as what
 /// went in, and in which nothing begins a second one.
-pub(crate) fn line(bytes: &[u8]) {
+fn line(bytes: &[u8]) {
     let Some((&[choice, time @ ..], rest)) = bytes.split_first_chunk::<9>() else { return };
     let (label, text) = rest.split_at(rest.len() / 3);
     let label = String::from_utf8_lossy(label).into_owned();

@@ -8,7 +8,7 @@
 use super::severity::{LineSeverity, Severity};
 use super::structured::StructuredData;
 use super::{Framing, Options, Profile};
-use crate::driver::Identity;
+use crate::driver::{Encode, Identity};
 use crate::local_time::{LocalTime, push_padded};
 use crate::record::{Record, Stream};
 use crate::template::container::harmless;
@@ -126,11 +126,13 @@ impl Encoder {
             time: RenderedTime::default(),
         }
     }
+}
 
+impl Encode for Encoder {
     /// Appends the message. Empty lines are left out except in Triton's layout;
     /// so is the empty end of a line that was sent in pieces, except where the
     /// structured data says that it is the end.
-    pub(crate) fn encode(&mut self, record: &Record<'_>, out: &mut Vec<u8>) {
+    fn encode(&mut self, record: &Record<'_>, out: &mut Vec<u8>) {
         let (severity, text) = match &mut self.line_severity {
             Some(lines) => lines.of(record),
             None => (None, record.text),
@@ -179,7 +181,9 @@ impl Encoder {
         out.extend_from_slice(text);
         out.push(b'\n');
     }
+}
 
+impl Encoder {
     fn render_time(&mut self, second: u64) {
         let civil = self.local_time.civil(i64::try_from(second).unwrap_or(i64::MAX));
         let RenderedTime { text, zone, .. } = &mut self.time;

@@ -7,13 +7,15 @@
 use std::collections::BTreeMap;
 
 use dockerlogger_manifest::Normalized;
-use dockerlogger_manifest::value::{Facility, SyslogAddress, SyslogSocket, SyslogTransport};
+use dockerlogger_manifest::value::{Facility, ServerTransport, SyslogAddress, SyslogSocket};
 
+use super::Encoder;
 use crate::driver::{
-    ConfigError, DatagramPeer, Division, HostPort, Session, Sink, StreamPeer, TlsSettings, is_true,
-    parsed, rendered,
+    ConfigError, Configure, DatagramPeer, Division, HostPort, Identity, PIECE_LIMIT, Silent, Sink,
+    StreamPeer, TRITON_PIECE_LIMIT, TlsSettings, is_true, parsed, rendered,
 };
 use crate::launch::Launch;
+use crate::local_time::LocalTime;
 
 /// The options of one container, checked.
 #[derive(Debug, Clone)]
@@ -55,17 +57,15 @@ pub(crate) enum Profile {
     Triton(String),
 }
 
-impl Options {
+impl Configure for Options {
+    type Encoder = Encoder;
+
     /// Reads checked options. `syslog-tag` is Triton's and literal; alone it
     /// also selects Triton's layout. An empty tag becomes the program's name.
     ///
     /// # Errors
     /// When the tag's template cannot be rendered.
-    pub(crate) fn parse(
-        options: &Normalized,
-        launch: &Launch,
-        host: &[u8],
-    ) -> Result<Self, ConfigError> {
+    fn parse(options: &Normalized, launch: &Launch, host: &[u8]) -> Result<Self, ConfigError> {
         let literal = options.get("syslog-tag").filter(|_| options.given("syslog-tag"));
         let profile = match options.get("syslog-format") {
             Some("rfc3164") => Profile::Rfc3164,
@@ -109,16 +109,16 @@ impl Options {
         })
     }
 
-    pub(crate) fn sink(&self) -> Sink {
+    fn sink(&self) -> Sink {
         let datagram = |peer| Sink::Datagram { peer, division: Division::Whole };
-        let stream = |peer| Sink::Stream { peer, session: Session::Silent };
+        let stream = |peer| Sink::Stream { peer, session: Box::new(Silent) };
         match self.address.clone() {
             SyslogAddress::Network { transport, host, port } => {
                 let at = HostPort { host, port };
                 match transport {
-                    SyslogTransport::Udp => datagram(DatagramPeer::Udp(at)),
-                    SyslogTransport::Tcp => stream(StreamPeer::Tcp(at)),
-                    SyslogTransport::Tls => stream(StreamPeer::Tls { at, tls: self.tls.clone() }),
+                    ServerTransport::Udp => datagram(DatagramPeer::Udp(at)),
+                    ServerTransport::Tcp => stream(StreamPeer::Tcp(at)),
+                    ServerTransport::Tls => stream(StreamPeer::Tls { at, tls: self.tls.clone() }),
                 }
             }
             SyslogAddress::Socket { kind, path } => match kind {
@@ -126,6 +126,14 @@ impl Options {
                 SyslogSocket::Datagram => datagram(DatagramPeer::Unix(path.into())),
             },
         }
+    }
+
+    fn encoder(&self, identity: &Identity, local_time: LocalTime) -> Encoder {
+        Encoder::new(self, identity, local_time)
+    }
+
+    fn piece_limit(&self) -> usize {
+        if matches!(self.profile, Profile::Triton(_)) { TRITON_PIECE_LIMIT } else { PIECE_LIMIT }
     }
 }
 
@@ -137,7 +145,7 @@ fn framing(
 ) -> Result<Framing, ConfigError> {
     let (tls, datagrams) = match address {
         SyslogAddress::Network { transport, .. } => {
-            (*transport == SyslogTransport::Tls, *transport == SyslogTransport::Udp)
+            (*transport == ServerTransport::Tls, *transport == ServerTransport::Udp)
         }
         SyslogAddress::Socket { kind, .. } => (false, *kind == SyslogSocket::Datagram),
     };

@@ -22,7 +22,7 @@ pub(super) const REPLAY: Replay = Replay { max_bytes: 64 << 10, max_age_ns: 10_0
 #[derive(Debug)]
 pub(super) struct Link {
     connection: Connection,
-    session: Session,
+    session: Box<dyn Session>,
     /// Greetings and answers that were not sent yet.
     words: Vec<u8>,
     since_ns: u64,
@@ -64,7 +64,7 @@ impl Link {
     /// behind it.
     pub(super) fn new(
         connection: Connection,
-        mut session: Session,
+        mut session: Box<dyn Session>,
         cursor: u64,
         haste: Haste,
         now_ns: u64,

@@ -103,7 +103,7 @@ impl Authority {
 fn rig(listener: &TcpListener, tls: TlsSettings) -> Rig {
     let port = listener.local_addr().unwrap().port();
     let at = HostPort { host: "localhost".to_owned(), port };
-    let sink = Sink::Stream { peer: StreamPeer::Tls { at, tls }, session: Session::Silent };
+    let sink = Sink::Stream { peer: StreamPeer::Tls { at, tls }, session: Box::new(Silent) };
     Rig::to(&sink, Paths::system())
 }
 

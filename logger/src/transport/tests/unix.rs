@@ -19,7 +19,7 @@ fn a_stream_waits_for_its_socket_and_for_who_reads_it() {
     let folder = Scratch::new();
     let path = folder.path("log");
     let peer = StreamPeer::Unix(path.clone());
-    let mut rig = Rig::to(&Sink::Stream { peer, session: Session::Silent }, Paths::system());
+    let mut rig = Rig::to(&Sink::Stream { peer, session: Box::new(Silent) }, Paths::system());
     rig.push(&[b"one\n"]);
     rig.drive_until("sink down", |rig| rig.shared.sink() == SinkState::Down);
     let why = rig.shared.last_error();

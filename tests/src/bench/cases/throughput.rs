@@ -14,7 +14,7 @@ use crate::bench::runner::Setup;
 use crate::bench::sink::{Purpose, Sink};
 use crate::bench::subject::{BLOCKING, Role, UNTUNED};
 use crate::bench::target::Target;
-use crate::bench::wire::{Wire, WireSink};
+use crate::bench::wire::{Listen, Wire, WireSink};
 
 /// A sink that has not got anything for so long gets nothing more.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -26,8 +26,7 @@ pub(super) fn flat(setup: &Setup<'_>, lines_per_write: u32) -> Vec<Figure> {
 }
 
 /// The same over a wire.
-pub(super) fn wire(setup: &Setup<'_>, name: &str) -> Vec<Figure> {
-    let wire = Wire::named(name);
+pub(super) fn wire(setup: &Setup<'_>, wire: &'static Wire) -> Vec<Figure> {
     if setup.subject.role != Role::Limit {
         return flat_to(setup, &WireSink::start(wire), &generator::lines(1), 64);
     }
@@ -35,6 +34,10 @@ pub(super) fn wire(setup: &Setup<'_>, name: &str) -> Vec<Figure> {
     let running = setup.logger.start(&framed, BLOCKING);
     let frame = framed.first_frame();
     drop(running);
+    // The copy loop ends a datagram behind a newline.
+    if matches!(wire.listen, Listen::Udp | Listen::Unixgram) && !frame.ends_with(b"\n") {
+        return Vec::new();
+    }
     flat_to(setup, &WireSink::for_copy_loop(wire), &frame, 64)
 }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use rmpv::Value;
 
 use super::*;
-use crate::driver::normalize;
+use crate::driver::{Configure, normalize};
 use crate::launch::Launch;
 use crate::scratch::Random;
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use rmpv::Value as Read;
 
 use super::*;
-use crate::driver::normalize;
+use crate::driver::{Configure, normalize};
 use crate::launch::Launch;
 use crate::ring::{Account, Amount};
 use crate::window::{Replay, Window};

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::driver::normalize;
+use crate::driver::{Configure, normalize};
 use crate::launch::Launch;
 
 const TIME_NS: u64 = 1_772_719_629_123_456_789;

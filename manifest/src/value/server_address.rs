@@ -2,38 +2,38 @@
 // License, v. 2.0. If a copy of the MPL was not distributed with this
 // file, You can obtain one at https://mozilla.org/MPL/2.0/.
 
-//! The address of a GELF server.
+//! The address of a server that has no usual port.
 
 use std::fmt;
 use std::str::FromStr;
 
-use super::address::{ParseAddressError, split_port};
+use super::address::{HostPort, ParseAddressError, host_and_port, port_number};
 
-/// Where a GELF server listens.
+/// Where a server listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GelfAddress {
+pub struct ServerAddress {
     /// How to reach it.
-    pub transport: GelfTransport,
+    pub transport: ServerTransport,
     /// A name or an IP address, IPv6 without brackets; empty: this machine.
     pub host: String,
     /// 1–65535.
     pub port: u16,
 }
 
-/// The transports a GELF address may name.
+/// The transports an address may name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum GelfTransport {
-    /// Datagrams, large records in chunks.
+pub enum ServerTransport {
+    /// Datagrams.
     Udp,
-    /// A byte stream, records ended by a zero byte.
+    /// A byte stream.
     Tcp,
-    /// The same in TLS.
+    /// The same inside TLS.
     Tls,
 }
 
-/// The text is no GELF address.
+/// The text is no address of a server.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ParseGelfAddressError {
+pub enum ParseServerAddressError {
     /// There is no `scheme://`.
     #[error("no scheme: expected udp://HOST:PORT, tcp://HOST:PORT or tcp+tls://HOST:PORT")]
     NoScheme,
@@ -48,7 +48,7 @@ pub enum ParseGelfAddressError {
     Part(#[from] ParseAddressError),
 }
 
-impl GelfTransport {
+impl ServerTransport {
     /// The scheme of the address.
     pub const fn scheme(self) -> &'static str {
         match self {
@@ -57,37 +57,32 @@ impl GelfTransport {
             Self::Tls => "tcp+tls",
         }
     }
+
+    /// The transport of a scheme, in lower case.
+    pub(super) fn of_scheme(scheme: &str) -> Option<Self> {
+        [Self::Udp, Self::Tcp, Self::Tls].into_iter().find(|one| one.scheme() == scheme)
+    }
 }
 
-impl FromStr for GelfAddress {
-    type Err = ParseGelfAddressError;
+impl FromStr for ServerAddress {
+    type Err = ParseServerAddressError;
 
     /// As Docker reads it: the scheme's case does not matter; path, query,
     /// fragment and user are ignored; the port must be there.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (scheme, rest) = text.split_once("://").ok_or(ParseGelfAddressError::NoScheme)?;
+        let (scheme, rest) = text.split_once("://").ok_or(ParseServerAddressError::NoScheme)?;
         let scheme = scheme.to_ascii_lowercase();
-        let transport = [GelfTransport::Udp, GelfTransport::Tcp, GelfTransport::Tls]
-            .into_iter()
-            .find(|transport| transport.scheme() == scheme)
-            .ok_or(ParseGelfAddressError::Scheme(scheme))?;
-        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        let authority = authority.rsplit_once('@').map_or(authority, |(_user, host)| host);
-        let (host, port) = split_port(authority)?;
-        let digits = port.filter(|port| !port.is_empty()).ok_or(ParseGelfAddressError::NoPort)?;
-        match digits.parse::<u16>() {
-            Ok(port) if port > 0 && !digits.starts_with('+') => {
-                Ok(Self { transport, host: host.to_owned(), port })
-            }
-            _ => Err(ParseAddressError::Port(digits.to_owned()).into()),
-        }
+        let transport =
+            ServerTransport::of_scheme(&scheme).ok_or(ParseServerAddressError::Scheme(scheme))?;
+        let (host, port) = host_and_port(rest)?;
+        let digits = port.filter(|port| !port.is_empty()).ok_or(ParseServerAddressError::NoPort)?;
+        Ok(Self { transport, host: host.to_owned(), port: port_number(digits)? })
     }
 }
 
-impl fmt::Display for GelfAddress {
+impl fmt::Display for ServerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (open, close) = if self.host.contains(':') { ("[", "]") } else { ("", "") };
-        write!(f, "{}://{open}{}{close}:{}", self.transport.scheme(), self.host, self.port)
+        write!(f, "{}://{}", self.transport.scheme(), HostPort(&self.host, self.port))
     }
 }
 
@@ -96,7 +91,7 @@ mod tests {
     use super::*;
 
     fn parsed(text: &str) -> String {
-        text.parse::<GelfAddress>().map_or_else(|error| error.to_string(), |a| a.to_string())
+        text.parse::<ServerAddress>().map_or_else(|error| error.to_string(), |a| a.to_string())
     }
 
     #[test]

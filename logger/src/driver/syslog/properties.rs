@@ -2,7 +2,7 @@
 // License, v. 2.0. If a copy of the MPL was not distributed with this
 // file, You can obtain one at https://mozilla.org/MPL/2.0/.
 
-//! What the syslog driver promises, whatever it is given. The decoders below
+//! Properties that hold for any bytes (see `crate::fuzzing`). The decoders below
 //! know nothing of the encoders.
 
 #![expect(clippy::unwrap_used, reason = "a promise that is broken must stop the fuzzer")]
@@ -11,14 +11,73 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dockerlogger_manifest::value::SyslogAddress;
 
-use crate::driver::syslog::{StructuredData, said_by};
-use crate::driver::{Driver, Identity, Settings};
+use super::severity::said_by;
+use super::structured::StructuredData;
+use crate::driver::{Encode, Identity, Settings};
+use crate::fuzzing::Property;
 use crate::launch::Launch;
 use crate::local_time::LocalTime;
 use crate::record::{Piece, Record, Stream};
 
+pub(crate) const ALL: &[Property] = &[
+    Property {
+        name: "syslog/address",
+        holds: address,
+        words: &[
+            b"udp", b"tcp+tls", b"unix", b"://", b"/", b"[", b"::1", b"]", b":514", b"%2", b"@",
+            b"?",
+        ],
+    },
+    Property {
+        name: "syslog/severity",
+        holds: severity,
+        words: &[
+            b"<",
+            b"3",
+            b">",
+            b"{",
+            b"\"level\":",
+            b"\"error\"",
+            b"30",
+            b",",
+            b"[",
+            b"}",
+            b"\"a\":",
+        ],
+    },
+    Property {
+        name: "syslog/structured-data",
+        holds: structured_data,
+        words: &[
+            b"\"",
+            b"\\",
+            b"]",
+            b"=",
+            b" ",
+            b"\n",
+            "\u{e9}".as_bytes(),
+            b"a.very.long.key.of.a.label",
+        ],
+    },
+    Property {
+        name: "syslog/messages",
+        holds: messages,
+        words: &[
+            b"\n",
+            b"\r",
+            b"\0",
+            b"<30>",
+            b"71 ",
+            b"] ",
+            b"\"",
+            b"some text",
+            b"{\"level\":1}",
+        ],
+    },
+];
+
 /// An address: refused in one line, or the same again when it is written out.
-pub fn address(bytes: &[u8]) {
+fn address(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     match text.parse::<SyslogAddress>() {
         Ok(address) => assert_eq!(address.to_string().parse(), Ok(address)),
@@ -30,7 +89,7 @@ pub fn address(bytes: &[u8]) {
 }
 
 /// A line that may say its severity: what is left is the line, or its end.
-pub fn severity(bytes: &[u8]) {
+fn severity(bytes: &[u8]) {
     let (severity, left) = said_by(bytes);
     assert!(severity.is_none_or(|severity| severity < 8));
     assert!(bytes == left || (bytes.ends_with(left) && left.len() + 3 == bytes.len()));
@@ -38,7 +97,7 @@ pub fn severity(bytes: &[u8]) {
 
 /// Attributes as structured data: a reader of RFC 5424 finds each once, with its
 /// value, and no control character.
-pub fn structured_data(bytes: &[u8]) {
+fn structured_data(bytes: &[u8]) {
     let mut parts = Parts(bytes);
     let mut attributes = BTreeMap::new();
     for _ in 0..parts.number() % 8 {
@@ -99,7 +158,7 @@ fn parameters(data: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
 
 /// Any lines of a container with any name, image, labels and environment: a
 /// reader finds one message for each, and its text at the message's end.
-pub fn syslog(bytes: &[u8]) {
+fn messages(bytes: &[u8]) {
     let (container, lines) = bytes.split_at(bytes.len() / 2);
     let mut parts = Parts(container);
     let choice = parts.number();
@@ -109,6 +168,7 @@ pub fn syslog(bytes: &[u8]) {
     let rfc5424 = choice & 4 != 0;
     let format = pick(if rfc5424 { &["rfc5424", "rfc5424micro"] } else { &["", "rfc3164"] }, 0);
     let framing = pick(&["newline", "octet-counting"], 1);
+    let severity = pick(&["stream", "line"], 5);
     let tag = pick(
         &[
             "{{.Name}}/{{.ImageName}}/{{.Command}}",
@@ -123,7 +183,7 @@ pub fn syslog(bytes: &[u8]) {
         ("syslog-format", format),
         ("syslog-framing", framing.clone()),
         ("tag", tag),
-        ("syslog-severity", pick(&["stream", "line"], 5)),
+        ("syslog-severity", severity.clone()),
         ("syslog-structured-data", (rfc5424 && choice & 64 != 0).to_string()),
         ("labels-regex", ".".to_owned()),
         ("env-regex", ".".to_owned()),
@@ -145,7 +205,7 @@ pub fn syslog(bytes: &[u8]) {
     let Settings { driver, .. } = Settings::parse("syslog", &launch, &host).unwrap();
     let identity = Identity { host, pid: 1 };
     let mut encoder = driver.encoder(&identity, LocalTime::load(Some("")));
-    let line_says = matches!(&driver, Driver::Syslog(options) if options.severity_from_line);
+    let line_says = severity == "line";
     let mut out = Vec::new();
     let mut expected = Vec::new();
     // A line has no newline in it: that is what ends it.
