@@ -189,6 +189,8 @@ pub enum OptionKind {
     Template,
     /// One of the values that the option lists as accepted.
     Enum,
+    /// That it is there is what counts: any text, the empty one too.
+    Flag,
     /// `true` or `false`, as [`crate::value::parse_bool`] reads it.
     Boolean,
     /// A size with k, m, g meaning powers of 1024.

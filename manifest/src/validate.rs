@@ -52,7 +52,8 @@ pub const SECRET: &str = "(secret)";
 
 /// Checks `options` against `driver`: every name, every value.
 ///
-/// An empty value counts as not given, as it does in Docker. A value comes back
+/// An empty value counts as not given, as it does in Docker, except that of a
+/// flag. A value comes back
 /// as it was written, except that an address is completed with its port.
 ///
 /// # Errors
@@ -68,7 +69,7 @@ pub fn validate(
             problems.push(unknown(driver, written));
             continue;
         };
-        if value.is_empty() {
+        if value.is_empty() && spec.kind != OptionKind::Flag {
             continue;
         }
         if values.contains_key(&spec.name) {
@@ -168,7 +169,7 @@ fn normalize(spec: &OptionSpec, value: &str) -> Result<String, String> {
         }
     };
     match &spec.kind {
-        OptionKind::Text | OptionKind::Template | OptionKind::Unknown(_) => {}
+        OptionKind::Text | OptionKind::Template | OptionKind::Flag | OptionKind::Unknown(_) => {}
         OptionKind::Enum => {
             if !spec.accepted.iter().any(|accepted| accepted == value) {
                 return Err(format!("expected one of {}", spec.accepted.join(", ")));

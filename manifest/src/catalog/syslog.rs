@@ -24,8 +24,7 @@ pub(super) fn spec() -> DriverSpec {
     ];
     options.extend(tls_files("syslog", "tcp+tls"));
     options.extend([
-        // A boolean by its looks, but Docker never reads the value.
-        option("syslog-tls-skip-verify", OptionKind::Text, "With tcp+tls, believes every server. That the option is there is what counts: false turns verification off too.")
+        option("syslog-tls-skip-verify", OptionKind::Flag, "With tcp+tls, believes every server. That the option is there is what counts: false turns verification off too, and so does an empty value.")
             .accepted(&["anything"]),
         // Docker has lengths on TLS with RFC 5424, newlines elsewhere; no default says that.
         option("syslog-framing", OptionKind::Enum, "How messages are told apart on tcp, tcp+tls and unix: by the newline behind each or the length before it. Without it, by length on tcp+tls with an rfc5424 format, by newline elsewhere.")

@@ -35,6 +35,9 @@ fn an_empty_value_is_one_not_given() {
     assert!(!options.given("tag"));
     let problems = check("syslog", &[("syslog-address", "")]).unwrap_err();
     assert_eq!(problems[0].code, ProblemCode::Missing);
+    let flag = ("syslog-tls-skip-verify", "");
+    let options = check("syslog", &[("syslog-address", "udp://h"), flag]).unwrap();
+    assert!(options.given(flag.0), "as in Docker, it is the name that counts");
 }
 
 #[test]

@@ -169,6 +169,7 @@ fn kind(kind: &OptionKind) -> &str {
         OptionKind::Text => "text",
         OptionKind::Template => "template",
         OptionKind::Enum => "one of",
+        OptionKind::Flag => "flag",
         OptionKind::Boolean => "boolean",
         OptionKind::SizeBinary => "size, powers of 1024",
         OptionKind::SizeDecimal => "size, powers of 1000",

@@ -239,7 +239,7 @@ mod tests {
         let identity = Some(TlsIdentity { certificate: "/c".into(), key: "/k".into() });
         let authorities = Trust::Authorities { file: Some("/ca".into()) };
         assert_eq!(with(&[]), TlsSettings { trust: authorities, identity: identity.clone() });
-        for anything in ["true", "false", "0"] {
+        for anything in ["true", "false", "0", ""] {
             let settings = with(&[("syslog-tls-skip-verify", anything)]);
             assert_eq!(settings, TlsSettings { trust: Trust::Anyone, identity: identity.clone() });
         }
