@@ -13,6 +13,7 @@ mod guard;
 mod last_words;
 mod priority;
 
+use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -347,6 +348,15 @@ pub(crate) fn hostname() -> Vec<u8> {
     // SAFETY: one byte less than the array is offered, so it stays terminated.
     unsafe { libc::gethostname(name.as_mut_ptr().cast(), name.len() - 1) };
     name.into_iter().take_while(|&byte| byte != 0).collect()
+}
+
+/// The number of a network interface of this zone; `None`: it has none of that name.
+pub(crate) fn interface_index(name: &str) -> Option<u32> {
+    let mut text = [0; 32];
+    text.get_mut(..name.len())?.copy_from_slice(name.as_bytes());
+    let name = CStr::from_bytes_until_nul(&text).ok()?;
+    // SAFETY: it is read up to its end, and not kept.
+    Some(unsafe { libc::if_nametoindex(name.as_ptr()) }).filter(|&index| index != 0)
 }
 
 /// Bytes of a TCP socket that its peer has not acknowledged; `None` where the

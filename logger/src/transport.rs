@@ -14,11 +14,12 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::RawFd;
 use std::time::{Duration, Instant};
 
 use crate::driver::{HostPort, Sink};
+use crate::os;
 use crate::resolver::{Resolved, Resolver};
 use crate::ring::Shared;
 use crate::window::{Released, Replay, Window};
@@ -140,12 +141,30 @@ impl HostPort {
         resolver: &Resolver,
         timeout: Duration,
     ) -> Option<(Vec<SocketAddr>, Duration)> {
-        let name = if self.host.is_empty() { "localhost" } else { &self.host };
+        let (host, scope) = match self.host.split_once('%') {
+            Some((host, scope)) => (host, scope_id(scope)?),
+            None => (self.host.as_str(), 0),
+        };
+        let name = if host.is_empty() { "localhost" } else { host };
         let Resolved { addresses, valid_for } =
             resolver.resolve(name, Instant::now() + timeout).ok()?;
-        let addresses = addresses.into_iter().map(|address| SocketAddr::new(address, self.port));
+        let addresses = addresses.into_iter().map(|address| match address {
+            IpAddr::V4(address) => SocketAddrV4::new(address, self.port).into(),
+            IpAddr::V6(address) => SocketAddrV6::new(address, self.port, 0, scope).into(),
+        });
         Some((addresses.collect(), valid_for))
     }
+
+    /// What its certificate has to be for: an address is the same in every scope.
+    fn name(&self) -> &str {
+        self.host.split_once('%').map_or(&self.host, |(host, _scope)| host)
+    }
+}
+
+/// The number of a scope that is said by its number or its interface's name; `None`:
+/// there is no such interface now.
+fn scope_id(scope: &str) -> Option<u32> {
+    scope.parse().ok().or_else(|| os::interface_index(scope))
 }
 
 const fn until(ns: u64) -> Wait {

@@ -113,7 +113,8 @@ pub(crate) struct TlsIdentity {
 /// A port of a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HostPort {
-    /// A name or an address; empty: this machine.
+    /// A name or an address, IPv6 with `%SCOPE` behind it if it has one; empty: this
+    /// machine.
     pub(crate) host: String,
     /// 1–65535.
     pub(crate) port: u16,

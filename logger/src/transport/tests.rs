@@ -112,6 +112,32 @@ fn read(stream: &mut TcpStream, len: usize) -> String {
 }
 
 #[test]
+fn an_address_is_meant_in_its_scope() {
+    let loopback = if cfg!(target_os = "linux") { "lo" } else { "lo0" };
+    let index = os::interface_index(loopback).unwrap();
+    let resolver = Resolver::new(Paths::system());
+    let resolved = |host: &str| {
+        let at = HostPort { host: host.to_owned(), port: 1 };
+        let addresses = at.resolve(&resolver, Duration::from_secs(1))?.0;
+        Some((addresses, at.name().to_owned()))
+    };
+    let in_scope = |scope| vec![SocketAddrV6::new("fe80::1".parse().unwrap(), 1, 0, scope).into()];
+    let name = "fe80::1".to_owned();
+    assert_eq!(resolved(&format!("fe80::1%{loopback}")), Some((in_scope(index), name.clone())));
+    assert_eq!(resolved("fe80::1%77"), Some((in_scope(77), name.clone())));
+    assert_eq!(resolved("fe80::1"), Some((in_scope(0), name)));
+    assert_eq!(resolved("fe80::1%nosuch0"), None);
+    assert_eq!(resolved(&format!("fe80::1%{}", "x".repeat(40))), None);
+    // Where there is no IPv6, there is nobody to connect to.
+    if let Ok(listener) = TcpListener::bind("[::1]:0") {
+        let port = listener.local_addr().unwrap().port();
+        let mut rig = Rig::new(&format!("tcp://::1%{loopback}:{port}"));
+        rig.push(&[b"hello\n"]);
+        rig.drive_until("the frame is taken", |rig| rig.records() == 1);
+    }
+}
+
+#[test]
 fn tcp_releases_what_the_peer_has() {
     let (listener, mut rig) = tcp();
     rig.push(&[b"one\n", b"two\n"]);

@@ -16,7 +16,8 @@ pub enum SyslogAddress {
     Network {
         /// How to reach it.
         transport: ServerTransport,
-        /// A name or an IP address, IPv6 without brackets; empty: this machine.
+        /// A name or an IP address, IPv6 without brackets and with `%SCOPE` behind it
+        /// if it has one; empty: this machine.
         host: String,
         /// 1–65535.
         port: u16,
@@ -96,7 +97,7 @@ impl FromStr for SyslogAddress {
             .ok_or_else(|| ParseAddressError::Scheme(quoted(&scheme)))?;
         let (host, port) = host_and_port(rest)?;
         let port = port.map_or(Ok(Self::DEFAULT_PORT), port_number)?;
-        Ok(Self::Network { transport, host: host.to_owned(), port })
+        Ok(Self::Network { transport, host, port })
     }
 }
 
@@ -148,8 +149,8 @@ fn percent_decoded(text: &str) -> Option<String> {
 }
 
 /// Host and port as they stand behind the scheme; user, path, query and fragment
-/// are left out.
-pub(super) fn host_and_port(rest: &str) -> Result<(&str, Option<&str>), ParseAddressError> {
+/// are left out. Of an IPv6 address the scope stands behind a percent sign.
+pub(super) fn host_and_port(rest: &str) -> Result<(String, Option<&str>), ParseAddressError> {
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     split_port(authority.rsplit_once('@').map_or(authority, |(_user, host)| host))
 }
@@ -162,27 +163,26 @@ pub(super) fn port_number(digits: &str) -> Result<u16, ParseAddressError> {
     }
 }
 
-/// Host and port as an address has them, IPv6 in brackets.
+/// Host and port as an address has them, IPv6 in brackets and the percent sign
+/// before a scope escaped.
 pub(super) struct HostPort<'a>(pub(super) &'a str, pub(super) u16);
 
 impl fmt::Display for HostPort<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(host, port) = self;
         match host.contains(':') {
-            true => write!(f, "[{host}]:{port}"),
+            true => write!(f, "[{}]:{port}", host.replace('%', SCOPE_MARK)),
             false => write!(f, "{host}:{port}"),
         }
     }
 }
 
 /// `HOST`, `HOST:PORT`, `[V6]` or `[V6]:PORT` in its two parts.
-pub(super) fn split_port(authority: &str) -> Result<(&str, Option<&str>), ParseAddressError> {
+pub(super) fn split_port(authority: &str) -> Result<(String, Option<&str>), ParseAddressError> {
     let bad_host = || ParseAddressError::Host(quoted(authority));
     if let Some(bracketed) = authority.strip_prefix('[') {
         let (host, rest) = bracketed.split_once(']').ok_or_else(bad_host)?;
-        if host.parse::<std::net::Ipv6Addr>().is_err() {
-            return Err(bad_host());
-        }
+        let host = ipv6(host).ok_or_else(bad_host)?;
         return match rest.strip_prefix(':') {
             Some(port) => Ok((host, Some(port))),
             None if rest.is_empty() => Ok((host, None)),
@@ -197,13 +197,34 @@ pub(super) fn split_port(authority: &str) -> Result<(&str, Option<&str>), ParseA
     if port.is_some_and(|port| port.contains(':')) || !host.chars().all(fits) {
         return Err(bad_host());
     }
-    Ok((host, port))
+    Ok((host.to_owned(), port))
+}
+
+/// An IPv6 address, with its scope if it has one (RFC 6874): the name or number of
+/// an interface, which only the machine knows.
+fn ipv6(written: &str) -> Option<String> {
+    let (address, scope) = match written.split_once(SCOPE_MARK) {
+        Some((address, scope)) => (address, Some(scope)),
+        None => (written, None),
+    };
+    address.parse::<std::net::Ipv6Addr>().ok()?;
+    let Some(scope) = scope else { return Some(address.to_owned()) };
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '~');
+    let is_scope = !scope.is_empty() && scope.len() <= SCOPE_MAX && scope.chars().all(fits);
+    is_scope.then(|| format!("{address}%{scope}"))
 }
 
 /// As much of a bad part as a message shows.
 fn quoted(part: &str) -> String {
     part.chars().take(100).collect()
 }
+
+/// What stands before a scope in an address: an escaped percent sign.
+const SCOPE_MARK: &str = "%25";
+
+/// The longest name of an interface, on illumos (`LIFNAMSIZ` with its end); Linux
+/// has shorter ones.
+const SCOPE_MAX: usize = 31;
 
 /// What `sockaddr_un` holds besides its end, on Linux and illumos.
 const SOCKET_PATH_MAX: usize = 107;
@@ -224,6 +245,8 @@ mod tests {
             ("udp://10.0.0.1:5514", "udp://10.0.0.1:5514"),
             ("tcp://[::1]:514", "tcp://[::1]:514"),
             ("tcp://[::1]", "tcp://[::1]:514"),
+            ("tcp://[fe80::1%25eth0]:514", "tcp://[fe80::1%25eth0]:514"),
+            ("udp://[fe80::1%252]", "udp://[fe80::1%252]:514"),
             ("tcp://", "tcp://:514"),
             ("tcp+tls://h", "tcp+tls://h:514"),
             ("TCP+TLS://h:6514", "tcp+tls://h:6514"),
@@ -258,6 +281,10 @@ mod tests {
             ("tcp://::1", "host \"::1\""),
             ("tcp://[::1", "host \"[::1\""),
             ("tcp://[h]", "host \"[h]\""),
+            ("tcp://[fe80::1%eth0]", "host \"[fe80::1%eth0]\""),
+            ("tcp://[fe80::1%25]", "host \"[fe80::1%25]\""),
+            ("tcp://[fe80::1%25a%00]", "host \"[fe80::1%25a%00]\""),
+            ("tcp://h%25eth0", "host \"h%25eth0\""),
             ("tcp://a b", "host \"a b\""),
         ] {
             assert!(parsed(text).contains(why), "{text}: {}", parsed(text));

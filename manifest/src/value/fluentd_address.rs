@@ -14,15 +14,15 @@ use super::address::{HostPort, split_port};
 pub enum FluentdAddress {
     /// Plain TCP.
     Tcp {
-        /// A name or an IP address, IPv6 without brackets.
+        /// A name or an IP address, IPv6 without brackets and with `%SCOPE` behind it
+        /// if it has one.
         host: String,
         /// 1–65535.
         port: u16,
     },
     /// TLS over TCP.
     Tls {
-        /// A name or an IP address, IPv6 without brackets; also what the
-        /// certificate has to be for.
+        /// The same; also, without scope, what the certificate has to be for.
         host: String,
         /// 1–65535.
         port: u16,
@@ -104,8 +104,8 @@ fn host_and_port(authority: &str) -> Result<(String, u16), ParseFluentdAddressEr
             .filter(|_| !digits.starts_with('+'))
             .ok_or_else(|| ParseFluentdAddressError::Port(digits.to_owned()))?,
     };
-    let host = if host.is_empty() { FluentdAddress::DEFAULT_HOST } else { host };
-    Ok((host.to_owned(), if port == 0 { FluentdAddress::DEFAULT_PORT } else { port }))
+    let host = if host.is_empty() { FluentdAddress::DEFAULT_HOST.to_owned() } else { host };
+    Ok((host, if port == 0 { FluentdAddress::DEFAULT_PORT } else { port }))
 }
 
 impl fmt::Display for FluentdAddress {
@@ -137,6 +137,7 @@ mod tests {
             ("h:0", "tcp://h:24224"),
             ("10.0.0.1:24225", "tcp://10.0.0.1:24225"),
             ("[::1]:24225", "tcp://[::1]:24225"),
+            ("[fe80::1%25eth0]", "tcp://[fe80::1%25eth0]:24224"),
             ("TLS://h", "tls://h:24224"),
             ("tcp://user@h:1?query#part", "tcp://h:1"),
             ("unix:///a/b.sock", "unix:///a/b.sock"),

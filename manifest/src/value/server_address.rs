@@ -14,7 +14,8 @@ use super::address::{HostPort, ParseAddressError, host_and_port, port_number};
 pub struct ServerAddress {
     /// How to reach it.
     pub transport: ServerTransport,
-    /// A name or an IP address, IPv6 without brackets; empty: this machine.
+    /// A name or an IP address, IPv6 without brackets and with `%SCOPE` behind it if
+    /// it has one; empty: this machine.
     pub host: String,
     /// 1–65535.
     pub port: u16,
@@ -76,7 +77,7 @@ impl FromStr for ServerAddress {
             ServerTransport::of_scheme(&scheme).ok_or(ParseServerAddressError::Scheme(scheme))?;
         let (host, port) = host_and_port(rest)?;
         let digits = port.filter(|port| !port.is_empty()).ok_or(ParseServerAddressError::NoPort)?;
-        Ok(Self { transport, host: host.to_owned(), port: port_number(digits)? })
+        Ok(Self { transport, host, port: port_number(digits)? })
     }
 }
 
@@ -100,6 +101,7 @@ mod tests {
             ("udp://h:12201", "udp://h:12201"),
             ("UDP://10.0.0.1:1", "udp://10.0.0.1:1"),
             ("tcp://[::1]:514/path?query", "tcp://[::1]:514"),
+            ("udp://[FE80::1%25net0]:1", "udp://[FE80::1%25net0]:1"),
             ("tcp+tls://graylog.example.com:12201", "tcp+tls://graylog.example.com:12201"),
             ("udp://:12201", "udp://:12201"),
         ] {

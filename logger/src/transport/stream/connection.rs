@@ -148,7 +148,7 @@ pub(super) fn connect(peer: &StreamPeer, resolver: &Resolver) -> Result<Connecti
     match peer {
         StreamPeer::Tcp(at) => each_address(at, resolver, |stream| Ok(Connection::Tcp(stream))),
         StreamPeer::Tls { at, tls } => each_address(at, resolver, |stream| {
-            let connected = Tls::connect(stream, &at.host, tls);
+            let connected = Tls::connect(stream, at.name(), tls);
             connected
                 .map(|tls| Connection::Tls(Box::new(tls)))
                 .map_err(|source| ConnectError::Tls { peer: at.to_string(), source })
