@@ -53,7 +53,6 @@ pub(crate) use consumer::Consumer;
 pub(crate) use consumer::Entry;
 pub(crate) use consumer::Payload;
 pub(crate) use due::Due;
-pub(crate) use handoff::Handoff;
 pub(crate) use mapping::HANDOVER_AT;
 pub(crate) use mapping::Mapping;
 pub(crate) use producer::Producer;

@@ -22,7 +22,7 @@ use crate::os;
 use crate::pump::{BATCH_BYTES, Pump};
 use crate::report::report;
 use crate::resolver::{Paths, Resolver};
-use crate::ring::{Consumer, Handoff, Shared};
+use crate::ring::{Consumer, Shared};
 use crate::suspects::Suspects;
 use crate::transport::{Haste, Transport, Wait};
 use crate::window::{Released, Window};
@@ -67,103 +67,199 @@ fn send(
     consumer: &mut Consumer<'_>,
     links: &SenderLinks,
 ) -> SenderEnd {
-    let Setup { launch, settings, identity, .. } = setup;
-    let informed = inform(setup, consumer.shared());
-    let driver = informed.as_ref().unwrap_or(&settings.driver);
-    let seed = os::wall_ns() ^ u64::from(identity.pid).rotate_left(32);
-    let local_time = LocalTime::load(launch.time_zone.as_deref());
-    let encoder = driver.encoder(identity, local_time.clone());
-    let resume = consumer.resume();
-    let shape = (driver.piece_limit(), settings.generic.cut);
-    let mut pump = Pump::new(encoder, shape, local_time, resume, seed);
-    pump.suspects = suspects;
-    #[cfg(debug_assertions)]
-    pump.set_test_poison(launch.test_poison.as_deref());
-    let flush_ns = settings.generic.flush.map(nanos);
-    let mut transport = Transport::new(&driver.sink(), Resolver::new(Paths::system()), seed);
-    let account = consumer.account();
-    consumer.shared().show(&account);
-    let mut window = Window::new(transport.replay(), account);
-    let mut flushed = false;
-    let mut give_up_ns = None;
-    let (shared, handoff) = (consumer.shared(), consumer.handoff());
-    shared.sender_pid.store(std::process::id(), Ordering::Relaxed);
+    consumer.shared().sender_pid.store(std::process::id(), Ordering::Relaxed);
+    let mut sender = Sender::new(setup, suspects, consumer, links);
     let end = loop {
+        if let Some(end) = sender.turn() {
+            break end;
+        }
+    };
+    sender.transport.close();
+    end
+}
+
+/// A sender at work.
+struct Sender<'a, 'r> {
+    consumer: &'a mut Consumer<'r>,
+    links: &'a SenderLinks,
+    pump: Pump,
+    window: Window,
+    transport: Transport,
+    /// How long a line may stay unterminated; `None`: until the end.
+    flush_ns: Option<u64>,
+    /// How long to go on without a reader.
+    drain_ns: u64,
+    /// Lines without an end are taken too: nothing more will be.
+    is_finished: bool,
+    /// The reader is gone, and this is how long to go on.
+    give_up_ns: Option<u64>,
+}
+
+/// What has become of lines without an end that are old enough.
+enum Tails {
+    Taken,
+    /// None is, the next one at this time of the monotonic clock.
+    Due(Option<u64>),
+}
+
+impl<'a, 'r> Sender<'a, 'r> {
+    fn new(
+        setup: Setup<'_>,
+        suspects: Suspects,
+        consumer: &'a mut Consumer<'r>,
+        links: &'a SenderLinks,
+    ) -> Self {
+        let Setup { launch, settings, identity, .. } = setup;
+        let informed = inform(setup, consumer.shared());
+        let driver = informed.as_ref().unwrap_or(&settings.driver);
+        let seed = os::wall_ns() ^ u64::from(identity.pid).rotate_left(32);
+        let local_time = LocalTime::load(launch.time_zone.as_deref());
+        let encoder = driver.encoder(identity, local_time.clone());
+        let shape = (driver.piece_limit(), settings.generic.cut);
+        let mut pump = Pump::new(encoder, shape, local_time, consumer.resume(), seed);
+        pump.suspects = suspects;
+        #[cfg(debug_assertions)]
+        pump.set_test_poison(launch.test_poison.as_deref());
+        let transport = Transport::new(&driver.sink(), Resolver::new(Paths::system()), seed);
+        let account = consumer.account();
+        consumer.shared().show(&account);
+        Self {
+            pump,
+            window: Window::new(transport.replay(), account),
+            transport,
+            flush_ns: settings.generic.flush.map(nanos),
+            drain_ns: nanos(settings.generic.drain),
+            is_finished: false,
+            give_up_ns: None,
+            consumer,
+            links,
+        }
+    }
+
+    /// Takes and sends what can be without waiting, then waits for more to do.
+    fn turn(&mut self) -> Option<SenderEnd> {
         // Looked at before the ring: what was there when no more was to come has
         // been seen after this.
-        let last = give_up_ns.is_some() || handoff.is_finished();
+        let last = self.is_last();
+        let filled = self.take_lines();
+        let Tails::Due(tail_due_ns) = self.take_tails() else { return None };
+        if last && !self.is_finished && !self.pump.has_input(self.consumer) {
+            let mut batch = self.window.new_batch();
+            self.pump.finish(self.consumer.shared(), &mut batch);
+            self.window.push(batch);
+            self.is_finished = true;
+        }
+        let hurried = last || self.consumer.handoff().room_is_wanted();
+        let wanted = self.drive(hurried)?;
+        if self.is_finished && !self.window.has_unreleased() && self.transport.is_settled() {
+            return Some(SenderEnd::Drained);
+        }
+        if self.give_up_ns.is_some_and(|give_up_ns| os::mono_ns() >= give_up_ns) {
+            return Some(SenderEnd::GaveUp);
+        }
+        let napping = !hurried && filled >= NAP_BYTES;
+        self.rest(last, napping, wanted, tail_due_ns)
+    }
+
+    /// Whether no more will come than the ring holds.
+    fn is_last(&self) -> bool {
+        self.give_up_ns.is_some() || self.consumer.handoff().is_finished()
+    }
+
+    /// Returns how many bytes they are as frames.
+    fn take_lines(&mut self) -> usize {
         let mut filled = 0;
-        while wants_input(&window) && pump.may_go_on(consumer, window.has_unreleased()) {
-            let mut batch = window.new_batch();
-            pump.fill(consumer, &mut batch);
+        while self.wants_input() && self.may_go_on() {
+            let mut batch = self.window.new_batch();
+            self.pump.fill(self.consumer, &mut batch);
             filled += batch.bytes.len();
-            window.push(batch);
+            self.window.push(batch);
         }
-        // A tail whose line goes on in the ring is no tail.
-        let mut tail_due_ns = None;
-        if let Some(flush_ns) = flush_ns.filter(|_| !pump.has_input(consumer)) {
-            let due_in_ns = pump.tail_due_in_ns(os::wall_ns(), flush_ns);
-            if due_in_ns == Some(0) && wants_input(&window) {
-                let mut batch = window.new_batch();
-                pump.flush_tails(consumer.shared(), os::wall_ns(), flush_ns, &mut batch);
-                window.push(batch);
-                continue;
-            }
-            tail_due_ns = due_in_ns.map(|due_in_ns| os::mono_ns().saturating_add(due_in_ns));
+        filled
+    }
+
+    /// A tail whose line goes on in the ring is no tail.
+    fn take_tails(&mut self) -> Tails {
+        let Some(flush_ns) = self.flush_ns.filter(|_| !self.pump.has_input(self.consumer)) else {
+            return Tails::Due(None);
+        };
+        let due_in_ns = self.pump.tail_due_in_ns(os::wall_ns(), flush_ns);
+        if due_in_ns == Some(0) && self.wants_input() {
+            let mut batch = self.window.new_batch();
+            self.pump.flush_tails(self.consumer.shared(), os::wall_ns(), flush_ns, &mut batch);
+            self.window.push(batch);
+            return Tails::Taken;
         }
-        if last && !flushed && !pump.has_input(consumer) {
-            let mut batch = window.new_batch();
-            pump.finish(consumer.shared(), &mut batch);
-            window.push(batch);
-            flushed = true;
-        }
-        let hurried = last || handoff.room_is_wanted();
+        Tails::Due(due_in_ns.map(|due_in_ns| os::mono_ns().saturating_add(due_in_ns)))
+    }
+
+    /// Sends what can be sent, and gives back what is taken. Returns what the
+    /// transport waits for; `None`: nothing, there is more to do.
+    fn drive(&mut self, hurried: bool) -> Option<Wait> {
         let haste = if hurried { Haste::Hurried } else { Haste::Unhurried };
-        let progress = transport.drive(&mut window, shared, haste, os::mono_ns());
-        release(progress.released, &window, consumer, links);
+        let shared = self.consumer.shared();
+        let progress = self.transport.drive(&mut self.window, shared, haste, os::mono_ns());
+        release(progress.released, &self.window, self.consumer, self.links);
         if progress.too_large {
-            window.replace_next_frame(|lost| pump.oversize_marker(lost));
-            continue;
+            let pump = &mut self.pump;
+            self.window.replace_next_frame(|lost| pump.oversize_marker(lost));
+            return None;
         }
-        if flushed && !window.has_unreleased() && transport.is_settled() {
-            break SenderEnd::Drained;
-        }
-        if give_up_ns.is_some_and(|give_up_ns| os::mono_ns() >= give_up_ns) {
-            break SenderEnd::GaveUp;
-        }
-        let waiting = wants_input(&window);
-        let napping = waiting && !hurried && filled >= NAP_BYTES;
+        Some(progress.wait)
+    }
+
+    /// Waits for the reader, unless it is napping, the transport or a time.
+    fn rest(
+        &mut self,
+        last: bool,
+        napping: bool,
+        wanted: Wait,
+        tail_due_ns: Option<u64>,
+    ) -> Option<SenderEnd> {
+        let handoff = self.consumer.handoff();
+        let waiting = self.wants_input();
+        let napping = napping && waiting;
         if waiting && !napping {
             handoff.start_waiting();
-            let more = pump.may_go_on(consumer, window.has_unreleased())
-                || last != is_last(handoff, give_up_ns);
-            if more {
+            if self.may_go_on() || last != self.is_last() {
                 handoff.stop_waiting();
-                continue;
+                return None;
             }
         }
-        let mut look_ns = give_up_ns;
-        if give_up_ns.is_some()
-            && let Some(word) = consumer.handover_word()
+        let mut look_ns = self.give_up_ns;
+        if self.give_up_ns.is_some()
+            && let Some(word) = self.consumer.handover_word()
         {
             // A new logger cannot wake us, and sends what we leave.
             if word.load(Ordering::Relaxed) != 0 {
-                break SenderEnd::GaveUp;
+                return Some(SenderEnd::GaveUp);
             }
-            look_ns = give_up_ns.map(|at_ns| at_ns.min(os::mono_ns() + HANDOVER_LOOK_NS));
+            look_ns = look_ns.map(|at_ns| at_ns.min(os::mono_ns() + HANDOVER_LOOK_NS));
         }
-        let wake = if give_up_ns.is_some() { -1 } else { links.wake() };
+        let wake = if self.give_up_ns.is_some() { -1 } else { self.links.wake() };
         let nap_ns = napping.then(|| os::mono_ns() + NAP_NS);
-        let until = [progress.wait.until_ns, look_ns, tail_due_ns.filter(|_| waiting), nap_ns];
+        let until = [wanted.until_ns, look_ns, tail_due_ns.filter(|_| waiting), nap_ns];
         let until_ns = until.into_iter().flatten().min();
-        let reader_gone = wait(wake, Wait { until_ns, ..progress.wait }, links);
+        let reader_gone = wait(wake, Wait { until_ns, ..wanted }, self.links);
         handoff.stop_waiting();
-        if reader_gone && give_up_ns.is_none() {
-            give_up_ns = Some(os::mono_ns().saturating_add(nanos(settings.generic.drain)));
+        if reader_gone && self.give_up_ns.is_none() {
+            self.give_up_ns = Some(os::mono_ns().saturating_add(self.drain_ns));
         }
-    };
-    transport.close();
-    end
+        None
+    }
+
+    fn may_go_on(&self) -> bool {
+        self.pump.may_go_on(self.consumer, self.window.has_unreleased())
+    }
+
+    /// Whether to encode more: little is unsent, and not too much is under way. What is
+    /// kept for a server that has not read it takes the place of something under way.
+    fn wants_input(&self) -> bool {
+        let kept = self.window.kept_bytes().saturating_sub(UNDER_WAY_MIN);
+        let under_way_max = UNDER_WAY_MAX.saturating_sub(kept).max(UNDER_WAY_MIN);
+        self.window.unsent_bytes() < BATCH_BYTES as u64
+            && self.window.untaken_bytes() < under_way_max
+    }
 }
 
 /// The driver with what the zone's metadata socket knows of the container.
@@ -178,18 +274,6 @@ fn inform(setup: Setup<'_>, shared: &Shared) -> Option<Driver> {
     };
     shared.note_error(&problem);
     None
-}
-
-fn is_last(handoff: &Handoff, give_up_ns: Option<u64>) -> bool {
-    give_up_ns.is_some() || handoff.is_finished()
-}
-
-/// Whether to encode more: little is unsent, and not too much is under way. What is
-/// kept for a server that has not read it takes the place of something under way.
-fn wants_input(window: &Window) -> bool {
-    let kept = window.kept_bytes().saturating_sub(UNDER_WAY_MIN);
-    let under_way_max = UNDER_WAY_MAX.saturating_sub(kept).max(UNDER_WAY_MIN);
-    window.unsent_bytes() < BATCH_BYTES as u64 && window.untaken_bytes() < under_way_max
 }
 
 /// Gives ring space back for what the sink has taken.
