@@ -67,8 +67,8 @@ fn send(
     consumer: &mut Consumer<'_>,
     links: &SenderLinks,
 ) -> SenderEnd {
-    consumer.shared().sender_pid.store(std::process::id(), Ordering::Relaxed);
     let mut sender = Sender::new(setup, suspects, consumer, links);
+    sender.consumer.shared().sender_pid.store(std::process::id(), Ordering::Relaxed);
     let end = loop {
         if let Some(end) = sender.turn() {
             break end;

@@ -107,7 +107,7 @@ fn say_failed(
 ) {
     let id = variable("DOCKERLOG_CONTAINERID").unwrap_or_default();
     let Ok(status) = status::create(variable("DOCKERLOG_STATUS").as_deref(), &id) else { return };
-    let Ok(mut mapping) = Mapping::create(SCRATCH_BYTES) else { return };
+    let Ok(mut mapping) = Mapping::create(NO_RING_BYTES) else { return };
     if mapping.show_in(status.file()).is_ok() {
         mapping.guard();
         let (writable, _) = mapping.split();
@@ -179,7 +179,7 @@ fn ship(
         mode: settings.generic.mode,
         on_failure: settings.generic.on_failure,
         drain: settings.generic.drain,
-        scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
+        scratch: vec![0; DISCARDED_BYTES].into_boxed_slice(),
         last_wake_ns: 0,
         wake_due_ns: None,
     };
@@ -289,8 +289,12 @@ const FIRST_RING_BYTES: usize = 1 << 20;
 /// queue holds, and little enough for the smallest ring.
 const FIRST_READ_BYTES: usize = 16 << 10;
 
-/// What one read that is dropped may take.
-const SCRATCH_BYTES: usize = 64 << 10;
+/// What one read that is dropped may take: more than a zfd queue holds, and private
+/// memory once anything was dropped.
+const DISCARDED_BYTES: usize = 16 << 10;
+
+/// The ring beside a page that only tells of a failure.
+const NO_RING_BYTES: usize = 64 << 10;
 
 /// Exit status: lines were left undelivered at the end of the drain.
 pub(crate) const EXIT_LEFT: u8 = 1;

@@ -6,11 +6,12 @@
 //!
 //! On a system without these files every question is answered with `None`.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
 use std::iter::Sum;
 use std::ops::{Add, Sub};
+use std::os::unix::fs::FileExt;
 use std::str::FromStr;
 
 /// Memory of one process, or of several.
@@ -126,13 +127,32 @@ pub fn memory(pid: i32) -> Option<Memory> {
     memory_in(&fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?)
 }
 
-/// Resident pages of several processes, in bytes, each counted once however many of them map it. `None` also where that is
-/// for root alone.
-pub fn resident_once(pids: &[i32]) -> Option<u64> {
+/// Pages of several processes, each counted once however many of them map it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pages {
+    /// All that are resident, in bytes.
+    pub resident_bytes: u64,
+    /// Those that nobody else on the machine maps, in bytes.
+    pub private_bytes: u64,
+}
+
+impl Pages {
+    /// The larger of each.
+    #[must_use]
+    pub fn max(self, other: Pages) -> Pages {
+        Pages {
+            resident_bytes: self.resident_bytes.max(other.resident_bytes),
+            private_bytes: self.private_bytes.max(other.private_bytes),
+        }
+    }
+}
+
+/// Pages of several processes. `None` also where that is for root alone.
+pub fn pages(pids: &[i32]) -> Option<Pages> {
     const PRESENT: u64 = 1 << 63;
     const FRAME: u64 = (1 << 55) - 1;
     let page_bytes = rustix::param::page_size() as u64;
-    let mut frames = BTreeSet::new();
+    let mut mapped: BTreeMap<u64, u64> = BTreeMap::new();
     for pid in pids {
         let mut pagemap = File::open(format!("/proc/{pid}/pagemap")).ok()?;
         for mapping in fs::read_to_string(format!("/proc/{pid}/maps")).ok()?.lines() {
@@ -152,12 +172,22 @@ pub fn resident_once(pids: &[i32]) -> Option<u64> {
                 if entry & PRESENT != 0 {
                     // Whoever may not see the number sees 0.
                     let frame = Some(entry & FRAME).filter(|frame| *frame != 0)?;
-                    frames.insert(frame);
+                    *mapped.entry(frame).or_default() += 1;
                 }
             }
         }
     }
-    Some(frames.len() as u64 * page_bytes)
+    let counts = File::open("/proc/kpagecount").ok()?;
+    let mut private = 0;
+    for (frame, ours) in &mapped {
+        let mut count = [0; 8];
+        counts.read_exact_at(&mut count, frame * 8).ok()?;
+        private += u64::from(u64::from_ne_bytes(count) <= *ours);
+    }
+    Some(Pages {
+        resident_bytes: mapped.len() as u64 * page_bytes,
+        private_bytes: private * page_bytes,
+    })
 }
 
 /// Work of one process: of the threads it has now.
@@ -229,9 +259,10 @@ mod tests {
         let pid = i32::try_from(child.id()).unwrap();
         let agreed = crate::try_until(crate::SOON, || {
             let resident = memory(pid).map(|memory| memory.rss_bytes);
-            let once = [resident_once(&[pid]), resident_once(&[pid, pid])];
+            let once = [&[pid][..], &[pid, pid]].map(pages);
             // Where one may not know, there is nothing to compare.
-            let agree = once == [None; 2] || once == [resident; 2];
+            let agree = once.iter().all(Option::is_none)
+                || once.iter().all(|pages| pages.map(|pages| pages.resident_bytes) == resident);
             if agree { Ok(()) } else { Err((resident, once)) }
         });
         child.kill().unwrap();

@@ -3,6 +3,9 @@
 // file, You can obtain one at https://mozilla.org/MPL/2.0/.
 
 //! What a logger takes of the container's memory: idle, under load, and under input meant to make it grow.
+//!
+//! A second one of the same program is idle beside it, as on any node with two containers: the pages of the file that it maps
+//! too are not private.
 
 use std::io::PipeWriter;
 use std::thread;
@@ -10,7 +13,7 @@ use std::time::Duration;
 
 use super::figure;
 use crate::bench::generator::{self, Source, Until};
-use crate::bench::procfs::{self, Memory};
+use crate::bench::procfs::{self, Memory, Pages};
 use crate::bench::report::{Figure, Unit};
 use crate::bench::runner::Setup;
 use crate::bench::sink::{Purpose, Sink};
@@ -35,20 +38,18 @@ pub(super) fn idle_tls(setup: &Setup<'_>) -> Vec<Figure> {
 }
 
 fn idle_at(setup: &Setup<'_>, sink: &dyn Target) -> Vec<Figure> {
+    let beside = setup.subject.start(sink, UNTUNED);
+    beside.settle();
     let running = setup.subject.start(sink, UNTUNED);
     running.settle();
-    let mut figures = running.memory().map(figures).unwrap_or_default();
-    if let Some(bytes) = procfs::resident_once(running.family()) {
-        figures.push(figure("resident, shared pages once", Unit::Kib, kib(bytes)));
-    }
-    figures
+    figures(Amounts::of(running.family()))
 }
 
 /// Lines flat out, 64 per write.
 pub(super) fn loaded(setup: &Setup<'_>) -> Vec<Figure> {
     let time = setup.size.pick(Duration::from_secs(3), Duration::from_millis(500));
     let buffer = generator::lines(64);
-    peak(setup, Sink::start(Purpose::Count), |pipe| {
+    counted(setup, |pipe| {
         generator::flat_out(pipe, Source::Pipe, &buffer, Until::Time(time));
     })
 }
@@ -72,60 +73,89 @@ pub(super) fn empty_lines(setup: &Setup<'_>) -> Vec<Figure> {
 pub(super) fn stalled(setup: &Setup<'_>) -> Vec<Figure> {
     let time = setup.size.pick(Duration::from_secs(5), Duration::from_secs(1));
     let line = generator::lines(1);
-    let sink = Sink::start(Purpose::Stall);
-    let running = setup.subject.start(&sink, UNTUNED);
-    sink.stall();
-    let family = running.family().to_vec();
-    let peak = sampled(&family, || {
-        let until = Until::Time(time);
-        generator::flat_out(&running.stdout, Source::Queue, &line, until);
-    });
-    sink.resume();
-    peak.map(figures).unwrap_or_default()
+    peak(setup, Sink::start(Purpose::Stall), |sink, pipe| {
+        sink.stall();
+        generator::flat_out(pipe, Source::Queue, &line, Until::Time(time));
+        sink.resume();
+    })
 }
 
 fn bytes(setup: &Setup<'_>, write: &[u8], total: u64) -> Vec<Figure> {
     let writes = total.div_ceil(write.len() as u64);
-    peak(setup, Sink::start(Purpose::Count), |pipe| {
+    counted(setup, |pipe| {
         generator::flat_out(pipe, Source::Pipe, write, Until::Writes(writes));
     })
 }
 
-/// The largest amounts seen while `load` runs and until the sink has had everything.
-fn peak(setup: &Setup<'_>, sink: Sink, load: impl FnOnce(&PipeWriter) + Send) -> Vec<Figure> {
-    let running = setup.subject.start(&sink, UNTUNED);
-    let family = running.family().to_vec();
-    let peak = sampled(&family, || {
-        load(&running.stdout);
+/// The same until the sink has had everything.
+fn counted(setup: &Setup<'_>, load: impl FnOnce(&PipeWriter) + Send) -> Vec<Figure> {
+    peak(setup, Sink::start(Purpose::Count), |sink, pipe| {
+        load(pipe);
         sink.counts().wait_for_lines(u64::MAX, Duration::from_millis(500));
-    });
-    peak.map(figures).unwrap_or_default()
+    })
 }
 
-/// Looks at the memory of the processes until `load` is over.
-fn sampled(family: &[i32], load: impl FnOnce() + Send) -> Option<Memory> {
-    thread::scope(|scope| {
-        let load = scope.spawn(load);
+/// The largest amounts seen while `load` runs.
+fn peak(
+    setup: &Setup<'_>,
+    sink: Sink,
+    load: impl FnOnce(&Sink, &PipeWriter) + Send,
+) -> Vec<Figure> {
+    let idle = Sink::start(Purpose::Count);
+    let beside = setup.subject.start(&idle, UNTUNED);
+    beside.settle();
+    let running = setup.subject.start(&sink, UNTUNED);
+    figures(thread::scope(|scope| {
+        let load = scope.spawn(|| load(&sink, &running.stdout));
         let mut peak = None;
         while !load.is_finished() {
-            let now: Option<Memory> = family.iter().map(|pid| procfs::memory(*pid)).sum();
-            peak = peak.map_or(now, |peak: Memory| now.map(|now| peak.max(now)));
+            if let Some(now) = Amounts::of(running.family()) {
+                peak = Some(peak.map_or(now, |peak: Amounts| peak.max(now)));
+            }
             thread::sleep(LOOK_EVERY);
         }
         load.join().expect("the generator only writes");
         peak
-    })
+    }))
+}
+
+/// What a logger takes.
+#[derive(Debug, Clone, Copy)]
+struct Amounts {
+    memory: Memory,
+    /// `None`: for root alone.
+    pages: Option<Pages>,
+}
+
+impl Amounts {
+    /// Of a family of processes.
+    fn of(family: &[i32]) -> Option<Amounts> {
+        let memory: Option<Memory> = family.iter().map(|pid| procfs::memory(*pid)).sum();
+        Some(Amounts { memory: memory?, pages: procfs::pages(family) })
+    }
+
+    fn max(self, other: Amounts) -> Amounts {
+        Amounts {
+            memory: self.memory.max(other.memory),
+            pages: self.pages.zip(other.pages).map(|(a, b)| a.max(b)),
+        }
+    }
 }
 
 fn kib(bytes: u64) -> f64 {
     bytes as f64 / 1024.0
 }
 
-fn figures(memory: Memory) -> Vec<Figure> {
-    vec![
+fn figures(amounts: Option<Amounts>) -> Vec<Figure> {
+    let Some(Amounts { memory, pages }) = amounts else { return Vec::new() };
+    let mut figures = vec![
         figure("resident, sum", Unit::Kib, kib(memory.rss_bytes)),
         figure("proportional, sum", Unit::Kib, kib(memory.pss_bytes)),
-        figure("private, sum", Unit::Kib, kib(memory.private_bytes)),
         figure("heap, stack and ring", Unit::Kib, kib(memory.own_bytes)),
-    ]
+    ];
+    if let Some(Pages { resident_bytes, private_bytes }) = pages {
+        figures.push(figure("resident, shared pages once", Unit::Kib, kib(resident_bytes)));
+        figures.push(figure("private, ring included", Unit::Kib, kib(private_bytes)));
+    }
+    figures
 }
