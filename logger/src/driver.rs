@@ -5,10 +5,10 @@
 //! The drivers: the one closed list. A driver is options, an encoder and the
 //! transport its address names ([`shape`]).
 
-pub(crate) mod fluentd;
+mod fluentd;
 pub(crate) mod gelf;
-pub(crate) mod json_file;
-pub(crate) mod syslog;
+mod json_file;
+mod syslog;
 
 mod error;
 mod reading;

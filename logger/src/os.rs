@@ -304,9 +304,20 @@ pub(crate) fn return_freed_memory() {
     }
 }
 
+/// What was freed so far is the system's again, and not holes in the heap.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+pub(crate) fn trim_heap() {
+    // SAFETY: takes a number only; nothing points into what is freed.
+    unsafe { libc::malloc_trim(0) };
+}
+
 /// Other allocators have no such option.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 pub(crate) const fn return_freed_memory() {}
+
+/// The same.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub(crate) const fn trim_heap() {}
 
 /// Asks a zfd log stream to stop the container's writes instead of dropping them
 /// when it is full. A descriptor that is no such stream refuses, which is no

@@ -68,6 +68,7 @@ fn send(
     links: &SenderLinks,
 ) -> SenderEnd {
     let mut sender = Sender::new(setup, suspects, consumer, links);
+    os::trim_heap();
     sender.consumer.shared().sender_pid.store(std::process::id(), Ordering::Relaxed);
     let end = loop {
         if let Some(end) = sender.turn() {

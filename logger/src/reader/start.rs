@@ -183,6 +183,8 @@ fn ship(
         last_wake_ns: 0,
         wake_due_ns: None,
     };
+    // What the configuration took to read is not kept, nor copied by a fork.
+    os::trim_heap();
     let (outcome, life) = reader.run();
     let outcome = match (outcome, spool) {
         (Outcome::Drained, Some(spool)) => {
