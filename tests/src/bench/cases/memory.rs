@@ -73,11 +73,13 @@ pub(super) fn empty_lines(setup: &Setup<'_>) -> Vec<Figure> {
 pub(super) fn stalled(setup: &Setup<'_>) -> Vec<Figure> {
     let time = setup.size.pick(Duration::from_secs(5), Duration::from_secs(1));
     let line = generator::lines(1);
-    peak(setup, Sink::start(Purpose::Stall), |sink, pipe| {
+    let sink = Sink::start(Purpose::Stall);
+    let figures = peak(setup, &sink, |pipe| {
         sink.stall();
         generator::flat_out(pipe, Source::Queue, &line, Until::Time(time));
-        sink.resume();
-    })
+    });
+    sink.resume();
+    figures
 }
 
 fn bytes(setup: &Setup<'_>, write: &[u8], total: u64) -> Vec<Figure> {
@@ -89,24 +91,21 @@ fn bytes(setup: &Setup<'_>, write: &[u8], total: u64) -> Vec<Figure> {
 
 /// The same until the sink has had everything.
 fn counted(setup: &Setup<'_>, load: impl FnOnce(&PipeWriter) + Send) -> Vec<Figure> {
-    peak(setup, Sink::start(Purpose::Count), |sink, pipe| {
+    let sink = Sink::start(Purpose::Count);
+    peak(setup, &sink, |pipe| {
         load(pipe);
         sink.counts().wait_for_lines(u64::MAX, Duration::from_millis(500));
     })
 }
 
 /// The largest amounts seen while `load` runs.
-fn peak(
-    setup: &Setup<'_>,
-    sink: Sink,
-    load: impl FnOnce(&Sink, &PipeWriter) + Send,
-) -> Vec<Figure> {
+fn peak(setup: &Setup<'_>, sink: &Sink, load: impl FnOnce(&PipeWriter) + Send) -> Vec<Figure> {
     let idle = Sink::start(Purpose::Count);
     let beside = setup.subject.start(&idle, UNTUNED);
     beside.settle();
-    let running = setup.subject.start(&sink, UNTUNED);
+    let running = setup.subject.start(sink, UNTUNED);
     figures(thread::scope(|scope| {
-        let load = scope.spawn(|| load(&sink, &running.stdout));
+        let load = scope.spawn(|| load(&running.stdout));
         let mut peak = None;
         while !load.is_finished() {
             if let Some(now) = Amounts::of(running.family()) {
