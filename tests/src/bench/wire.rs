@@ -4,7 +4,7 @@
 
 //! Drivers and the ways their frames take.
 //!
-//! What a driver declares as its routes is measured without a word here; [`VARIANTS`] is what there is besides.
+//! What a driver declares as its routes is measured without a word here; `VARIANTS` is what there is besides.
 
 mod sink;
 
