@@ -8,7 +8,7 @@
 //!
 //! ```text
 //! <root>/lock                    held while the engine lives; names the process
-//! <root>/state/{a,b}             what is installed, two generations
+//! <root>/state/{a,b}             what is installed, two copies of the same
 //! <root>/trust/                  the metadata accepted last: floors that never fall
 //! <root>/history/                who changed what and why; how the last check went
 //! <root>/tmp/                    staging; emptied whenever the root is opened

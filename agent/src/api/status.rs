@@ -48,6 +48,7 @@ impl Health {
         if let Some(hold) = &node.hold {
             reasons.push(format!("changes are held: {hold}"));
         }
+        reasons.extend(node.alarms.iter().cloned());
         if let Some(pending) = &node.pending {
             reasons.push(format!("the switch to release {} is not confirmed", pending.version));
         }
@@ -97,6 +98,7 @@ pub fn status(identity: &Identity, node: &NodeView, activity: Option<&Activity>)
     put("activity", json!(activity.map(doing)));
     put("hold", json!(node.hold));
     put("notes", json!(node.notes));
+    put("alarms", json!(node.alarms));
     put("health", json!(Health::of(node)));
     Value::Object(document)
 }

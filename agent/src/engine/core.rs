@@ -63,6 +63,8 @@ pub(crate) struct Core {
     pub(crate) trust: TrustStore,
     hold: Option<String>,
     notes: Vec<String>,
+    /// What the medium did since this engine was opened.
+    alarms: Vec<String>,
     versions: Option<TrustVersions>,
     /// What sources said before.
     memory: Memory,
@@ -116,6 +118,7 @@ impl Core {
             trust,
             hold: None,
             notes: Vec::new(),
+            alarms: Vec::new(),
             versions: None,
             memory: Memory::default(),
             passed_over: Vec::new(),
@@ -213,6 +216,7 @@ impl Core {
             view.last_check.clone_from(&self.last_check);
             view.hold.clone_from(&self.hold);
             view.notes.clone_from(&self.notes);
+            view.alarms.clone_from(&self.alarms);
             view.history = self.history.records();
         });
     }
@@ -260,8 +264,12 @@ impl Core {
             };
             self.releases.extend(release.map(|release| (digest, release)));
         }
-        self.record_repairs(&recovery.repairs, now);
+        self.record_repairs(&recovery.repairs, recovery.alarm.as_ref(), now);
         self.repair(&recovery.repairs).map_err(OpenError::Layout)?;
+        if let Some(alarm) = recovery.alarm.filter(|alarm| !self.alarms.contains(alarm)) {
+            tracing::error!(alarm, "the state was damaged on disk");
+            self.alarms.push(alarm);
+        }
         self.unsettled = false;
         if trust_unknown {
             self.show_trust();
@@ -314,7 +322,7 @@ impl Core {
         let (state, link) = (self.states.load()?, self.layout.link()?);
         // What to make of the rest hangs on this one.
         let pivot = match (&state, &link) {
-            (Loaded::Valid(state), _) => state.pending.as_ref().map(|pending| pending.digest),
+            (Loaded::Valid(state, _), _) => state.pending.as_ref().map(|pending| pending.digest),
             (Loaded::Absent, Link::To(digest)) => Some(*digest),
             _ => None,
         };
@@ -357,20 +365,24 @@ impl Core {
     }
 
     /// A repair is recorded where that is possible, and done in any case.
-    fn record_repairs(&mut self, repairs: &[Repair], now: Timestamp) {
+    fn record_repairs(&mut self, repairs: &[Repair], alarm: Option<&String>, now: Timestamp) {
         self.notes.extend(self.history.problems().iter().cloned());
         let changes = |repair: &Repair| matches!(repair, Repair::Save | Repair::Switch(_));
-        if !repairs.iter().any(changes) {
+        if alarm.is_none() && !repairs.iter().any(changes) {
             return;
         }
         let to = self.state.current.as_ref();
         let entry = Entry {
             what: Action::Repair,
-            why: self.notes.join("; "),
+            why: alarm.into_iter().chain(&self.notes).cloned().collect::<Vec<_>>().join("; "),
             from: None,
             to: to.map(|current| current.version.to_string()),
             digest: to.map(|current| current.digest),
         };
+        // A copy that cannot be repaired is found again with each look.
+        if alarm.is_some() && self.history.says(&entry) {
+            return;
+        }
         if let Err(e) = self.history.append(entry, &Actor::Agent, now) {
             self.notes.push(format!("the repair is not in the history: {e}: {}", e.source));
         }
@@ -383,6 +395,12 @@ impl Core {
                 Repair::SyncLink => self.layout.sync_link()?,
                 Repair::RemoveLink => self.layout.remove_link()?,
                 Repair::Save => self.states.save(&mut self.state)?,
+                Repair::Mirror => {
+                    if let Err(e) = self.states.mirror() {
+                        let note = "there is one copy of the state only";
+                        self.notes.push(format!("{note}: {e}: {}", e.source));
+                    }
+                }
                 Repair::Discard(name) => {
                     self.layout.discard(name)?;
                     self.releases.retain(|digest, _| digest.to_string() != *name);

@@ -16,6 +16,7 @@
 //! | any | — and every other that is whole is blocked | the same, keep the block, and want the damaged one back |
 //! | any | — nothing is whole | keep what there is, say so; an update repairs it |
 //!
+//! A copy of the state that is damaged or behind is made anew from the other one.
 //! A state that is lost, or of a newer format than this agent knows, is not
 //! guessed: what `bin/logger` names is shown, and nothing is changed.
 //!
@@ -28,7 +29,7 @@ use dockerlogger_manifest::{Digest, Extra, Release};
 use jiff::Timestamp;
 
 use crate::engine::layout::Link;
-use crate::engine::state::{FORMAT, Loaded, Slot, State};
+use crate::engine::state::{Copies, FORMAT, Loaded, Slot, State};
 
 /// What is on disk.
 #[derive(Debug, Clone)]
@@ -78,6 +79,9 @@ pub(crate) enum Repair {
     RemoveLink,
     /// Write the state.
     Save,
+    /// Make the copy of the state that is damaged or behind like the other one; to be
+    /// done without where that cannot be written.
+    Mirror,
     /// Remove something from `store/`.
     Discard(String),
 }
@@ -93,12 +97,30 @@ pub(crate) struct Recovery {
     pub(crate) hold: Option<String>,
     /// What an operator should know.
     pub(crate) notes: Vec<String>,
+    /// What the medium did, although it was repaired; an operator has to look.
+    pub(crate) alarm: Option<String>,
 }
 
 /// Decides what to repair.
 pub(crate) fn recover(found: &Found, now: Timestamp) -> Recovery {
     match &found.state {
-        Loaded::Valid(state) => recover_state(found, (**state).clone(), now),
+        Loaded::Valid(state, copies) => {
+            let mut recovery = recover_state(found, (**state).clone(), now);
+            if let Copies::Damaged { problem } = copies {
+                recovery.alarm = Some(format!(
+                    "one copy of the state was damaged ({problem}) and the other one taken: only a \
+                     change that was not acknowledged can be lost, or the last one made by an agent \
+                     that wrote one copy at a time; compare with the history"
+                ));
+            }
+            // What is written anew takes the place of the older copy first, and of the
+            // only one that is whole last.
+            let saves = recovery.repairs.contains(&Repair::Save);
+            if matches!(copies, Copies::Damaged { .. }) || *copies == Copies::Behind && !saves {
+                recovery.repairs.insert(0, Repair::Mirror);
+            }
+            recovery
+        }
         Loaded::Absent => {
             let (state, mut notes) = adopt(found, now);
             if state.current.is_none() {
@@ -235,7 +257,7 @@ fn recover_state(found: &Found, mut state: State, now: Timestamp) -> Recovery {
     let useless = found.entries.keys().filter(|digest| !kept.contains(digest));
     repairs.extend(useless.map(|digest| Repair::Discard(digest.to_string())));
     repairs.extend(found.strangers.iter().cloned().map(Repair::Discard));
-    Recovery { repairs, state, damaged, hold: None, notes }
+    Recovery { repairs, state, damaged, hold: None, notes, alarm: None }
 }
 
 /// Nothing was ever installed here, or nothing is left of it.
@@ -256,13 +278,13 @@ fn start_empty(found: &Found, mut notes: Vec<String>) -> Recovery {
     let useless = found.entries.keys().filter(|digest| Some(*digest) != linked);
     repairs.extend(useless.map(|digest| Repair::Discard(digest.to_string())));
     repairs.extend(found.strangers.iter().cloned().map(Repair::Discard));
-    Recovery { repairs, state: State::default(), damaged: false, hold: None, notes }
+    Recovery { repairs, state: State::default(), damaged: false, hold: None, notes, alarm: None }
 }
 
 /// The state cannot be read: guess nothing, change nothing.
 fn hold(found: &Found, now: Timestamp, hold: String) -> Recovery {
     let (state, notes) = adopt(found, now);
-    Recovery { repairs: Vec::new(), state, damaged: false, hold: Some(hold), notes }
+    Recovery { repairs: Vec::new(), state, damaged: false, hold: Some(hold), notes, alarm: None }
 }
 
 /// A state that says no more than the link does.

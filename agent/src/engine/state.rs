@@ -2,12 +2,7 @@
 // License, v. 2.0. If a copy of the MPL was not distributed with this
 // file, You can obtain one at https://mozilla.org/MPL/2.0/.
 
-//! What is installed, written down: JSON in two generations.
-//!
-//! `state/a` and `state/b` hold the newest and the one before; a write goes
-//! to the older one, atomically. The last line is the SHA-256 of everything
-//! before it. Two copies are not against tearing, which the rename rules out,
-//! but against a medium that loses a block.
+//! What is installed, written down; [`store`] says how.
 //!
 //! The format rises when an agent that does not know what is new would do harm:
 //! when a field changes its meaning, gets another kind of value or goes away, or
@@ -16,23 +11,19 @@
 //! this agent keeps those it does not know, wherever they are but in the counts
 //! of a trial, and those that an older agent did not write have defaults.
 
-use std::path::PathBuf;
-use std::sync::Arc;
-
 use dockerlogger_manifest::{Digest, Extra, Version};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::engine::digest;
 use crate::engine::trial::{Tally, Trial};
 use crate::engine::view::{Barred, Blocked, Held, Pinned};
-use crate::os::files::{self, FileError, Files};
+
+mod store;
+
+pub(crate) use store::{Copies, Loaded, StateStore};
 
 /// The format that this agent writes and the newest that it reads.
 pub(crate) const FORMAT: u64 = 1;
-
-/// Bytes of a state file, at most.
-const BYTES_MAX: u64 = 1 << 20;
 
 /// What is installed, what is about to be, what must not be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -259,131 +250,6 @@ impl State {
         let current = self.current.as_ref().map(|current| current.digest);
         self.trial.take_if(|trial| Some(trial.digest) != current);
     }
-}
-
-/// What was found on disk.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Loaded {
-    /// Nothing was ever written.
-    Absent,
-    /// The newest generation that is whole.
-    Valid(Box<State>),
-    /// There are files, and none is whole.
-    Lost {
-        /// What is wrong with them.
-        problem: String,
-    },
-    /// The newest generation that is whole is from a newer agent.
-    TooNew {
-        /// The file.
-        path: PathBuf,
-        /// Its format.
-        found: u64,
-    },
-}
-
-/// The directory `state/`.
-#[derive(Debug, Clone)]
-pub(crate) struct StateStore {
-    files: Arc<dyn Files>,
-    directory: PathBuf,
-}
-
-impl StateStore {
-    pub(crate) fn new(files: Arc<dyn Files>, directory: PathBuf) -> Self {
-        Self { files, directory }
-    }
-
-    /// Reads both generations; the newest that is whole wins.
-    ///
-    /// # Errors
-    /// When one of them is there and cannot be read.
-    pub(crate) fn load(&self) -> Result<Loaded, FileError> {
-        let mut newest: Option<(PathBuf, Header, State)> = None;
-        let mut too_new: Option<(PathBuf, Header)> = None;
-        let mut problems = Vec::new();
-        for path in [self.path(0), self.path(1)] {
-            let bytes = match files::read(&*self.files, &path, BYTES_MAX) {
-                Ok(None) => continue,
-                Ok(Some(bytes)) => bytes,
-                // It may be the newest: what it says is not guessed from the other one.
-                Err(e) if !e.is_of_content() => return Err(e),
-                Err(e) => {
-                    problems.push(format!("{e}: {}", e.source));
-                    continue;
-                }
-            };
-            match decode(&bytes) {
-                Ok((header, Some(state))) => {
-                    if newest.as_ref().is_none_or(|(_, n, _)| n.generation < header.generation) {
-                        newest = Some((path, header, state));
-                    }
-                }
-                Ok((header, None)) => too_new = Some((path, header)),
-                Err(problem) => problems.push(format!("{}: {problem}", path.display())),
-            }
-        }
-        let newest_generation = newest.as_ref().map_or(0, |(_, header, _)| header.generation);
-        Ok(match (newest, too_new) {
-            (_, Some((path, header))) if header.generation >= newest_generation => {
-                Loaded::TooNew { path, found: header.format }
-            }
-            (Some((_, _, state)), _) => Loaded::Valid(Box::new(state)),
-            (None, _) if problems.is_empty() => Loaded::Absent,
-            (None, _) => Loaded::Lost { problem: problems.join("; ") },
-        })
-    }
-
-    /// Writes the next generation. Durable when it returns.
-    pub(crate) fn save(&self, state: &mut State) -> Result<(), FileError> {
-        state.generation = state.generation.saturating_add(1);
-        state.format = FORMAT;
-        let path = self.path(state.generation);
-        let text = encode(state).map_err(|e| FileError::new("encode", &path, e.into()))?;
-        files::write_atomic(&*self.files, &path, text.as_bytes(), 0o600)
-    }
-
-    fn path(&self, generation: u64) -> PathBuf {
-        self.directory.join(if generation.is_multiple_of(2) { "a" } else { "b" })
-    }
-}
-
-/// What every format has.
-#[derive(Debug, Clone, Copy, Deserialize)]
-struct Header {
-    format: u64,
-    generation: u64,
-}
-
-fn encode(state: &State) -> Result<String, serde_json::Error> {
-    let mut text = serde_json::to_string_pretty(state)?;
-    text.push('\n');
-    let sum = digest::of(text.as_bytes());
-    text.push_str(&format!("{SUM_PREFIX}{sum}\n"));
-    Ok(text)
-}
-
-const SUM_PREFIX: &str = "sha256 ";
-
-/// The header, and the state unless it is of a newer format.
-fn decode(bytes: &[u8]) -> Result<(Header, Option<State>), String> {
-    let text = std::str::from_utf8(bytes).map_err(|_| "it is not text".to_owned())?;
-    let body = text.strip_suffix('\n').ok_or("it is cut off")?;
-    let (body, sum) = body.rsplit_once('\n').ok_or("it is cut off")?;
-    let body = format!("{body}\n");
-    let sum: Digest = sum
-        .strip_prefix(SUM_PREFIX)
-        .and_then(|sum| sum.parse().ok())
-        .ok_or("its last line is not a digest")?;
-    if digest::of(body.as_bytes()) != sum {
-        return Err("its content does not match its digest".to_owned());
-    }
-    let header: Header = serde_json::from_str(&body).map_err(|e| e.to_string())?;
-    if header.format > FORMAT {
-        return Ok((header, None));
-    }
-    let state = serde_json::from_str(&body).map_err(|e| e.to_string())?;
-    Ok((header, Some(state)))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 mod audit;
 mod clock;
 mod conformance;
+mod copies;
 mod crash;
 mod differential;
 mod disturbed;

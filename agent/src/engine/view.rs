@@ -52,6 +52,8 @@ pub struct NodeView {
     pub hold: Option<String>,
     /// What recovery found and did when the root was opened.
     pub notes: Vec<String>,
+    /// What the medium did to the state since then, although it was repaired.
+    pub alarms: Vec<String>,
     /// Every change on record, oldest first.
     #[serde(skip)]
     pub history: Arc<Vec<Record>>,
@@ -78,6 +80,7 @@ impl NodeView {
             last_check: None,
             hold: None,
             notes: Vec::new(),
+            alarms: Vec::new(),
             history: Arc::default(),
         }
     }

@@ -66,7 +66,7 @@ fn check(state: &str, link: &str, store: &str) -> String {
         letter => Link::To(digest(letter.chars().next().unwrap())),
     };
     let found = Found {
-        state: Loaded::Valid(Box::new(state)),
+        state: Loaded::Valid(Box::new(state), Copies::Both),
         link,
         entries: entries(store),
         strangers: Vec::new(),
@@ -82,6 +82,7 @@ fn check(state: &str, link: &str, store: &str) -> String {
             Repair::SyncLink => "sync".to_owned(),
             Repair::RemoveLink => "unlink".to_owned(),
             Repair::Save => "save".to_owned(),
+            Repair::Mirror => "mirror".to_owned(),
             Repair::Discard(name) => format!("discard {}", named(name.parse().unwrap())),
         })
         .collect();
@@ -165,7 +166,7 @@ fn what_is_blocked_takes_over_only_where_nothing_else_is_whole_and_stays_blocked
             ..State::default()
         };
         let found = Found {
-            state: Loaded::Valid(Box::new(state)),
+            state: Loaded::Valid(Box::new(state), Copies::Both),
             link: Link::To(digest('C')),
             entries: entries(store),
             strangers: Vec::new(),
@@ -196,6 +197,36 @@ fn what_is_blocked_takes_over_only_where_nothing_else_is_whole_and_stays_blocked
     );
     // Nothing may run that never should: there is a difference between two of them.
     assert!(after("aBc", Some('D')).starts_with("B, C is lost"));
+}
+
+#[test]
+fn a_copy_of_the_state_that_is_behind_is_made_anew_and_a_damaged_one_is_an_alarm() {
+    let after = |copies, pending: Option<char>| {
+        let (current, pending) = (Some(slot('A')), pending.map(slot));
+        let state = State { current, pending, ..State::default() };
+        let found = Found {
+            state: Loaded::Valid(Box::new(state), copies),
+            link: Link::To(digest('A')),
+            entries: entries("A"),
+            strangers: Vec::new(),
+            retain: 2,
+        };
+        let recovery = recover(&found, Timestamp::UNIX_EPOCH);
+        (recovery.repairs, recovery.alarm)
+    };
+    assert_eq!(after(Copies::Both, None), (Vec::new(), None));
+    assert_eq!(after(Copies::Behind, None), (vec![Repair::Mirror], None));
+    // What is written for another reason is written twice.
+    assert_eq!(after(Copies::Behind, Some('B')), (vec![Repair::Save], None));
+    let damaged = || Copies::Damaged { problem: "state/b: it is cut off".to_owned() };
+    for (pending, repairs) in
+        [(None, vec![Repair::Mirror]), (Some('B'), vec![Repair::Mirror, Repair::Save])]
+    {
+        let (found, alarm) = after(damaged(), pending);
+        assert_eq!(found, repairs);
+        let says = "one copy of the state was damaged (state/b: it is cut off)";
+        assert!(alarm.unwrap().starts_with(says));
+    }
 }
 
 #[test]

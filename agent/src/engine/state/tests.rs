@@ -3,8 +3,11 @@
 // file, You can obtain one at https://mozilla.org/MPL/2.0/.
 
 use std::fs;
+use std::sync::Arc;
 
 use super::*;
+use crate::engine::digest;
+use crate::engine::state::store::{SUM_PREFIX, decode, encode};
 use crate::os::RealFiles;
 
 fn store() -> (tempfile::TempDir, StateStore) {
@@ -23,29 +26,68 @@ fn slot(version: &str) -> Slot {
     }
 }
 
+fn whole(state: &State) -> Loaded {
+    Loaded::Valid(Box::new(state.clone()), Copies::Both)
+}
+
 #[test]
-fn the_newest_whole_generation_wins() {
+fn either_copy_is_enough_and_a_damaged_one_is_named() {
     let (directory, store) = store();
     assert_eq!(store.load().unwrap(), Loaded::Absent);
     let mut state = State::default();
     for version in ["1.0.0", "2.0.0", "3.0.0"] {
         state.current = Some(slot(version));
         store.save(&mut state).unwrap();
+        assert_eq!(store.load().unwrap(), whole(&state));
     }
-    assert_eq!(store.load().unwrap(), Loaded::Valid(Box::new(state.clone())));
-
-    // The newest is damaged: the one before speaks.
-    let newest = directory.path().join("b");
-    let text = fs::read_to_string(&newest).unwrap();
-    for damage in [text.replace("3.0.0", "3.0.1"), text[..text.len() / 2].to_owned(), String::new()]
-    {
-        fs::write(&newest, damage).unwrap();
-        let Loaded::Valid(older) = store.load().unwrap() else { panic!() };
-        assert_eq!(older.current, Some(slot("2.0.0")));
+    for name in ["a", "b"] {
+        let path = directory.path().join(name);
+        let text = fs::read_to_string(&path).unwrap();
+        let damages = [
+            (text.replace("3.0.0", "3.0.1"), "its content does not match its digest"),
+            (text[..text.len() / 2].to_owned(), "it is cut off"),
+            (format!("{text}more\n"), "its last line is not a digest"),
+        ];
+        for (damage, says) in damages {
+            fs::write(&path, damage).unwrap();
+            let Loaded::Valid(other, copies) = store.load().unwrap() else { panic!() };
+            assert_eq!(*other, state);
+            let problem = format!("{}: {says}", path.display());
+            assert_eq!(copies, Copies::Damaged { problem });
+        }
+        fs::remove_file(&path).unwrap();
+        let Loaded::Valid(other, copies) = store.load().unwrap() else { panic!() };
+        let problem = format!("{}: it is gone", path.display());
+        assert_eq!((*other, copies), (state.clone(), Copies::Damaged { problem }));
+        store.mirror().unwrap();
+        assert_eq!(store.load().unwrap(), whole(&state));
     }
     fs::write(directory.path().join("a"), "garbage\n").unwrap();
+    fs::write(directory.path().join("b"), "").unwrap();
     let Loaded::Lost { problem } = store.load().unwrap() else { panic!() };
     assert!(problem.contains("/a: it is cut off; "), "{problem}");
+    store.mirror().unwrap();
+    assert!(matches!(store.load().unwrap(), Loaded::Lost { .. }));
+}
+
+#[test]
+fn the_newer_copy_wins_and_the_other_one_is_brought_up() {
+    let (directory, store) = store();
+    let path =
+        |generation: u64| directory.path().join(["a", "b"][usize::from(generation % 2 == 1)]);
+    // As older agents write, one copy at a time; and as an interrupted write leaves them.
+    let mut state = State::default();
+    for (generation, version) in [(1, "1.0.0"), (2, "2.0.0"), (3, "3.0.0")] {
+        state.generation = generation;
+        state.current = Some(slot(version));
+        fs::write(path(generation), encode(&state).unwrap()).unwrap();
+        let behind = Loaded::Valid(Box::new(state.clone()), Copies::Behind);
+        assert_eq!(store.load().unwrap(), behind);
+    }
+    store.mirror().unwrap();
+    assert_eq!(store.load().unwrap(), whole(&state));
+    store.mirror().unwrap();
+    assert_eq!(store.load().unwrap(), whole(&state));
 }
 
 #[test]
@@ -57,7 +99,7 @@ fn fields_of_a_newer_agent_are_kept_and_its_format_is_not_guessed() {
     current.extra.insert("pinned".to_owned(), serde_json::json!(true));
     state.current = Some(current);
     store.save(&mut state).unwrap();
-    assert_eq!(store.load().unwrap(), Loaded::Valid(Box::new(state.clone())));
+    assert_eq!(store.load().unwrap(), whole(&state));
 
     state.generation = 8;
     state.format = FORMAT + 1;
@@ -172,7 +214,7 @@ fn a_state_of_the_first_agents_is_read() {
 fn fields_of_tomorrow_come_out_where_they_went_in() {
     let (directory, store) = store();
     fs::write(directory.path().join("a"), fixtures::NEW_FIELDS).unwrap();
-    let Loaded::Valid(mut state) = store.load().unwrap() else { panic!() };
+    let Loaded::Valid(mut state, _) = store.load().unwrap() else { panic!() };
     store.save(&mut state).unwrap();
     let json = |bytes: &[u8]| {
         let text = std::str::from_utf8(bytes).unwrap();
@@ -182,7 +224,9 @@ fn fields_of_tomorrow_come_out_where_they_went_in() {
     let mut expected = json(fixtures::NEW_FIELDS);
     assert_eq!(expected.to_string().matches("from_tomorrow").count(), 12);
     expected["generation"] = 43.into();
-    assert_eq!(json(&fs::read(directory.path().join("b")).unwrap()), expected);
+    for name in ["a", "b"] {
+        assert_eq!(json(&fs::read(directory.path().join(name)).unwrap()), expected);
+    }
     // They change nothing of what this agent knows.
     state.extra.clear();
     assert_eq!(state.kept(), read(fixtures::FULL).kept());

@@ -119,7 +119,7 @@ pub(super) fn check(root: &Path) -> Option<Digest> {
     let states = StateStore::new(Arc::new(RealFiles), layout.state());
     let whole = |digest: &Digest| layout.verify(digest, 1 << 20).unwrap().unwrap();
     let state = match states.load().unwrap() {
-        Loaded::Valid(state) => *state,
+        Loaded::Valid(state, _) => *state,
         Loaded::Absent => crate::engine::state::State::default(),
         other => panic!("{other:?}"),
     };
@@ -160,7 +160,7 @@ pub(super) fn check_settled(root: &Path) -> Option<Digest> {
     assert!(names("state").iter().all(|name| name == "a" || name == "b"), "litter in state");
     assert!(names("trust").iter().all(|name| !name.starts_with('.')), "litter in trust");
     match states.load().unwrap() {
-        Loaded::Valid(state) => {
+        Loaded::Valid(state, _) => {
             assert_eq!(state.pending, None);
             assert_eq!(state.current.as_ref().map(|slot| slot.digest), linked);
             let mut kept: Vec<String> = [&state.current, &state.previous]

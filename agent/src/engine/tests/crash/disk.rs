@@ -184,7 +184,10 @@ impl Disk {
         let Node::File { bytes, durable, .. } = Arc::make_mut(&mut self.nodes[id]) else {
             panic!("{} is no file", path.display());
         };
-        bytes[0] ^= 0xff;
+        match bytes.first_mut() {
+            Some(first) => *first ^= 0xff,
+            None => bytes.push(0xff),
+        }
         durable.clone_from(bytes);
     }
 

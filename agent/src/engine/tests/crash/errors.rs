@@ -16,7 +16,7 @@ use crate::engine::tests::crash::run::{Run, Tampering};
 use crate::engine::tests::crash::scenario::{Action, Scenario};
 
 /// Effects after the first failure: tidying up, and one look at the disk.
-const EFFECTS_AFTER_MAX: usize = 64;
+const EFFECTS_AFTER_MAX: usize = 96;
 
 /// Looks after the first failure: all of the disk, and once more.
 const LOOKS_AFTER_MAX: usize = 400;

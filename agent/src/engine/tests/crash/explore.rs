@@ -181,6 +181,7 @@ impl<'a> Explorer<'a> {
             self.violated(place, &format!("I9: the second recovery changed something: {notes:?}"));
         }
         if to_the_end {
+            self.lose_a_copy(disk, told, place);
             let again = self.run(end.disk.clone(), &end.told, self.scenario.action);
             if !again.done {
                 self.violated(place, &format!("the next try fails: {:?}", again.error));
@@ -194,6 +195,26 @@ impl<'a> Explorer<'a> {
                 chosen.extend(0..moments);
             }
             self.nested(&first, &chosen, place, depth);
+        }
+    }
+
+    /// The medium loses one copy of the state besides: whatever was told is in the other one.
+    fn lose_a_copy(&mut self, disk: &Disk, told: &Told, place: &str) {
+        let copies = self.scenario.rules.copies();
+        // Before the first write is done there is one, and nothing was told yet.
+        if copies.iter().any(|copy| disk.stat(copy).is_none()) {
+            return;
+        }
+        for lost in &copies {
+            let mut damaged = disk.clone();
+            damaged.corrupt(lost);
+            let run = self.run(damaged, told, Action::Nothing);
+            let alarmed = run.view.as_ref().is_some_and(|view| !view.alarms.is_empty());
+            if let Err(problem) = self.settled(&run, told) {
+                self.violated(place, &format!("{} lost: {problem}", lost.display()));
+            } else if !alarmed {
+                self.violated(place, "a copy of the state was lost without a word");
+            }
         }
     }
 

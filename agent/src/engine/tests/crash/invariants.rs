@@ -200,6 +200,11 @@ impl Rules {
         Err(format!("I8: operators were told {}, the state says {wishes}", told.wishes))
     }
 
+    /// Where the state is.
+    pub(super) fn copies(&self) -> [PathBuf; 2] {
+        ["a", "b"].map(|name| self.root.join("state").join(name))
+    }
+
     /// The digest that the state calls current.
     pub(super) fn current_on(&self, files: &Arc<dyn Files>) -> Option<Digest> {
         let layout = Layout::new(Arc::clone(files), self.root.clone());
@@ -209,7 +214,7 @@ impl Rules {
     fn state(&self, files: &Arc<dyn Files>, layout: &Layout) -> Result<State, String> {
         let states = StateStore::new(Arc::clone(files), layout.state());
         match states.load().map_err(text)? {
-            Loaded::Valid(state) => Ok(*state),
+            Loaded::Valid(state, _) => Ok(*state),
             Loaded::Absent if self.before.is_none() => Ok(State::default()),
             other => Err(format!("I4: the state is {other:?}")),
         }

@@ -299,6 +299,11 @@ pub(super) const MISTAKES: &[Mistake] = &[
         rewrite: state_in_place,
     },
     Mistake {
+        name: "one copy of the state written",
+        scenario: Scenario::block,
+        rewrite: || without(|effect| in_state(effect) && in_place(effect.path()).ends_with("a")),
+    },
+    Mistake {
         name: "the link removed before it is made anew",
         scenario: Scenario::update,
         rewrite: || {
