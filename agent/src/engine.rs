@@ -45,6 +45,7 @@ mod documents;
 pub mod error;
 mod execute;
 pub mod history;
+mod interrupt;
 mod layout;
 mod partial;
 pub mod plan;
@@ -67,6 +68,7 @@ pub use change::{Change, ChangeError, Changed, Which};
 pub use core::trial::TrialEnd;
 pub use error::{FailureKind, FileError, OpenError, RollbackError, UpdateError};
 pub use history::{Actor, Record};
+pub use interrupt::Interrupt;
 pub use plan::{Plan, Step};
 pub use policy::{Decision, Reason};
 pub use source::{ParseProxyError, Proxy, Source};
@@ -248,6 +250,7 @@ pub struct Engine {
     view: watch::Receiver<NodeView>,
     actor: Actor,
     processes: Arc<Proc>,
+    interrupt: Interrupt,
 }
 
 impl Engine {
@@ -263,9 +266,14 @@ impl Engine {
         now: Timestamp,
     ) -> Result<Self, OpenError> {
         let core = Core::open(config, files, now)?;
-        let view = core.subscribe();
+        let (view, interrupt) = (core.subscribe(), core.interrupt.clone());
         let (core, processes) = (Arc::new(Mutex::new(core)), Arc::default());
-        Ok(Self { core, view, actor: Actor::Agent, processes })
+        Ok(Self { core, view, actor: Actor::Agent, processes, interrupt })
+    }
+
+    /// What ends a check or an update that is under way, up to the intent to switch.
+    pub fn interrupt(&self) -> Interrupt {
+        self.interrupt.clone()
     }
 
     /// Whoever asks for what is done from now on; goes into the history.

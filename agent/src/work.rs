@@ -7,6 +7,8 @@
 //! The running agent and the command line without one do the same work through [`perform`]; over
 //! the socket its [`Event`]s travel as lines of JSON.
 
+use std::fmt;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -27,6 +29,27 @@ pub enum Work {
     Rollback,
     /// Lay down or lift a hold, a pin or a block.
     Change(Change),
+}
+
+impl Work {
+    /// In a word, for logs and status pages.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Work::Update(_) | Work::UpdateExpired(_) => "update",
+            Work::Plan(_) => "plan",
+            Work::Rollback => "rollback",
+            Work::Change(_) => "change",
+        }
+    }
+}
+
+impl fmt::Display for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Work::Change(change) => change.fmt(f),
+            other => f.write_str(other.name()),
+        }
+    }
 }
 
 /// What is told about a piece of work: any number of `progress`, then exactly one of the others.

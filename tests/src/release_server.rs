@@ -17,6 +17,8 @@ use crate::http_server::{HttpServer, serve};
 
 /// The pause between two pieces of a slow answer.
 const SLOW_PAUSE: Duration = Duration::from_millis(2);
+/// The pause between two bytes of a crawling answer.
+const CRAWL_PAUSE: Duration = Duration::from_millis(50);
 /// Bytes per piece of a slow answer.
 const SLOW_PIECE_BYTES: usize = 16 * 1024;
 /// An endless body is cut here, so that a test that fails does not fill a disk.
@@ -35,6 +37,8 @@ pub enum Fault {
     TooLong,
     /// Small pieces with pauses.
     Slow,
+    /// Half of the body at once, then a byte now and then.
+    Crawling,
     /// Status 503.
     Unavailable,
 }
@@ -176,6 +180,15 @@ fn answer(state: &Mutex<State>, path: &str, connection: &mut impl Write) -> io::
             for piece in body.chunks(SLOW_PIECE_BYTES) {
                 connection.write_all(piece)?;
                 thread::sleep(SLOW_PAUSE);
+            }
+        }
+        Fault::Crawling => {
+            connection.write_all(head(body.len()).as_bytes())?;
+            let (half, rest) = body.split_at(body.len() / 2);
+            connection.write_all(half)?;
+            for byte in rest {
+                connection.write_all(&[*byte])?;
+                thread::sleep(CRAWL_PAUSE);
             }
         }
         Fault::Unavailable => {

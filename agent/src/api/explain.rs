@@ -74,7 +74,9 @@ fn wait(source: bool, node: &NodeView, activity: Option<&Activity>) -> Wait {
         return wait("repair", format!("it waits for an operator to repair its state: {hold}"));
     }
     if let Some(doing) = activity.and_then(|activity| activity.doing.as_ref()) {
-        return wait("work", format!("it waits for nothing: {} is in progress", doing.work));
+        let so_far = doing.progress.as_ref().map(|sign| format!(", {sign}")).unwrap_or_default();
+        let work = doing.work;
+        return wait("work", format!("it waits for nothing: {work} is in progress{so_far}"));
     }
     if let Some(held) = &node.held {
         let (by, since) = (&held.by, stamp(held.since));

@@ -147,6 +147,7 @@ fn doing(activity: &Activity) -> Value {
     json!({
         "doing": activity.doing.as_ref().map(|doing| json!({
             "work": doing.work,
+            "by": doing.by,
             "since": stamp(doing.since),
             "progress": doing.progress,
         })),

@@ -157,9 +157,13 @@ fn status_text(status: &Value) -> String {
     for passed in check["passed_over"].as_array().into_iter().flatten() {
         line("", format!("{} was passed over: {}", word(&passed["source"]), word(&passed["why"])));
     }
-    let progress = status["activity"]["doing"]["work"].as_str();
-    if let Some(work) = progress {
-        line("doing", work.to_owned());
+    let doing = &status["activity"]["doing"];
+    if !doing.is_null() {
+        let (work, by, since) = (word(&doing["work"]), word(&doing["by"]), word(&doing["since"]));
+        line("doing", format!("{work} for {by} since {since}"));
+        if let Some(progress) = doing["progress"].as_str() {
+            line("", progress.to_owned());
+        }
     }
     line("health", word(&status["health"]["state"]));
     for reason in status["health"]["reasons"].as_array().into_iter().flatten() {

@@ -63,6 +63,19 @@ pub enum Change {
     },
 }
 
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Hold { .. } => f.write_str("hold"),
+            Self::ReleaseHold => f.write_str("release-hold"),
+            Self::Pin { version } => write!(f, "pin {version}"),
+            Self::Unpin => f.write_str("unpin"),
+            Self::Block { what, .. } => write!(f, "block {what}"),
+            Self::Unblock { what } => write!(f, "unblock {what}"),
+        }
+    }
+}
+
 /// An artifact by its SHA-256, or a version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 
 use crate::engine::error::{FailureKind, OpenError, TrustError, UpdateError};
 use crate::engine::history::{Action, Actor, Entry, History};
+use crate::engine::interrupt::Interrupt;
 use crate::engine::layout::{Layout, Link};
 use crate::engine::plan::Plan;
 use crate::engine::policy::Decision;
@@ -66,6 +67,8 @@ pub(crate) struct Core {
     /// What the medium did since this engine was opened.
     alarms: Vec<String>,
     versions: Option<TrustVersions>,
+    /// Ends what is being done.
+    pub(crate) interrupt: Interrupt,
     /// What sources said before.
     memory: Memory,
     /// The sources that failed in the check that is under way.
@@ -120,6 +123,7 @@ impl Core {
             notes: Vec::new(),
             alarms: Vec::new(),
             versions: None,
+            interrupt: Interrupt::default(),
             memory: Memory::default(),
             passed_over: Vec::new(),
             last_check: history.last_check(),
@@ -438,6 +442,10 @@ impl Core {
     }
 
     fn checked(&mut self, at: Timestamp, outcome: Result<String, &UpdateError>) {
+        if outcome.as_ref().is_err_and(|error| error.is_interrupted()) {
+            // It says nothing about the source, and the next one begins anew.
+            return;
+        }
         let passed_over = self.passed_over.clone();
         let last = match outcome {
             Ok(outcome) => LastCheck { at, outcome, error: None, kind: None, passed_over },

@@ -155,6 +155,9 @@ pub enum UpdateError {
         /// What must remain.
         reserve: u64,
     },
+    /// Something more urgent came between two steps.
+    #[error("ended before anything was changed")]
+    Interrupted(#[source] FetchError),
     /// The state is lost, and what is installed cannot be explained.
     #[error("updates are held: {0}")]
     Held(String),
@@ -167,9 +170,22 @@ pub enum UpdateError {
 }
 
 impl UpdateError {
+    /// Whether it was ended for something more urgent.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        match self {
+            Self::Interrupted(_) => true,
+            Self::Fetch { source, .. }
+            | Self::Artifact { source: ArtifactError::Read(source), .. } => {
+                matches!(source, FetchError::Interrupted { .. })
+            }
+            _ => false,
+        }
+    }
+
     /// Whether another source of the same repository may do better.
     pub(crate) fn is_of_source(&self) -> bool {
         match self {
+            error if error.is_interrupted() => false,
             Self::Fetch { .. }
             | Self::Metadata { .. }
             | Self::Expired { .. }
@@ -189,6 +205,7 @@ impl UpdateError {
                 _ => FailureKind::Refused,
             },
             Self::Probe { source, .. } => source.kind(),
+            Self::Interrupted(source) => source.kind(),
             Self::Declined(_)
             | Self::Metadata { .. }
             | Self::Expired { .. }

@@ -7,6 +7,8 @@
 //! The order is law: intent before switch, switch before confirmation,
 //! confirmation before collection; each is durable before the next begins.
 
+use std::time::{Duration, Instant};
+
 use dockerlogger_manifest::{Digest, Extra, Release};
 use jiff::Timestamp;
 use tokio::runtime::Handle;
@@ -26,8 +28,12 @@ use crate::engine::state::{Intent, Slot};
 use crate::engine::trust::TargetPin;
 use crate::os::FileError;
 
-/// Bytes of the artifact between two signs of life.
+/// Bytes of the artifact between two signs of life, unless they take longer than
+/// [`PROGRESS_PAUSE`].
 const PROGRESS_BYTES: u64 = 512 << 10;
+
+/// See [`PROGRESS_BYTES`].
+const PROGRESS_PAUSE: Duration = Duration::from_secs(1);
 
 /// Everything that the steps of one update work with.
 pub(crate) struct Execution<'a> {
@@ -52,6 +58,9 @@ impl Execution<'_> {
     ) -> Result<(), UpdateError> {
         for step in &plan.steps {
             progress(Progress::Step(step.clone()));
+            if begins_before_the_intent(step) {
+                self.core.interrupt.check().map_err(UpdateError::Interrupted)?;
+            }
             match step {
                 Step::CheckSpace { needed, reserve } => {
                     space::check(&self.core.layout, &self.target.to, *needed, *reserve)?;
@@ -141,6 +150,7 @@ impl Execution<'_> {
         }
         let packed = source::open_bounded(self.repository, path, Expect::Exactly(total), here);
         let packed = packed.map_err(ArtifactError::Read)?;
+        let packed = packed.until(self.core.interrupt.clone());
         let kept = match partial {
             Some(partial) => Kept { before: partial.read()?, now: Some(partial.write()?) },
             None => Kept::default(),
@@ -151,10 +161,11 @@ impl Execution<'_> {
             release_json: self.release_json,
             window_log_max: self.core.config.limits.zstd_window_log,
         };
-        let mut told = 0;
+        let (mut told, mut told_at) = (0, Instant::now());
         let mut tell = |bytes: u64| {
-            if bytes >= told + PROGRESS_BYTES || (bytes == total && told != total) {
-                told = bytes;
+            let due = bytes >= told + PROGRESS_BYTES || told_at.elapsed() >= PROGRESS_PAUSE;
+            if bytes > told && (due || bytes == total) {
+                (told, told_at) = (bytes, Instant::now());
                 progress(Progress::Downloading { bytes, total });
             }
         };
@@ -169,6 +180,17 @@ impl Execution<'_> {
             version: self.target.to.clone(),
             source: Box::new(source),
         })
+    }
+}
+
+/// Whether nothing was changed when this step begins.
+fn begins_before_the_intent(step: &Step) -> bool {
+    match step {
+        Step::CheckSpace { .. }
+        | Step::Stage { .. }
+        | Step::Probe { .. }
+        | Step::RecordIntent { .. } => true,
+        Step::Switch { .. } | Step::Confirm { .. } | Step::Collect => false,
     }
 }
 

@@ -15,6 +15,7 @@ use tokio::runtime::Handle;
 
 use crate::engine::EngineConfig;
 use crate::engine::error::FetchError;
+use crate::engine::interrupt::Interrupt;
 use crate::engine::layout::Layout;
 
 mod bundle;
@@ -232,17 +233,17 @@ pub(crate) struct Access<'a> {
     pub(crate) config: &'a EngineConfig,
     pub(crate) layout: &'a Layout,
     pub(crate) memory: &'a Memory,
+    /// Ends whatever a source does.
+    pub(crate) interrupt: &'a Interrupt,
     /// Must be alive wherever sources are used.
     pub(crate) runtime: &'a Handle,
 }
 
 /// Opens one source; of mirrors, the first.
 pub(crate) fn open(source: &Source, access: Access<'_>) -> Result<Box<dyn Repository>, FetchError> {
-    let Access { config, memory, runtime, .. } = access;
     Ok(match source {
         Source::Http(url) => {
-            let proxy = config.proxy.as_ref();
-            Box::new(http::HttpRepository::new(url, proxy, &config.limits, memory, runtime)?)
+            Box::new(http::HttpRepository::new(url, access.config.proxy.as_ref(), access)?)
         }
         Source::Imgapi(imgapi) => Box::new(imgapi::ImgapiRepository::open(imgapi, access)?),
         Source::Directory(path) => Box::new(directory::DirectoryRepository::new(path)),
@@ -278,12 +279,18 @@ pub(crate) struct Bounded {
     expect: Expect,
     bytes: u64,
     network: bool,
+    interrupt: Option<Interrupt>,
 }
 
 impl Bounded {
     /// `bytes` were there before.
     fn new(pieces: Box<dyn Pieces>, expect: Expect, bytes: u64, network: bool) -> Self {
-        Self { pieces, expect, bytes, network }
+        Self { pieces, expect, bytes, network, interrupt: None }
+    }
+
+    /// The same, until it is interrupted.
+    pub(crate) fn until(self, interrupt: Interrupt) -> Self {
+        Self { interrupt: Some(interrupt), ..self }
     }
 
     /// All that is left, in memory.
@@ -300,6 +307,7 @@ impl Bounded {
 
 impl Pieces for Bounded {
     fn piece(&mut self) -> Result<Bytes, FetchError> {
+        self.interrupt.as_ref().map_or(Ok(()), Interrupt::check)?;
         let limit = self.expect.bytes_max();
         let piece = self.pieces.piece()?;
         self.bytes = self.bytes.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));

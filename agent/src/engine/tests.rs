@@ -18,6 +18,7 @@ mod formats;
 mod full_disk;
 mod hostile;
 mod interruptions;
+mod interrupts;
 mod node;
 mod processes;
 mod publisher;

@@ -13,6 +13,7 @@ mod hostile;
 mod imgapi;
 mod install;
 mod keys;
+mod orders;
 mod proxy;
 mod refusals;
 

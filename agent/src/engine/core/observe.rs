@@ -31,8 +31,9 @@ impl Core {
         let Check { source, allow_expired, now, runtime } = check;
         let limits = &self.config.limits;
         let from = source.to_string();
-        let memory = &self.memory;
-        let access = Access { config: &self.config, layout: &self.layout, memory, runtime };
+        let (memory, interrupt) = (&self.memory, &self.interrupt);
+        let (config, layout) = (&self.config, &self.layout);
+        let access = Access { config, layout, memory, interrupt, runtime };
         let mut repository = source::open(source, access).map_err(|e| UpdateError::Fetch {
             name: "the repository".to_owned(),
             from: from.clone(),

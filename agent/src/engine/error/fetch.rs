@@ -101,6 +101,12 @@ pub enum FetchError {
     /// What came could not be kept on this node.
     #[error("cannot keep what came")]
     Keep(#[from] FileError),
+    /// Something more urgent came.
+    #[error("it gave way: {why}")]
+    Interrupted {
+        /// What came.
+        why: String,
+    },
     /// The bundle is not a plain tar archive of a repository.
     #[error("not a release bundle: {problem}")]
     Bundle {
@@ -117,6 +123,7 @@ impl FetchError {
             | Self::ProxyPassword
             | Self::Tunnel(_)
             | Self::NoAnswer { .. }
+            | Self::Interrupted { .. }
             | Self::TooSlow { .. } => FailureKind::Temporary,
             Self::Status { status } if *status >= 500 || matches!(status, 408 | 425 | 429) => {
                 FailureKind::Temporary

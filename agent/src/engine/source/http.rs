@@ -15,11 +15,12 @@ use tokio::time::timeout;
 
 use crate::engine::Limits;
 use crate::engine::error::FetchError;
+use crate::engine::interrupt::Interrupt;
 use crate::engine::source::http::body::Transfer;
 use crate::engine::source::memory::{Memory, Remembered};
 use crate::engine::source::proxy::Proxy;
 use crate::engine::source::retries::Retries;
-use crate::engine::source::{Bounded, Expect, Pieces, Repository};
+use crate::engine::source::{Access, Bounded, Expect, Pieces, Repository};
 use crate::report;
 
 mod body;
@@ -37,6 +38,7 @@ pub(super) struct HttpRepository {
     base: Url,
     runtime: Handle,
     memory: Memory,
+    interrupt: Interrupt,
 }
 
 /// Sends requests; cheap to clone.
@@ -71,10 +73,9 @@ impl HttpRepository {
     pub(super) fn new(
         base: &Url,
         proxy: Option<&Proxy>,
-        limits: &Limits,
-        memory: &Memory,
-        runtime: &Handle,
+        access: Access<'_>,
     ) -> Result<Self, FetchError> {
+        let limits = &access.config.limits;
         install_ring();
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("dockerlogger-agent/", env!("CARGO_PKG_VERSION")))
@@ -90,7 +91,9 @@ impl HttpRepository {
         }
         let client = builder.build().map_err(FetchError::Client)?;
         let getter = Getter { client, limits: limits.clone() };
-        Ok(Self { getter, base: base.clone(), runtime: runtime.clone(), memory: memory.clone() })
+        let (runtime, memory) = (access.runtime.clone(), access.memory.clone());
+        let interrupt = access.interrupt.clone();
+        Ok(Self { getter, base: base.clone(), runtime, memory, interrupt })
     }
 
     /// A small file, wherever it is.
@@ -99,9 +102,14 @@ impl HttpRepository {
         loop {
             match self.fetch_once(url, expect) {
                 Ok(content) => return Ok(content),
-                Err(error) => self.runtime.block_on(retries.after(error))?,
+                Err(error) => self.wait(retries.after(error))?,
             }
         }
+    }
+
+    /// What it waits for is always the network's or the clock's.
+    fn wait<T>(&self, work: impl Future<Output = Result<T, FetchError>>) -> Result<T, FetchError> {
+        self.runtime.block_on(self.interrupt.or(work))
     }
 
     fn url(&self, path: &str) -> Url {
@@ -117,7 +125,7 @@ impl HttpRepository {
         let known = self.memory.get(url.as_str());
         let etag = known.as_ref().and_then(|known| known.etag.clone());
         let request = Request { url: url.clone(), from: 0, expect, etag };
-        let (response, skip) = match self.runtime.block_on(self.getter.ask(&request))? {
+        let (response, skip) = match self.wait(self.getter.ask(&request))? {
             Answer::Body { response, skip } => (response, skip),
             Answer::NotModified => {
                 let content = known.and_then(|known| known.content);
@@ -128,7 +136,7 @@ impl HttpRepository {
         };
         let etag = validator(response.headers());
         let transfer = Transfer::new(self.getter.clone(), request, None);
-        let body = transfer.start(&self.runtime, response, skip);
+        let body = transfer.start(&self.runtime, &self.interrupt, response, skip);
         let content = Bounded::new(Box::new(body), expect, 0, true).whole()?;
         if etag.is_some() {
             let content = Some(content.clone());
@@ -147,10 +155,9 @@ impl Repository for HttpRepository {
     ) -> Result<Box<dyn Pieces>, FetchError> {
         let request = Request { url: self.url(path), from, expect, etag: None };
         let mut retries = Retries::new(&self.getter.limits);
-        let (response, skip) =
-            self.runtime.block_on(self.getter.ask_again(&request, &mut retries))?;
+        let (response, skip) = self.wait(self.getter.ask_again(&request, &mut retries))?;
         let transfer = Transfer::new(self.getter.clone(), request, Some(retries));
-        Ok(Box::new(transfer.start(&self.runtime, response, skip)))
+        Ok(Box::new(transfer.start(&self.runtime, &self.interrupt, response, skip)))
     }
 
     fn fetch(&mut self, path: &str, expect: Expect) -> Result<Vec<u8>, FetchError> {

@@ -61,7 +61,7 @@ pub(super) struct ImgapiRepository {
 
 impl ImgapiRepository {
     pub(super) fn open(imgapi: &Imgapi, access: Access<'_>) -> Result<Self, FetchError> {
-        let Access { config, layout, memory, runtime } = access;
+        let Access { config, layout, memory, .. } = access;
         let mut list = imgapi.base.clone();
         list.set_path("/images");
         list.query_pairs_mut()
@@ -73,7 +73,7 @@ impl ImgapiRepository {
             list.query_pairs_mut().append_pair("channel", channel);
         }
         // The API is in the data centre: no proxy.
-        let http = HttpRepository::new(&imgapi.base, None, &config.limits, memory, runtime)?;
+        let http = HttpRepository::new(&imgapi.base, None, access)?;
         let images = http.fetch_url(&list, Expect::AtMost(config.limits.document_bytes))?;
         let image = newest(&images)?;
         let file = usable_file(&image, config.limits.image_bytes)?.clone();

@@ -111,6 +111,12 @@ impl Server {
         *self.shared.fault.lock().unwrap() = Some((path.to_owned(), answer, times));
     }
 
+    /// Says whether a path was asked for since the last call of [`Self::asked`].
+    pub(super) fn is_asked(&self, path: &'static str) -> impl Fn() -> bool + Send + use<> {
+        let shared = Arc::clone(&self.shared);
+        move || shared.asked.lock().unwrap().iter().any(|asked| asked.path == path)
+    }
+
     /// The requests since the last call.
     pub(super) fn asked(&self) -> Vec<Asked> {
         std::mem::take(&mut *self.shared.asked.lock().unwrap())

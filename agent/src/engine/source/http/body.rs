@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::engine::Limits;
 use crate::engine::error::FetchError;
-
+use crate::engine::interrupt::Interrupt;
 use crate::engine::source::http::{Getter, Request};
 use crate::engine::source::retries::Retries;
 use crate::engine::source::{Expect, PIECE_BYTES, Pieces};
@@ -71,9 +71,23 @@ impl Transfer {
     }
 
     /// Receives `response`, whose first `skip` bytes are not wanted.
-    pub(super) fn start(self, runtime: &Handle, response: reqwest::Response, skip: u64) -> Body {
+    pub(super) fn start(
+        self,
+        runtime: &Handle,
+        interrupt: &Interrupt,
+        response: reqwest::Response,
+        skip: u64,
+    ) -> Body {
         let (sender, receiver) = mpsc::channel(CHUNKS_MAX);
-        let task = runtime.spawn(self.run(response, skip, sender));
+        let interrupt = interrupt.clone();
+        let task = runtime.spawn(async move {
+            let error = tokio::select! {
+                () = self.run(response, skip, sender.clone()) => return,
+                error = interrupt.asked() => error,
+            };
+            // Nobody listens any more: nobody to tell.
+            drop(sender.send(Err(error)).await);
+        });
         Body { receiver, chunk: Bytes::new(), task }
     }
 
