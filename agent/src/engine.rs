@@ -53,6 +53,7 @@ pub mod policy;
 mod probe;
 mod recover;
 mod refresh;
+mod refusals;
 pub mod source;
 mod space;
 mod stage;

@@ -20,6 +20,7 @@ use crate::engine::plan::Plan;
 use crate::engine::policy::Decision;
 use crate::engine::probe::{Prober, RealProber};
 use crate::engine::recover::{self, Flaw, Found, Repair};
+use crate::engine::refusals::Refusals;
 use crate::engine::source::{Memory, Source};
 use crate::engine::state::{Loaded, Slot, State, StateStore};
 use crate::engine::trust_store::TrustStore;
@@ -72,6 +73,8 @@ pub(crate) struct Core {
     /// What sources said before.
     memory: Memory,
     /// The sources that failed in the check that is under way.
+    /// What was refused, and how long the clock leaves it alone.
+    refusals: Refusals,
     passed_over: Vec<PassedOver>,
     last_check: Option<LastCheck>,
     pub(crate) history: History,
@@ -126,6 +129,7 @@ impl Core {
             interrupt: Interrupt::default(),
             memory: Memory::default(),
             passed_over: Vec::new(),
+            refusals: Refusals::default(),
             last_check: history.last_check(),
             history,
             session: None,

@@ -186,6 +186,7 @@ impl UpdateError {
     pub(crate) fn is_of_source(&self) -> bool {
         match self {
             error if error.is_interrupted() => false,
+            Self::Declined(Reason::RefusedBefore { .. }) => true,
             Self::Fetch { .. }
             | Self::Metadata { .. }
             | Self::Expired { .. }

@@ -23,6 +23,7 @@ mod node;
 mod processes;
 mod publisher;
 mod refusals;
+mod refused_again;
 mod rollbacks;
 mod server;
 mod tough_verifier;

@@ -4,15 +4,17 @@
 
 //! One update: from each source in turn, until one of them does not fail.
 
-use dockerlogger_manifest::Extra;
+use dockerlogger_manifest::{Digest, Extra};
+use jiff::Timestamp;
 
 use crate::engine::core::observe::Observed;
 use crate::engine::core::{Check, Core};
-use crate::engine::error::UpdateError;
+use crate::engine::error::{FailureKind, UpdateError};
 use crate::engine::execute::Execution;
-use crate::engine::history::{Action, Entry};
+use crate::engine::history::{Action, Actor, Entry};
 use crate::engine::plan::Plan;
-use crate::engine::policy::{Decision, Facts};
+use crate::engine::policy::{Decision, Facts, Move, Reason};
+use crate::engine::refusals::{ANY_SOURCE, Refusal};
 use crate::engine::source::Source;
 use crate::engine::state::Slot;
 use crate::engine::view::{PassedOver, Pinned};
@@ -144,6 +146,7 @@ impl Core {
             Decision::Stay(reason) => return Ok(Outcome::Stayed(reason.clone())),
             Decision::Move(target) => target,
         };
+        self.leave_alone(target, source, now)?;
         progress(Progress::Decided(Box::new(plan.clone())));
         let begun = self.history.newest();
         let mut execution = Execution {
@@ -158,7 +161,7 @@ impl Core {
         };
         let mut warnings = plan.warnings.clone();
         match execution.run(&plan, progress) {
-            Ok(()) => {}
+            Ok(()) => self.refusals.forget(&target.digest),
             // Past the commit point a failure is a matter of tidying up.
             Err(UpdateError::File(e)) => {
                 let warning = format!("{e}: {}", e.source);
@@ -168,9 +171,51 @@ impl Core {
                 }
                 warnings.push(warning);
             }
-            Err(e) => return Err(e),
+            Err(e) => {
+                self.note_refusal(&e, &target.digest, source, now);
+                return Err(e);
+            }
         }
         Ok(Outcome::Moved { from: target.from.clone(), to: target.to.clone(), warnings })
+    }
+}
+
+impl Core {
+    /// An error if the clock asks for what was refused here, too soon. An operator may.
+    fn leave_alone(
+        &self,
+        target: &Move,
+        source: &Source,
+        now: Timestamp,
+    ) -> Result<(), UpdateError> {
+        let refusal = self.refusals.in_force(&target.digest, &source.shown(), now);
+        match (&self.actor, refusal) {
+            (Actor::Poll, Some(Refusal { times, until, why, .. })) => {
+                let (version, digest, why) = (target.to.clone(), target.digest, why.clone());
+                let (times, until) = (*times, *until);
+                let reason = Reason::RefusedBefore { version, digest, times, until, why };
+                Err(UpdateError::Declined(reason))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Remembers an artifact that is not what it should be.
+    fn note_refusal(
+        &mut self,
+        error: &UpdateError,
+        digest: &Digest,
+        source: &Source,
+        now: Timestamp,
+    ) {
+        let source = match error {
+            UpdateError::Artifact { .. } => source.shown(),
+            UpdateError::Probe { .. } => ANY_SOURCE.to_owned(),
+            _ => return,
+        };
+        if error.kind() == FailureKind::Refused {
+            self.refusals.note(*digest, source, chain(error).to_string(), now);
+        }
     }
 }
 
