@@ -56,6 +56,7 @@ pub(super) async fn update(
         }
         Some(value) => {
             let source = value.as_str().and_then(|text| text.parse::<Source>().ok());
+            let source = source.map(Source::for_this_once);
             if source.is_none() {
                 let message = "source is http(s)://HOST/…, imgapi://HOST, an absolute folder, or an \
                                absolute path of a .tar bundle";
@@ -105,7 +106,7 @@ pub(super) async fn install(
     }
     match path {
         Some(path) if problems.is_empty() => {
-            order(&state, peer, Work::Update(Source::Bundle(path)))
+            order(&state, peer, Work::Update(Source::Import(path)))
         }
         _ => Err(ApiError::invalid_parameters("the installation cannot be started", problems)),
     }

@@ -64,7 +64,7 @@ pub(super) fn run(verb: Verb, config: &Config, output: Output) -> Result<(), Cli
                 Ok(())
             }
             Verb::Update { dry_run, source, allow_expired } => {
-                let source = given_source(source)?;
+                let source = given_source(source)?.map(Source::for_this_once);
                 work(
                     agent.as_ref(),
                     config,
@@ -189,7 +189,7 @@ impl Asked {
             }
             Asked::Rollback => Ok(Work::Rollback),
             Asked::Change(change) => Ok(Work::Change(change.clone())),
-            Asked::Install { bundle } => Ok(Work::Update(Source::Bundle(bundle.clone()))),
+            Asked::Install { bundle } => Ok(Work::Update(Source::Import(bundle.clone()))),
         }
     }
 }

@@ -40,6 +40,8 @@ pub enum Source {
     Directory(PathBuf),
     /// A tar file of such a directory; the name ends in `.tar`.
     Bundle(PathBuf),
+    /// The same, carried here by an operator for this once: it may have expired.
+    Import(PathBuf),
     /// Several places of one repository, tried in this order: the next one when
     /// one fails or lies. Never empty, never nested.
     Mirrors(Vec<Source>),
@@ -99,7 +101,9 @@ impl fmt::Display for Source {
                 shown.fmt(f)
             }
             Self::Imgapi(imgapi) => imgapi.fmt(f),
-            Self::Directory(path) | Self::Bundle(path) => path.display().fmt(f),
+            Self::Directory(path) | Self::Bundle(path) | Self::Import(path) => {
+                path.display().fmt(f)
+            }
             Self::Mirrors(sources) => {
                 for (idx, source) in sources.iter().enumerate() {
                     write!(f, "{}{source}", if idx == 0 { "" } else { ", else " })?;
@@ -116,6 +120,16 @@ impl Source {
         match self {
             Self::Mirrors(sources) => sources,
             one => std::slice::from_ref(one),
+        }
+    }
+
+    /// What an operator names for one update. What is configured is polled, and whoever can put
+    /// it there must not be able to show an old one for ever; a bundle that somebody carries
+    /// here may well have expired on the way.
+    pub fn for_this_once(self) -> Self {
+        match self {
+            Self::Bundle(path) => Self::Import(path),
+            other => other,
         }
     }
 
@@ -247,7 +261,9 @@ pub(crate) fn open(source: &Source, access: Access<'_>) -> Result<Box<dyn Reposi
         }
         Source::Imgapi(imgapi) => Box::new(imgapi::ImgapiRepository::open(imgapi, access)?),
         Source::Directory(path) => Box::new(directory::DirectoryRepository::new(path)),
-        Source::Bundle(path) => Box::new(bundle::BundleRepository::open(path)?),
+        Source::Bundle(path) | Source::Import(path) => {
+            Box::new(bundle::BundleRepository::open(path)?)
+        }
         Source::Mirrors(sources) => match sources.first() {
             Some(first) => open(first, access)?,
             None => return Err(FetchError::NotFound),

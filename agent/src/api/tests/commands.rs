@@ -5,6 +5,7 @@
 //! What only the socket answers: commands, and the events of the work they order.
 
 use super::*;
+use crate::engine::Source;
 use crate::work::{Event, Work};
 
 /// Sends a command and plays the engine's owner. Returns the work ordered and the answer.
@@ -40,7 +41,7 @@ async fn commands_become_work_and_their_events_lines() {
 
     let cases = [
         ("/updates", r#"{"dry_run":true}"#, Work::Plan("/srv/repo".parse().unwrap())),
-        ("/updates", r#"{"source":"/b.tar"}"#, Work::Update("/b.tar".parse().unwrap())),
+        ("/updates", r#"{"source":"/b.tar"}"#, Work::Update(Source::Import("/b.tar".into()))),
         ("/updates", r#"{"allow_expired":true}"#, {
             Work::UpdateExpired("/srv/repo".parse().unwrap())
         }),
@@ -50,7 +51,7 @@ async fn commands_become_work_and_their_events_lines() {
             Work::Change(Change::Pin { version: "1.0.0".parse().unwrap() })
         }),
         ("/installs", r#"{"bundle":"/odd.name"}"#, {
-            Work::Update(crate::engine::Source::Bundle("/odd.name".into()))
+            Work::Update(Source::Import("/odd.name".into()))
         }),
     ];
     for (path, body, expected) in cases {

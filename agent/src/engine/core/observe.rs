@@ -42,11 +42,13 @@ impl Core {
         let expiry = match source {
             _ if allow_expired => Expiry::Warn,
             // Somebody carried it here by hand.
-            Source::Bundle(_) => Expiry::Warn,
+            Source::Import(_) => Expiry::Warn,
             // Polled unattended: whoever is in the way must not be able to show an old one for ever.
-            Source::Http(_) | Source::Imgapi(_) | Source::Directory(_) | Source::Mirrors(_) => {
-                Expiry::Refuse
-            }
+            Source::Http(_)
+            | Source::Imgapi(_)
+            | Source::Directory(_)
+            | Source::Bundle(_)
+            | Source::Mirrors(_) => Expiry::Refuse,
         };
         let (history, actor) = (&mut self.history, &self.actor);
         let record = &mut |entry: Entry| history.append(entry, actor, now);

@@ -79,7 +79,7 @@ async fn a_clock_at_2100_shuts_nothing_for_good() {
     node.publisher.bundle(&bundle);
     let mut engine = node.open();
     let clock = at("2100-01-01T00:00:00Z");
-    let outcome = engine.update(&Source::Bundle(bundle), clock, &mut |_| {}).await.unwrap();
+    let outcome = engine.update(&Source::Import(bundle), clock, &mut |_| {}).await.unwrap();
     let Outcome::Moved { warnings, .. } = outcome else { panic!("{outcome:?}") };
     assert!(warnings.iter().any(|warning| warning.contains("expired at")), "{warnings:?}");
     drop(engine);

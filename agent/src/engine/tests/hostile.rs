@@ -91,7 +91,7 @@ async fn rollback() {
         node.publisher.sign();
         let bundle = node.scratch.path().join("old.tar");
         node.publisher.bundle(&bundle);
-        stays_from(&node, &Source::Bundle(bundle), &[floor]).await;
+        stays_from(&node, &Source::Import(bundle), &[floor]).await;
 
         // A new timestamp, signed by whoever has its key, over an older snapshot and older targets.
         node.publisher.version = 2;
@@ -329,7 +329,7 @@ async fn delegated_roles_beyond_their_trust() {
         let bundle = node.scratch.path().join("bundle.tar");
         node.publisher.bundle(&bundle);
         let mut engine = node.open();
-        let outcome = engine.update(&Source::Bundle(bundle), now(), &mut |_| {}).await.unwrap();
+        let outcome = engine.update(&Source::Import(bundle), now(), &mut |_| {}).await.unwrap();
         let Outcome::Moved { warnings, .. } = outcome else { panic!("{outcome:?}") };
         let warned = |it: &String| it.starts_with("beta metadata expired at 2026-06-01T11:59:59Z");
         assert_eq!(warnings.iter().filter(|it| warned(it)).count(), 1, "{warnings:?}");

@@ -145,13 +145,18 @@ async fn keeps_fields_it_does_not_know() {
 }
 
 #[tokio::test]
-async fn a_bundle_is_a_repository_too_and_may_have_expired() {
+async fn a_bundle_that_was_carried_here_may_have_expired_and_one_that_is_polled_may_not() {
     let mut node = Node::new();
     node.publisher.expires.insert("timestamp", "2026-01-01T00:00:00Z");
     node.publisher.publish(&Recipe::new("1.0.0"));
     let path = node.scratch.path().join("release.tar");
     node.publisher.bundle(&path);
-    let source = Source::Bundle(path);
+    let source: Source = path.to_str().unwrap().parse().unwrap();
+    let refused = "Refused: timestamp metadata from ";
+    assert!(node.refused_from(&source).await.starts_with(refused));
+    let mirrors = Source::Mirrors(vec![source.clone()]);
+    assert!(node.refused_from(&mirrors).await.starts_with(refused));
+    let source = source.for_this_once();
     let outcome = node.open().update(&source, now(), &mut |_| {}).await.unwrap();
     let Outcome::Moved { warnings, .. } = outcome else { panic!("{outcome:?}") };
     assert_eq!(
