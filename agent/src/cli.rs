@@ -4,8 +4,8 @@
 
 //! The command line: what can be asked for, and who does it.
 //!
-//! Every verb but `run` is done by the running agent where there is one, else here, under the same
-//! lock that the agent would hold.
+//! Every verb but `run` is done by the running agent where there is one, else here: under the same
+//! lock that the agent would hold if it changes anything, without a trace if it only tells.
 
 mod error;
 mod output;
@@ -81,7 +81,8 @@ Examples:
   dockerlogger-agent release-hold
 
 A held node keeps the release it has, whoever asks for an update; only rollback
-moves it. What it has is still repaired when it is damaged.";
+moves it. What it has is still repaired when it is damaged. A download under way
+is ended, and goes on from there some day.";
 
 const PIN_EXAMPLES: &str = "\
 Examples:

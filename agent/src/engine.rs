@@ -58,6 +58,7 @@ pub mod source;
 mod space;
 mod stage;
 mod state;
+mod survey;
 pub mod trial;
 mod trust;
 mod trust_store;
@@ -73,6 +74,7 @@ pub use interrupt::Interrupt;
 pub use plan::{Plan, Step};
 pub use policy::{Decision, Reason};
 pub use source::{ParseProxyError, Proxy, Source};
+pub use survey::survey;
 pub use trial::{Tally, Trial};
 pub use view::{
     Barred, Blocked, Held, Installed, LastCheck, NodeView, PassedOver, Pinned, StandsIn,

@@ -26,6 +26,9 @@ pub enum CliError {
     /// The install root cannot be taken.
     #[error("failed to open the install root")]
     Open(#[from] OpenError),
+    /// It cannot be seen what is installed.
+    #[error("failed to look at this node")]
+    Look(#[source] OpenError),
     /// The agent did not start.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -82,6 +85,7 @@ pub fn exit_code(error: &CliError) -> u8 {
         CliError::Usage(_) | CliError::BadSource(_) => USAGE,
         CliError::Config(_) | CliError::NoSource => CONFIG,
         CliError::Open(_)
+        | CliError::Look(_)
         | CliError::Run(_)
         | CliError::Path { .. }
         | CliError::UnknownDriver(_) => FAILED,

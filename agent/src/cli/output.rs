@@ -165,6 +165,9 @@ fn status_text(status: &Value) -> String {
             line("", progress.to_owned());
         }
     }
+    for note in status["notes"].as_array().into_iter().flatten() {
+        line("note", word(note));
+    }
     line("health", word(&status["health"]["state"]));
     for reason in status["health"]["reasons"].as_array().into_iter().flatten() {
         line("", word(reason));

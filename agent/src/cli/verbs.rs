@@ -14,7 +14,7 @@ use crate::cli::output::Output;
 use crate::cli::{CliError, Verb, engine_config};
 use crate::client::Client;
 use crate::config::Config;
-use crate::engine::{Actor, Change, Engine, NodeView, Source};
+use crate::engine::{Actor, Change, Engine, NodeView, Source, survey};
 use crate::service::RunError;
 use crate::work::{Event, Work, perform};
 
@@ -142,12 +142,9 @@ fn unknown(list: &Value, name: &str) -> api::UnknownDriver {
     api::UnknownDriver::new(name, supported.collect())
 }
 
-/// What is installed, seen without a running agent. Nothing is created on a node that has no root yet.
+/// What is installed, seen without a running agent. Nothing is changed, repaired or created.
 fn look(config: &Config) -> Result<NodeView, CliError> {
-    if config.root.exists() {
-        return Ok(Engine::open(engine_config(config))?.view());
-    }
-    Ok(NodeView::empty(config.channel.clone(), config.target.clone()))
+    survey(&engine_config(config), Timestamp::now()).map_err(CliError::Look)
 }
 
 /// A changing verb, with what was given.

@@ -15,16 +15,17 @@ use tokio::sync::watch;
 use crate::engine::error::{FailureKind, OpenError, TrustError, UpdateError};
 use crate::engine::history::{Action, Actor, Entry, History};
 use crate::engine::interrupt::Interrupt;
-use crate::engine::layout::{Layout, Link};
+use crate::engine::layout::Layout;
 use crate::engine::plan::Plan;
 use crate::engine::policy::Decision;
 use crate::engine::probe::{Prober, RealProber};
 use crate::engine::recover::{self, Flaw, Found, Repair};
 use crate::engine::refusals::Refusals;
 use crate::engine::source::{Memory, Source};
-use crate::engine::state::{Loaded, Slot, State, StateStore};
+use crate::engine::state::{State, StateStore};
+use crate::engine::survey;
 use crate::engine::trust_store::TrustStore;
-use crate::engine::view::{Installed, LastCheck, NodeView, PassedOver, StandsIn, TrustVersions};
+use crate::engine::view::{LastCheck, NodeView, PassedOver, TrustVersions};
 use crate::engine::{EngineConfig, Outcome, Progress};
 use crate::os::lock::{Held, LockError};
 use crate::os::{FileError, Files};
@@ -72,9 +73,9 @@ pub(crate) struct Core {
     pub(crate) interrupt: Interrupt,
     /// What sources said before.
     memory: Memory,
-    /// The sources that failed in the check that is under way.
     /// What was refused, and how long the clock leaves it alone.
     refusals: Refusals,
+    /// The sources that failed in the check that is under way.
     passed_over: Vec<PassedOver>,
     last_check: Option<LastCheck>,
     pub(crate) history: History,
@@ -128,8 +129,8 @@ impl Core {
             versions: None,
             interrupt: Interrupt::default(),
             memory: Memory::default(),
-            passed_over: Vec::new(),
             refusals: Refusals::default(),
+            passed_over: Vec::new(),
             last_check: history.last_check(),
             history,
             session: None,
@@ -199,27 +200,9 @@ impl Core {
 
     /// Shows readers what is true now.
     pub(crate) fn publish(&self) {
-        let installed = |slot: &Option<Slot>| {
-            let slot = slot.as_ref()?;
-            Some(Installed {
-                version: slot.version.clone(),
-                digest: slot.digest,
-                installed_at: slot.installed_at,
-                release: self.releases.get(&slot.digest)?.clone(),
-            })
-        };
         self.view.send_modify(|view| {
-            view.current = installed(&self.state.current);
-            view.previous = installed(&self.state.previous);
-            view.pending = installed(&self.state.pending);
-            view.blocked.clone_from(&self.state.blocked);
-            view.barred.clone_from(&self.state.barred);
-            view.held.clone_from(&self.state.held);
-            view.pinned.clone_from(&self.state.pinned);
-            view.trial.clone_from(&self.state.trial);
-            view.stands_in = self.stands_in();
+            self.state.show(&self.releases, view);
             view.damaged = self.damaged;
-            view.since = self.state.since;
             view.trust = self.versions;
             view.last_check.clone_from(&self.last_check);
             view.hold.clone_from(&self.hold);
@@ -227,13 +210,6 @@ impl Core {
             view.alarms.clone_from(&self.alarms);
             view.history = self.history.records();
         });
-    }
-
-    /// Whether the current release runs although it is blocked, and what for.
-    fn stands_in(&self) -> Option<StandsIn> {
-        let why = self.state.forbids(self.state.current.as_ref()?)?;
-        let wanted = self.state.lost.as_ref().map(|lost| lost.version.clone());
-        Some(StandsIn { why, wanted })
     }
 
     /// Before a change: nothing may be half done, and nothing may forbid it.
@@ -307,38 +283,7 @@ impl Core {
     fn look(&self) -> Result<Found, FileError> {
         self.layout.settle()?;
         self.layout.remove_litter()?;
-        let (mut entries, mut unread) = (BTreeMap::new(), BTreeMap::new());
-        let mut strangers = Vec::new();
-        for name in self.layout.files.list(&self.layout.store())? {
-            let name = name.to_string_lossy().into_owned();
-            match name.parse() {
-                Ok(digest) => {
-                    let verified =
-                        match self.layout.verify(&digest, self.config.limits.document_bytes) {
-                            Ok(verified) => verified.map_err(Flaw::Damaged),
-                            Err(e) => {
-                                let flaw = Flaw::Unreadable(format!("{e}: {}", e.source));
-                                unread.insert(digest, e);
-                                Err(flaw)
-                            }
-                        };
-                    entries.insert(digest, verified);
-                }
-                Err(_) => strangers.push(name),
-            }
-        }
-        let (state, link) = (self.states.load()?, self.layout.link()?);
-        // What to make of the rest hangs on this one.
-        let pivot = match (&state, &link) {
-            (Loaded::Valid(state, _), _) => state.pending.as_ref().map(|pending| pending.digest),
-            (Loaded::Absent, Link::To(digest)) => Some(*digest),
-            _ => None,
-        };
-        if let Some(e) = pivot.and_then(|digest| unread.remove(&digest)) {
-            return Err(e);
-        }
-        let retain = self.config.retain;
-        Ok(Found { state, link, entries, strangers, retain })
+        survey::find(&self.layout, &self.states, &self.config)
     }
 
     /// Writes down what is about to be changed; no record, no change.

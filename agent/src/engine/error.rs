@@ -46,6 +46,9 @@ pub enum OpenError {
         /// The process that wrote its id into the lock file, if it is readable.
         pid: Option<u32>,
     },
+    /// It could not be read, by somebody who only looks.
+    #[error("cannot read the install root")]
+    Look(#[source] FileError),
     /// The layout could not be created, read or repaired.
     #[error("cannot set up the install root")]
     Layout(#[source] FileError),

@@ -11,12 +11,14 @@
 //! this agent keeps those it does not know, wherever they are but in the counts
 //! of a trial, and those that an older agent did not write have defaults.
 
-use dockerlogger_manifest::{Digest, Extra, Version};
+use std::collections::BTreeMap;
+
+use dockerlogger_manifest::{Digest, Extra, Release, Version};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::trial::{Tally, Trial};
-use crate::engine::view::{Barred, Blocked, Held, Pinned};
+use crate::engine::view::{Barred, Blocked, Held, Installed, NodeView, Pinned, StandsIn};
 
 mod store;
 
@@ -175,6 +177,36 @@ impl State {
         let barred = barred.map(|barred| format!("{}, by {}", barred.reason, barred.by));
         let blocked = || self.blocked.iter().find(|blocked| blocked.digest == slot.digest);
         barred.or_else(|| blocked().map(|blocked| blocked.reason.clone()))
+    }
+
+    /// Puts into `view` what this says. `releases`: the manifests of what is whole.
+    pub(crate) fn show(&self, releases: &BTreeMap<Digest, Release>, view: &mut NodeView) {
+        let installed = |slot: &Option<Slot>| {
+            let slot = slot.as_ref()?;
+            Some(Installed {
+                version: slot.version.clone(),
+                digest: slot.digest,
+                installed_at: slot.installed_at,
+                release: releases.get(&slot.digest)?.clone(),
+            })
+        };
+        view.current = installed(&self.current);
+        view.previous = installed(&self.previous);
+        view.pending = installed(&self.pending);
+        view.blocked.clone_from(&self.blocked);
+        view.barred.clone_from(&self.barred);
+        view.held.clone_from(&self.held);
+        view.pinned.clone_from(&self.pinned);
+        view.trial.clone_from(&self.trial);
+        view.stands_in = self.stands_in();
+        view.since = self.since;
+    }
+
+    /// Whether the current release runs although it is blocked, and what for.
+    fn stands_in(&self) -> Option<StandsIn> {
+        let why = self.forbids(self.current.as_ref()?)?;
+        let wanted = self.lost.as_ref().map(|lost| lost.version.clone());
+        Some(StandsIn { why, wanted })
     }
 
     fn is_proven(&self, slot: &Slot) -> bool {

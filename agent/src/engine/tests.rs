@@ -26,6 +26,7 @@ mod refusals;
 mod refused_again;
 mod rollbacks;
 mod server;
+mod survey;
 mod tough_verifier;
 mod trials;
 mod unreadable;

@@ -83,8 +83,8 @@ fn expect_refused(what: &str, artifact: &[u8], edit: impl Fn(&mut Value)) -> Str
     let node = publisher().node(&scratch.path().join("node"), tree.to_str().unwrap());
     let (status, said) = node.refused(&["update"]);
     assert_eq!(status, 1, "{what}: {said}");
-    // A release that unpacks well is run from where it would stay; the next start throws it away.
-    node.expect(&["status"]);
+    // A release that unpacks well is run from where it would stay; whoever takes the lock next throws it away.
+    node.expect(&["hold"]);
     expect_untouched(&node, VERSION);
     assert_eq!(node.stored().len(), 1, "{what}: nothing of it is stored");
     let outside: Vec<_> =
