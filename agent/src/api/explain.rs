@@ -89,8 +89,10 @@ fn wait(source: bool, node: &NodeView, activity: Option<&Activity>) -> Wait {
     if let Some(trial) = &node.trial {
         let (version, tally) = (&trial.version, trial.tally);
         let detail = format!(
-            "it waits for the trial of release {version} to end: {} loggers started, {} died",
-            tally.started, tally.died
+            "it waits for the trial of release {version} to end: {} loggers started, {} died{}",
+            tally.started,
+            tally.died,
+            node.unwatched.iter().map(|why| format!("; {why}")).collect::<String>()
         );
         return wait("trial", detail);
     }

@@ -45,6 +45,10 @@ impl Health {
                 current.version
             ));
         }
+        if let (Some(trial), Some(unwatched)) = (&node.trial, &node.unwatched) {
+            let version = &trial.version;
+            reasons.push(format!("the trial of release {version} does not go on: {unwatched}"));
+        }
         if let Some(hold) = &node.hold {
             reasons.push(format!("changes are held: {hold}"));
         }

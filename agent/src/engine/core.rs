@@ -202,6 +202,7 @@ impl Core {
     pub(crate) fn publish(&self) {
         self.view.send_modify(|view| {
             self.state.show(&self.releases, view);
+            view.unwatched = self.blind();
             view.damaged = self.damaged;
             view.trust = self.versions;
             view.last_check.clone_from(&self.last_check);

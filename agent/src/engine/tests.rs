@@ -20,7 +20,7 @@ mod hostile;
 mod interruptions;
 mod interrupts;
 mod node;
-mod processes;
+pub(super) mod processes;
 mod publisher;
 mod refusals;
 mod refused_again;

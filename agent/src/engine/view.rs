@@ -38,6 +38,8 @@ pub struct NodeView {
     pub pinned: Option<Pinned>,
     /// The trial of the current release, while it lasts.
     pub trial: Option<Trial>,
+    /// Why the loggers on trial cannot be watched, if so; the trial does not go on meanwhile.
+    pub unwatched: Option<String>,
     /// Set: the current release is blocked, and runs because nothing better is whole.
     pub stands_in: Option<StandsIn>,
     /// The current release is not whole on disk, and no other could take its place.
@@ -73,6 +75,7 @@ impl NodeView {
             held: None,
             pinned: None,
             trial: None,
+            unwatched: None,
             stands_in: None,
             damaged: false,
             since: None,

@@ -43,10 +43,12 @@ pub(crate) struct Session {
     tally: Tally,
     /// What is wrong with the release. Once that is proven, it stays so.
     verdict: Option<String>,
-    /// The last look.
+    /// The last look that saw anything.
     looked: Instant,
     /// How long the loggers have been watched.
     watched: Duration,
+    /// Why they cannot be watched now, if so.
+    blind: Option<String>,
 }
 
 /// How long the disk is left alone.
@@ -142,15 +144,35 @@ impl Core {
 
     /// One look, if a watch has begun.
     fn look_at(&mut self, table: &dyn ProcessTable, clock: Instant) {
-        if let Some(session) = &mut self.session {
-            let verdict = session.watch.look(table, clock, &mut session.tally);
-            session.verdict = session.verdict.take().or(verdict);
-            let gap = clock.saturating_duration_since(session.looked);
-            if gap <= GAP_MAX {
-                session.watched += gap;
+        let Some(session) = &mut self.session else { return };
+        let was_blind = session.blind.is_some();
+        match session.watch.look(table, clock, &mut session.tally) {
+            Ok(verdict) => {
+                session.verdict = session.verdict.take().or(verdict);
+                let gap = clock.saturating_duration_since(session.looked);
+                if gap <= GAP_MAX {
+                    session.watched += gap;
+                }
+                session.looked = clock;
+                session.blind = None;
             }
-            session.looked = clock;
+            // That time does not count, however long it gets.
+            Err(error) => {
+                let blind = format!("cannot list the processes: {error}");
+                if !was_blind {
+                    tracing::error!(error = blind, "the loggers on trial cannot be watched");
+                }
+                session.blind = Some(blind);
+            }
         }
+        if session.blind.is_some() != was_blind {
+            self.publish();
+        }
+    }
+
+    /// Why the loggers on trial cannot be watched now, if so.
+    pub(super) fn blind(&self) -> Option<String> {
+        self.session.as_ref()?.blind.clone()
     }
 
     /// Does what the looks so far ask for.
@@ -186,8 +208,8 @@ impl Core {
             let before = before.and_then(|path| table.file_id(&path).ok()).into_iter().collect();
             let watch = Watch::new(file, before, trial.attempts == 1);
             let (digest, tally) = (trial.digest, trial.tally);
-            let (looked, watched) = (clock, Duration::ZERO);
-            self.session = Some(Session { digest, watch, tally, verdict: None, looked, watched });
+            let (verdict, looked, watched, blind) = (None, clock, Duration::ZERO, None);
+            self.session = Some(Session { digest, watch, tally, verdict, looked, watched, blind });
             self.look_at(table, clock);
         }
         let Some(session) = &self.session else { return Ok(TrialEnd::None) };

@@ -38,12 +38,8 @@ impl ProcessTable for Loggers {
     }
 
     fn pages(&self, readers: &[Keeper]) -> Pages {
-        let mut page = vec![0; PAGE_BYTES];
-        page[at::MAGIC..][..8].copy_from_slice(&MAGIC.to_le_bytes());
-        page[at::FORMAT..][..4].copy_from_slice(&FORMAT.to_le_bytes());
         let life = if self.0.get() == 2 { Life::Runs } else { Life::Crashed { signal: 6 } };
-        page[at::LIFE..][..4].copy_from_slice(&life.code().to_le_bytes());
-        let page = StatusPage::decode(&page).unwrap();
+        let page = page(life, [0; 4]);
         readers.iter().map(|reader| (*reader, Heard::Page(Box::new(page.clone())))).collect()
     }
 
@@ -78,6 +74,43 @@ impl ProcessTable for Quiet {
     fn file_id(&self, _: &Path) -> io::Result<FileId> {
         processes::file_id(Path::new("/"))
     }
+}
+
+/// Nobody can say what runs.
+pub(super) struct Blind;
+
+impl ProcessTable for Blind {
+    fn numbers(&self) -> io::Result<Vec<u32>> {
+        Err(io::Error::other("there is no /proc"))
+    }
+
+    fn look(&self, number: u32) -> Option<Seen> {
+        Quiet.look(number)
+    }
+
+    fn owner(&self, zone: Zone, process: u32) -> Owner {
+        Quiet.owner(zone, process)
+    }
+
+    fn file_id(&self, path: &Path) -> io::Result<FileId> {
+        Quiet.file_id(path)
+    }
+}
+
+/// A logger's page, with bytes read and delivered, what is held, and the restarts of
+/// its sender.
+pub(crate) fn page(life: Life, [read, delivered, held, restarts]: [u64; 4]) -> StatusPage {
+    let mut bytes = vec![0; PAGE_BYTES];
+    let mut put = |at: usize, value: &[u8]| bytes[at..][..value.len()].copy_from_slice(value);
+    put(at::MAGIC, &MAGIC.to_le_bytes());
+    put(at::FORMAT, &FORMAT.to_le_bytes());
+    put(at::LIFE, &life.code().to_le_bytes());
+    put(at::RING_CAPACITY, &(1_u64 << 20).to_le_bytes());
+    put(at::RING_HEAD, &held.to_le_bytes());
+    put(at::COUNTERS, &read.to_le_bytes());
+    put(at::COUNTERS + 24, &delivered.to_le_bytes());
+    put(at::COUNTERS + 72, &restarts.to_le_bytes());
+    StatusPage::decode(&bytes).unwrap()
 }
 
 /// Looks so many times at a trial.

@@ -12,7 +12,7 @@ use dockerlogger_manifest::Digest;
 use crate::api::Health;
 use crate::engine::core::Core;
 use crate::engine::tests::node::{Node, check_settled, now};
-use crate::engine::tests::processes::{Quiet, fail_trial, pass_trial};
+use crate::engine::tests::processes::{Blind, Quiet, fail_trial, pass_trial, watch};
 use crate::engine::tests::publisher::Recipe;
 use crate::engine::{Change, Engine, Outcome, Reason, TrialEnd};
 
@@ -272,4 +272,25 @@ async fn what_stands_in_gives_way_to_any_release_that_may_run() {
     update(&node, &mut engine).await;
     assert_eq!(node.logger_says(), "3.0.0");
     assert_eq!(engine.view().stands_in, None);
+}
+
+#[tokio::test]
+async fn time_in_which_nobody_can_look_does_not_count_and_is_said() {
+    let (_node, engine, _) = on_trial(&["1.0.0"]).await;
+    let second = Duration::from_secs(1);
+    let begin = |table: &dyn crate::os::processes::ProcessTable, looks| {
+        watch(&mut engine.core.lock().unwrap(), table, looks, second)
+    };
+    begin(&Quiet, 1).unwrap_err();
+    assert_eq!(engine.view().unwatched, None);
+    begin(&Blind, 600).unwrap_err();
+    let why = "cannot list the processes: there is no /proc";
+    assert_eq!(engine.view().unwatched.as_deref(), Some(why));
+    let told = reasons(&engine);
+    assert!(told.contains(&format!("trial of release 1.0.0 does not go on: {why}")), "{told}");
+    // Sight is back: the whole time is still to come.
+    begin(&Quiet, 60).unwrap_err();
+    assert_eq!((engine.view().unwatched, reasons(&engine).as_str()), (None, "[]"));
+    let end = begin(&Quiet, 10).unwrap();
+    assert!(matches!(end, TrialEnd::Passed { .. }), "{end:?}");
 }

@@ -5,6 +5,7 @@
 //! Watching loggers: from one look at the processes and pages to the next.
 
 use std::collections::{HashMap, HashSet};
+use std::io;
 use std::time::{Duration, Instant};
 
 use crate::engine::trial::Tally;
@@ -70,14 +71,15 @@ impl Watch {
     }
 
     /// One look; adds what happened since the last one to `tally`. Says what is
-    /// wrong with the release, if that is proven.
+    /// wrong with the release, if that is proven. An error: nothing was seen, and
+    /// nothing is known of the time since the last look.
     pub(crate) fn look(
         &mut self,
         table: &dyn ProcessTable,
         now: Instant,
         tally: &mut Tally,
-    ) -> Option<String> {
-        let Ok(numbers) = table.numbers() else { return None };
+    ) -> io::Result<Option<String>> {
+        let numbers = table.numbers()?;
         let running = self.take_in(table, &numbers, now);
         self.miss(&running, now);
         self.welcome(table, &running, now, tally);
@@ -85,7 +87,7 @@ impl Watch {
         self.hear(table, now, tally);
         self.settle(table, now, tally);
         self.looked = true;
-        self.judge.verdict(*tally)
+        Ok(self.judge.verdict(*tally))
     }
 
     /// The loggers that run now.

@@ -4,11 +4,12 @@
 
 use std::io;
 
-use dockerlogger_manifest::status::{FORMAT, Life, MAGIC, PAGE_BYTES, StatusPage, at};
+use dockerlogger_manifest::status::{Life, StatusPage};
 
 use super::ending::GRACE;
 use super::logger::SETTLED;
 use super::*;
+use crate::engine::tests::processes::page;
 use crate::os::pages::{Heard, Pages};
 
 mod histories;
@@ -113,7 +114,7 @@ impl Scene {
 
     fn after(&mut self, pause: Duration) {
         self.now += pause;
-        let verdict = self.watch.look(&self.machine, self.now, &mut self.tally);
+        let verdict = self.watch.look(&self.machine, self.now, &mut self.tally).unwrap();
         self.verdict = self.verdict.take().or(verdict);
     }
 
@@ -124,22 +125,6 @@ impl Scene {
     fn seen(&self) -> (u32, u32, u32) {
         (self.tally.started, self.tally.died, self.tally.senders_lost)
     }
-}
-
-/// A page with its bytes read and delivered, what is held, and the restarts of its
-/// sender.
-fn page(life: Life, [read, delivered, held, restarts]: [u64; 4]) -> StatusPage {
-    let mut bytes = vec![0; PAGE_BYTES];
-    let mut put = |at: usize, value: u64| bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
-    put(at::MAGIC, MAGIC);
-    put(at::FORMAT, u64::from(FORMAT));
-    put(at::RING_CAPACITY, 1 << 20);
-    put(at::RING_HEAD, held);
-    put(at::COUNTERS, read);
-    put(at::COUNTERS + 24, delivered);
-    put(at::COUNTERS + 72, restarts);
-    bytes[at::LIFE..at::LIFE + 4].copy_from_slice(&life.code().to_le_bytes());
-    StatusPage::decode(&bytes).unwrap()
 }
 
 #[test]
