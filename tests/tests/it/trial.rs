@@ -54,6 +54,25 @@ fn current(node: &Node) -> Value {
     node.get("/status").json()["current"]["version"].clone()
 }
 
+fn trial(node: &Node) -> Value {
+    node.get("/status").json()["trial"].clone()
+}
+
+/// Waits until the trial, null once it is over, is as wanted.
+#[track_caller]
+fn until_trial(node: &Node, what: &str, wanted: impl Fn(&Value) -> bool) {
+    until(what, REVERT, || match trial(node) {
+        trial if wanted(&trial) => Ok(()),
+        trial => Err((trial, node.log())),
+    });
+}
+
+/// Publishes a release with this flaw, and has the node install it.
+fn install(repository: &Repository, node: &Node, folder: &Path, version: &str, flaw: &str) {
+    repository.publish(&frail::make(folder, version, flaw), &[]);
+    node.expect(&["update"]);
+}
+
 /// A place for one container after another.
 #[derive(Debug, Clone, Copy)]
 struct Place {
@@ -172,12 +191,11 @@ fn bad_releases_revert_by_themselves_while_containers_come_and_go() {
     let started = amid_traffic(node, scratch.path(), places, || {
         for (number, (flaw, words)) in FLAWS.iter().enumerate() {
             let version = format!("0.0.{}", number + 2);
-            repository.publish(&frail::make(scratch.path(), &version, flaw), &[]);
-            node.expect(&["update"]);
+            install(&repository, node, scratch.path(), &version, flaw);
             let switched = Instant::now();
             until("the bad release to be left", REVERT, || match current(node) {
                 version if version == GOOD => Ok(()),
-                other => Err(format!("{flaw}: {other}, {}", node.get("/status").json()["trial"])),
+                other => Err(format!("{flaw}: {other}, {}", trial(node))),
             });
             println!("{flaw}: left after {:.1} s", switched.elapsed().as_secs_f64());
             check_reverted(node, &version, words);
@@ -199,15 +217,10 @@ fn a_good_release_stays_while_containers_come_and_go() {
     node.start();
     let node = &node;
     let started = amid_traffic(node, scratch.path(), places(|number| number % 2 == 0), || {
-        repository.publish(&frail::make(scratch.path(), NEXT, "healthy"), &[]);
-        node.expect(&["update"]);
-        until("the trial to end", REVERT, || {
-            let trial = node.get("/status").json()["trial"].clone();
-            if trial.is_null() {
-                return Ok(());
-            }
+        install(&repository, node, scratch.path(), NEXT, "healthy");
+        until_trial(node, "the trial to end", |trial| {
             assert_eq!(trial["tally"]["died"], Value::Null, "{trial}");
-            Err(trial)
+            trial.is_null()
         });
     });
     println!("{started} containers");
@@ -240,20 +253,13 @@ fn a_good_release_passes_its_trial_and_stays() {
     let (repository, mut node) = scene(scratch.path());
     node.set("trial", json!("2s"));
     node.start();
-    repository.publish(&frail::make(scratch.path(), NEXT, "healthy"), &[]);
-    node.expect(&["update"]);
-    assert_eq!(node.get("/status").json()["trial"]["version"], NEXT);
+    install(&repository, &node, scratch.path(), NEXT, "healthy");
+    assert_eq!(trial(&node)["version"], NEXT);
     let explained = node.expect(&["explain"]);
     assert!(explained.contains("it waits for the trial of release 0.0.2"), "{explained}");
     let container = Container::start(&container(&node), scratch.path());
-    until("the logger to be seen", SOON, || {
-        let trial = node.get("/status").json()["trial"].clone();
-        if trial["tally"]["started"] == 1 { Ok(()) } else { Err((trial, node.log())) }
-    });
-    until("the trial to end", SOON, || {
-        let trial = node.get("/status").json()["trial"].clone();
-        if trial.is_null() { Ok(()) } else { Err(trial) }
-    });
+    until_trial(&node, "the logger to be seen", |trial| trial["tally"]["started"] == 1);
+    until_trial(&node, "the trial to end", Value::is_null);
     assert_eq!(current(&node), NEXT);
     assert_eq!(container.logger_exit(), None);
 }
@@ -264,21 +270,15 @@ fn restarts_of_the_only_container_do_not_speak_against_a_release() {
     let (repository, mut node) = scene(scratch.path());
     node.set("trial", json!("5s"));
     node.start();
-    repository.publish(&frail::make(scratch.path(), NEXT, "healthy"), &[]);
-    node.expect(&["update"]);
+    install(&repository, &node, scratch.path(), NEXT, "healthy");
     for restarts in 1..=5 {
         let container = Container::start(&container(&node), scratch.path());
-        until("the logger to be seen", SOON, || {
-            let trial = node.get("/status").json()["trial"].clone();
-            let seen = trial.is_null() || trial["tally"]["started"].as_u64() >= Some(restarts);
-            if seen { Ok(()) } else { Err((trial, node.log())) }
+        until_trial(&node, "the logger to be seen", |trial| {
+            trial.is_null() || trial["tally"]["started"].as_u64() >= Some(restarts)
         });
         container.end(Ending::Halt);
     }
-    until("the trial to end", SOON, || {
-        let trial = node.get("/status").json()["trial"].clone();
-        if trial.is_null() { Ok(()) } else { Err(trial) }
-    });
+    until_trial(&node, "the trial to end", Value::is_null);
     assert_eq!(current(&node), NEXT);
     assert_eq!(node.get("/status").json()["blocked"], json!([]));
 }
@@ -287,14 +287,10 @@ fn restarts_of_the_only_container_do_not_speak_against_a_release() {
 fn a_trial_goes_on_after_the_agent_was_killed_and_three_times_is_too_often() {
     let scratch = tempfile::tempdir().unwrap();
     let (repository, mut node) = scene(scratch.path());
-    repository.publish(&frail::make(scratch.path(), NEXT, "healthy"), &[]);
     node.start();
-    node.expect(&["update"]);
+    install(&repository, &node, scratch.path(), NEXT, "healthy");
     for attempt in 1..=3 {
-        until("the trial to be watched", SOON, || {
-            let trial = node.get("/status").json()["trial"].clone();
-            if trial["attempts"] == attempt { Ok(()) } else { Err((trial, node.log())) }
-        });
+        until_trial(&node, "the trial to be watched", |trial| trial["attempts"] == attempt);
         assert_eq!(current(&node), NEXT);
         node.kill();
         node.start();

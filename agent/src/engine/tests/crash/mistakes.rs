@@ -74,6 +74,13 @@ fn no_fsync_of_files_in(folder: &'static str) -> Rewrite {
     without(move |effect| matches!(effect, Effect::SyncFile(path) if below(path, folder)))
 }
 
+/// Of those whose paths end so.
+fn no_fsync_of_a_file(end: &'static str) -> Rewrite {
+    without(
+        move |effect| matches!(effect, Effect::SyncFile(path) if in_place(path).to_str().unwrap().ends_with(end)),
+    )
+}
+
 fn no_fsync_of(place: &'static str) -> Rewrite {
     without(move |effect| matches!(effect, Effect::SyncDir(path) if is(path, place)))
 }
@@ -176,31 +183,17 @@ pub(super) const MISTAKES: &[Mistake] = &[
     Mistake {
         name: "no fsync of a new root of trust",
         scenario: Scenario::rotation,
-        rewrite: || {
-            without(|effect| {
-                matches!(effect, Effect::SyncFile(path)
-                    if path.to_str().is_some_and(|path| path.ends_with(".root.json")))
-            })
-        },
+        rewrite: || no_fsync_of_a_file(".root.json"),
     },
     Mistake {
         name: "no fsync of the clock floor",
         scenario: Scenario::check,
-        rewrite: || {
-            without(
-                |effect| matches!(effect, Effect::SyncFile(path) if in_place(path).ends_with("trust/clock")),
-            )
-        },
+        rewrite: || no_fsync_of_a_file("trust/clock"),
     },
     Mistake {
         name: "no fsync of what a check in vain began",
         scenario: Scenario::withheld,
-        rewrite: || {
-            without(|effect| {
-                matches!(effect, Effect::SyncFile(path)
-                    if path.to_str().is_some_and(|path| path.ends_with("-2.timestamp.json")))
-            })
-        },
+        rewrite: || no_fsync_of_a_file("-2.timestamp.json"),
     },
     Mistake {
         name: "floors removed by a root that replaces no key",
