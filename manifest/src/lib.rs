@@ -10,7 +10,7 @@
 //! * [`catalog`] — the drivers of this source tree, declared once as data. The
 //!   logger binary prints it (`logger drivers --json`), the release tool copies
 //!   what the binary says into the [`Release`], and the agent serves that.
-//! * [`mod@validate`] — one set of `--log-opt` values against one [`DriverSpec`]:
+//! * [`validate()`] — one set of `--log-opt` values against one [`DriverSpec`]:
 //!   every problem at once, or the values normalized with defaults filled in.
 //! * [`value`] — the scalar forms Docker's options have: sizes, durations,
 //!   booleans, facilities, addresses. Text becomes a type here and nowhere else.
