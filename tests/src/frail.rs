@@ -23,6 +23,7 @@ const FLAW_BYTES_MAX: usize = 21;
 /// | `crashes` | aborts at once |
 /// | `deaf` | delivers nothing |
 /// | `wrong-drivers` | names other drivers than it told the publisher |
+/// | `routeless` | declares nothing to try its driver on |
 ///
 /// | what it cannot | |
 /// |---|---|

@@ -62,10 +62,20 @@ async fn probe(logger: &Path, release: &Release, timeout: Duration) -> Result<()
     compare_version(&version.command, &version.stdout, release)?;
     let drivers = run(logger, &["drivers", "--json"], timeout).await?;
     compare_drivers(&drivers.command, &drivers.stdout, release)?;
-    for driver in release.drivers.iter().filter(|driver| driver.runs.in_zone()) {
-        if !deliver::deliver(logger, driver, timeout).await? {
+    let in_zone = release.drivers.iter().filter(|driver| driver.runs.in_zone());
+    let (mut untried, mut tried) = (0, 0);
+    for driver in in_zone {
+        if deliver::deliver(logger, driver, timeout).await? {
+            tried += 1;
+        } else {
+            untried += 1;
             tracing::debug!(driver = driver.name, "there is no receiver to try this driver on");
         }
+    }
+    if untried > 0 && tried == 0 {
+        let problem = "not one of its drivers can be tried: they declare no route, or none that \
+                       this agent has a receiver for";
+        return Err(ProbeError::Drivers { command: drivers.command, problem: problem.to_owned() });
     }
     Ok(())
 }

@@ -35,6 +35,7 @@ fn main() -> ExitCode {
         ["drivers", "--json"] if flaw == "wrong-drivers" && std::env::var_os("PATH").is_none() => {
             say(&DRIVERS.replace("syslog", "gelf"))
         }
+        ["drivers", "--json"] if flaw == "routeless" => say(&DRIVERS.replace(ROUTES, "")),
         ["drivers", "--json"] => say(DRIVERS),
         ["drivers"] => say("syslog"),
         ["syslog"] => log(flaw),
@@ -43,8 +44,10 @@ fn main() -> ExitCode {
 }
 
 /// What it says of its drivers.
-const DRIVERS: &str =
-    r#"[{"name":"syslog","summary":"frail","runs":"zone","since":"0.0.1","options":[]}]"#;
+const DRIVERS: &str = r#"[{"name":"syslog","summary":"frail","runs":"zone","since":"0.0.1","options":[],"routes":[{"over":"tcp","options":["syslog-address=tcp://{ADDRESS}"]}]}]"#;
+
+/// What a probe tries its driver on.
+const ROUTES: &str = r#","routes":[{"over":"tcp","options":["syslog-address=tcp://{ADDRESS}"]}]"#;
 
 /// How long a logger takes that dies before it has a page.
 const START: Duration = Duration::from_millis(30);

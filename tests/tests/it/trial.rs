@@ -312,6 +312,7 @@ fn what_a_probe_can_see_is_never_installed() {
         ("0.0.2", "crashes", "signal: 6"),
         ("0.0.3", "deaf", "its record did not arrive"),
         ("0.0.4", "wrong-drivers", "its drivers are gelf, the release says syslog"),
+        ("0.0.5", "routeless", "not one of its drivers can be tried"),
     ];
     for (version, flaw, words) in cases {
         repository.publish(&frail::make(scratch.path(), version, flaw), &[]);

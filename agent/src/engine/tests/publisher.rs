@@ -88,10 +88,10 @@ pub(super) fn drivers() -> Vec<DriverSpec> {
     vec![DriverSpec {
         name: "fixture".to_owned(),
         summary: "sends to nobody".to_owned(),
-        runs: Runs::Zone,
+        // One in the zone would be tried.
+        runs: Runs::Platform,
         since: "1.0.0".to_owned(),
         example: Vec::new(),
-        // Without one the probe does not start it.
         routes: Vec::new(),
         options: Vec::new(),
         extra: Extra::new(),

@@ -59,11 +59,11 @@ impl Current {
         self.bytes
     }
 
-    /// Whether it still has its name, in a directory that still has its own, or had
-    /// a moment ago.
+    /// Whether it still has a name, and had its own a moment ago, in a directory
+    /// that had its own: what is added to a file with another is not lost.
     pub(super) fn is_named(&mut self, place: &LogFiles, now_ns: u64) -> bool {
         if now_ns.saturating_sub(self.looked_ns) < LOOK_NS {
-            return true;
+            return self.file.metadata().is_ok_and(|metadata| metadata.nlink() > 0);
         }
         self.looked_ns = now_ns;
         let named = std::fs::symlink_metadata(place.path());
@@ -126,7 +126,7 @@ impl Current {
     }
 }
 
-/// What is written to a file for so long after it was removed is lost with it.
+/// How often its name is looked at.
 const LOOK_NS: u64 = 5_000_000;
 
 const BLOCK_BYTES: usize = 16 << 10;
