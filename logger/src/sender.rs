@@ -226,6 +226,7 @@ impl<'a, 'r> Sender<'a, 'r> {
                 handoff.stop_waiting();
                 return None;
             }
+            self.window.trim();
         }
         let mut look_ns = self.give_up_ns;
         if self.give_up_ns.is_some()

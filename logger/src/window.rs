@@ -196,8 +196,9 @@ impl Window {
 
     /// Adds frames behind all others.
     pub(crate) fn push(&mut self, mut batch: Batch) {
-        if batch.bytes.len() < BATCH_CAPACITY / 2 {
-            // Many small ones may wait for a slow sink.
+        let many = self.replay.max_bytes > 0 || self.batches.len() >= SPARES_MAX;
+        if many && batch.bytes.len() < BATCH_CAPACITY / 2 {
+            // Many small ones may wait for a slow sink, or be kept for it.
             batch.bytes.shrink_to_fit();
         }
         let start = self.end;
@@ -416,11 +417,15 @@ impl Window {
                 self.keep_spare(held.batch);
             }
         }
-        if self.batches.is_empty() {
-            self.spares.truncate(1);
-        }
         if self.batches.capacity() > 64 && self.batches.len() < 16 {
             self.batches.shrink_to(16);
+        }
+    }
+
+    /// Gives back memory that is not needed while nothing is to be sent.
+    pub(crate) fn trim(&mut self) {
+        if self.batches.is_empty() {
+            self.spares.truncate(1);
         }
     }
 
