@@ -34,6 +34,7 @@ pub mod work;
 pub mod engine;
 mod os;
 
+mod backoff;
 pub mod log;
 mod random;
 pub mod report;

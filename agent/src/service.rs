@@ -11,8 +11,9 @@
 //! ```
 //!
 //! The owner is the only one that calls the engine, one piece of work at a time; what is more urgent
-//! than the work in progress ends that where it does no harm (`queue`). The engine does what blocks elsewhere, so that the one thread here keeps answering. Nothing waits for a client: what is
-//! told about work goes through a bounded channel that drops progress when nobody reads it.
+//! than the work in progress ends that where it does no harm (`queue`). The engine does what blocks
+//! elsewhere, so that the one thread here keeps answering. Nothing waits for a client: what is told
+//! about work goes through a bounded channel that drops progress when nobody reads it.
 
 mod owner;
 mod queue;

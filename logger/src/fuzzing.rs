@@ -32,6 +32,25 @@ pub fn properties() -> impl Iterator<Item = Property> {
     CORE.iter().copied().chain(driver::properties())
 }
 
+/// What text in JSON is likely to care about.
+pub(crate) const JSON_WORDS: &[&[u8]] = &[
+    b"<",
+    b"\"",
+    b"\\",
+    b"\n",
+    "\u{2028}".as_bytes(),
+    b"some text, and ",
+    "\u{e9}".as_bytes(),
+    b"\0",
+];
+
+/// What a reader of JSON sees of `text`: U+FFFD for each byte that is no UTF-8.
+pub(crate) fn shown_chars(text: &[u8]) -> impl Iterator<Item = char> {
+    text.utf8_chunks().flat_map(|chunk| {
+        chunk.valid().chars().chain(chunk.invalid().iter().map(|_| char::REPLACEMENT_CHARACTER))
+    })
+}
+
 /// What is no driver's.
 const CORE: &[Property] = &[
     Property {

@@ -219,6 +219,7 @@ const SHORT: usize = 32;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fuzzing::shown_chars;
     use crate::scratch::Random;
 
     fn pushed(text: &[u8], escapes: Escapes) -> String {
@@ -309,12 +310,7 @@ mod tests {
                 let quick = pushed(&text, escapes);
                 assert_eq!(quick, slowly(&text, escapes), "{text:?}");
                 let read: String = serde_json::from_str(&format!("\"{quick}\"")).unwrap();
-                let lossy: String = text
-                    .utf8_chunks()
-                    .flat_map(|chunk| {
-                        chunk.valid().chars().chain(chunk.invalid().iter().map(|_| '\u{fffd}'))
-                    })
-                    .collect();
+                let lossy: String = shown_chars(&text).collect();
                 assert_eq!(read, lossy);
             }
         }

@@ -53,8 +53,8 @@ pub const SECRET: &str = "(secret)";
 /// Checks `options` against `driver`: every name, every value.
 ///
 /// An empty value counts as not given, as it does in Docker, except that of a
-/// flag. A value comes back
-/// as it was written, except that an address is completed with its port.
+/// flag. A value comes back as it was written, except that an address is completed
+/// with its port.
 ///
 /// # Errors
 /// Every problem there is, in the order of the options' names.

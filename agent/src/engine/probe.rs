@@ -62,17 +62,16 @@ async fn probe(logger: &Path, release: &Release, timeout: Duration) -> Result<()
     compare_version(&version.command, &version.stdout, release)?;
     let drivers = run(logger, &["drivers", "--json"], timeout).await?;
     compare_drivers(&drivers.command, &drivers.stdout, release)?;
-    let in_zone = release.drivers.iter().filter(|driver| driver.runs.in_zone());
-    let (mut untried, mut tried) = (0, 0);
+    let mut in_zone = release.drivers.iter().filter(|driver| driver.runs.in_zone()).peekable();
+    let mut tried = in_zone.peek().is_none();
     for driver in in_zone {
         if deliver::deliver(logger, driver, timeout).await? {
-            tried += 1;
+            tried = true;
         } else {
-            untried += 1;
             tracing::debug!(driver = driver.name, "there is no receiver to try this driver on");
         }
     }
-    if untried > 0 && tried == 0 {
+    if !tried {
         let problem = "not one of its drivers can be tried: they declare no route, or none that \
                        this agent has a receiver for";
         return Err(ProbeError::Drivers { command: drivers.command, problem: problem.to_owned() });

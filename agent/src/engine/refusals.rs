@@ -14,6 +14,7 @@ use std::time::Duration;
 use dockerlogger_manifest::Digest;
 use jiff::{SignedDuration, Timestamp};
 
+use crate::backoff::doubled;
 use crate::random::jittered;
 
 /// The pause after the second refusal; it doubles with each one that follows.
@@ -82,13 +83,7 @@ impl Refusals {
 
 /// The pause after so many refusals, jitter apart. Pure.
 fn mean_pause(times: u32) -> Duration {
-    match times.checked_sub(2) {
-        None => Duration::ZERO,
-        Some(doublings) => {
-            let factor = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);
-            PAUSE_MIN.saturating_mul(factor).min(PAUSE_MAX)
-        }
-    }
+    times.checked_sub(2).map_or(Duration::ZERO, |times| doubled(PAUSE_MIN, times, PAUSE_MAX))
 }
 
 #[cfg(test)]

@@ -282,7 +282,7 @@ pub(crate) fn open_bounded(
     let network = repository.is_network();
     let pieces = match expect {
         // It was there to its end: nobody needs to be asked.
-        Expect::Exactly(length) if from == length && from > 0 => Box::new(std::io::empty()),
+        Expect::Exactly(length) if from == length && from > 0 => Box::new(io::empty()),
         _ => repository.open(path, expect, from)?,
     };
     Ok(Bounded::new(pieces, expect, from, network))
@@ -366,7 +366,7 @@ mod tests {
     #[test]
     fn lengths_are_kept_while_reading() {
         let bounded = |content: &[u8], expect| {
-            let pieces = Box::new(std::io::Cursor::new(content.to_vec()));
+            let pieces = Box::new(io::Cursor::new(content.to_vec()));
             Bounded::new(pieces, expect, 0, false).whole()
         };
         assert_eq!(bounded(b"four", Expect::Exactly(4)).unwrap(), b"four");

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -113,7 +114,7 @@ fn check_access(layout: &Layout) -> Result<(), FileError> {
 }
 
 /// The names in a directory; none if nobody made it yet.
-fn list(layout: &Layout, directory: &std::path::Path) -> Result<Vec<String>, FileError> {
+fn list(layout: &Layout, directory: &Path) -> Result<Vec<String>, FileError> {
     let names = match layout.files.list(directory) {
         Err(e) if e.source.kind() == io::ErrorKind::NotFound => Vec::new(),
         names => names?,

@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
+use crate::backoff::doubled;
 use crate::random::jittered;
 
 /// The first pause after a temporary failure; it doubles with each one that follows.
@@ -56,13 +57,7 @@ impl Polls {
 
 /// The pause before the next poll, jitter apart. Pure.
 fn mean_pause(failures: u32, interval: Duration) -> Duration {
-    match failures.checked_sub(1) {
-        None => interval,
-        Some(doublings) => {
-            let factor = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);
-            BACK_OFF_START.saturating_mul(factor).min(interval)
-        }
-    }
+    failures.checked_sub(1).map_or(interval, |times| doubled(BACK_OFF_START, times, interval))
 }
 
 #[cfg(test)]

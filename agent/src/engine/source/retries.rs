@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use crate::backoff::doubled;
 use crate::engine::Limits;
 use crate::engine::error::FetchError;
 
@@ -51,8 +52,7 @@ impl Retries {
 
 /// The pause after so many retries, jitter apart. Pure.
 fn mean_pause(first: Duration, used: u32) -> Duration {
-    let factor = 1_u32.checked_shl(used).unwrap_or(u32::MAX);
-    first.saturating_mul(factor).min(PAUSE_MAX)
+    doubled(first, used, PAUSE_MAX)
 }
 
 /// Whether a moment may change the answer. Silence and slowness have cost their

@@ -8,26 +8,13 @@ use std::collections::BTreeMap;
 
 use super::chunks::{ChunkSize, Chunks, push_chunk};
 use crate::driver::{Encode, Identity, Settings};
-use crate::fuzzing::Property;
+use crate::fuzzing::{JSON_WORDS, Property, shown_chars};
 use crate::launch::Launch;
 use crate::local_time::LocalTime;
 use crate::record::{Record, Stream};
 
 pub(crate) const ALL: &[Property] = &[
-    Property {
-        name: "gelf/message",
-        holds: message,
-        words: &[
-            b"<",
-            b"\"",
-            b"\\",
-            b"\n",
-            "\u{2028}".as_bytes(),
-            b"some text, and ",
-            "\u{e9}".as_bytes(),
-            b"\0",
-        ],
-    },
+    Property { name: "gelf/message", holds: message, words: JSON_WORDS },
     Property { name: "gelf/chunks", holds: chunks, words: &[b"a longer piece of text", b"\0\0"] },
 ];
 
@@ -71,10 +58,7 @@ fn message(bytes: &[u8]) {
     let Ok(read) = serde_json::from_slice::<serde_json::Value>(&message) else {
         panic!("no JSON: {}", message.escape_ascii())
     };
-    let shown = text.utf8_chunks().flat_map(|chunk| {
-        chunk.valid().chars().chain(chunk.invalid().iter().map(|_| char::REPLACEMENT_CHARACTER))
-    });
-    assert_eq!(read["short_message"], shown.collect::<String>());
+    assert_eq!(read["short_message"], shown_chars(text).collect::<String>());
     assert_eq!(read["_label"], label);
     assert_eq!(read["timestamp"], 1.5);
 }

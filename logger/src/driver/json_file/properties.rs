@@ -9,25 +9,13 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::driver::{Encode, Identity, Settings};
-use crate::fuzzing::Property;
+use crate::fuzzing::{JSON_WORDS, Property, shown_chars};
 use crate::launch::Launch;
 use crate::local_time::LocalTime;
 use crate::record::{Piece, Record, Stream};
 
-pub(crate) const ALL: &[Property] = &[Property {
-    name: "json-file/line",
-    holds: line,
-    words: &[
-        b"<",
-        b"\"",
-        b"\\",
-        b"\n",
-        "\u{2028}".as_bytes(),
-        b"some text, and ",
-        "\u{e9}".as_bytes(),
-        b"\0",
-    ],
-}];
+pub(crate) const ALL: &[Property] =
+    &[Property { name: "json-file/line", holds: line, words: JSON_WORDS }];
 
 /// Any text and any label as a line: one line of JSON, which reads back as what
 /// went in, and in which nothing begins a second one.
@@ -59,10 +47,7 @@ fn line(bytes: &[u8]) {
         panic!("no JSON: {}", line.escape_ascii())
     };
     let whole = piece.is_none_or(|piece| piece.last);
-    let shown = text.utf8_chunks().flat_map(|chunk| {
-        chunk.valid().chars().chain(chunk.invalid().iter().map(|_| char::REPLACEMENT_CHARACTER))
-    });
-    let shown = shown.chain(whole.then_some('\n')).collect::<String>();
+    let shown = shown_chars(text).chain(whole.then_some('\n')).collect::<String>();
     assert_eq!(read["log"].as_str().unwrap_or_default(), shown);
     assert_eq!(read["stream"], if stream == Stream::Stdout { "stdout" } else { "stderr" });
     assert_eq!(read["attrs"]["la\"bel"], label);
