@@ -32,7 +32,6 @@ use std::time::{Duration, Instant};
 use dockerlogger_manifest::{ChannelName, Target, Version};
 use jiff::Timestamp;
 use serde::Serialize;
-use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
 use crate::os::processes::Proc;
@@ -51,6 +50,7 @@ mod partial;
 pub mod plan;
 pub mod policy;
 mod probe;
+mod reactor;
 mod recover;
 mod refresh;
 mod refusals;
@@ -245,8 +245,8 @@ pub enum Progress {
 
 /// The owner of one install root. Dropping it releases the lock.
 ///
-/// Its work is blocking and runs on the runtime's blocking threads; the async
-/// methods need a tokio runtime with I/O and time enabled.
+/// Its work is blocking and runs on the blocking threads of a tokio runtime, which
+/// the async methods need; what it waits for there it waits for by itself.
 #[derive(Debug)]
 pub struct Engine {
     core: Arc<Mutex<Core>>,
@@ -288,7 +288,7 @@ impl Engine {
     /// trust floors. This is what a dry run shows.
     pub async fn plan(&mut self, source: &Source, now: Timestamp) -> Result<Plan, UpdateError> {
         let source = source.clone();
-        let work = move |core: &mut Core, runtime: &Handle| core.plan(&source, now, runtime);
+        let work = move |core: &mut Core| core.plan(&source, now);
         self.blocking(work).await.unwrap_or(Err(UpdateError::Abandoned))
     }
 
@@ -316,7 +316,7 @@ impl Engine {
     ) -> Result<Outcome, UpdateError> {
         let source = source.clone();
         let (sender, mut receiver) = mpsc::channel(PROGRESS_MAX);
-        let work = move |core: &mut Core, runtime: &Handle| {
+        let work = move |core: &mut Core| {
             let mut tell = |sign: Progress| {
                 // Bytes may be skipped, steps may not; without a listener both are.
                 match sign {
@@ -324,7 +324,7 @@ impl Engine {
                     _ => drop(sender.blocking_send(sign)),
                 }
             };
-            let check = Check { source: &source, allow_expired, now, runtime };
+            let check = Check { source: &source, allow_expired, now };
             core.update_unless_expired(check, &mut tell)
         };
         let mut working = pin!(self.blocking(work));
@@ -344,7 +344,7 @@ impl Engine {
     /// one it leaves. Where the previous release is the newer one and its block
     /// was lifted, it is probed and put on trial as by an update.
     pub async fn rollback(&mut self, now: Timestamp) -> Result<Outcome, RollbackError> {
-        let work = move |core: &mut Core, runtime: &Handle| core.rollback(now, runtime);
+        let work = move |core: &mut Core| core.rollback(now);
         self.blocking(work).await.unwrap_or(Err(RollbackError::Abandoned))
     }
 
@@ -353,14 +353,13 @@ impl Engine {
     /// has a trial.
     pub async fn watch_trial(&mut self, now: Timestamp) -> Result<TrialEnd, RollbackError> {
         let processes = Arc::clone(&self.processes);
-        let work =
-            move |core: &mut Core, _: &Handle| core.watch_trial(&*processes, Instant::now(), now);
+        let work = move |core: &mut Core| core.watch_trial(&*processes, Instant::now(), now);
         self.blocking(work).await.unwrap_or(Err(RollbackError::Abandoned))
     }
 
     /// Lays down or lifts a hold, a pin or a block. Durable when it returns.
     pub async fn change(&mut self, change: Change, now: Timestamp) -> Result<Changed, ChangeError> {
-        let work = move |core: &mut Core, _: &Handle| core.change(&change, now);
+        let work = move |core: &mut Core| core.change(&change, now);
         self.blocking(work).await.unwrap_or(Err(ChangeError::Abandoned))
     }
 
@@ -383,10 +382,9 @@ impl Engine {
     /// Runs blocking work on the core; none if it panicked.
     async fn blocking<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Core, &Handle) -> T + Send + 'static,
+        work: impl FnOnce(&mut Core) -> T + Send + 'static,
     ) -> Option<T> {
         let (core, actor) = (Arc::clone(&self.core), self.actor.clone());
-        let runtime = Handle::current();
         let task = tokio::task::spawn_blocking(move || {
             // A panic leaves the core as the disk may not be: look again.
             let mut core = core.lock().unwrap_or_else(|poisoned| {
@@ -395,7 +393,7 @@ impl Engine {
                 core
             });
             core.actor = actor;
-            work(&mut core, &runtime)
+            work(&mut core)
         });
         task.await.ok()
     }

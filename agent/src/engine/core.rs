@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use dockerlogger_manifest::{Digest, Release};
 use jiff::Timestamp;
-use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::engine::error::{FailureKind, OpenError, TrustError, UpdateError};
@@ -43,7 +42,6 @@ pub(crate) struct Check<'a> {
     /// Whether metadata past its expiry is a warning only.
     pub(crate) allow_expired: bool,
     pub(crate) now: Timestamp,
-    pub(crate) runtime: &'a Handle,
 }
 
 /// Everything an engine knows and holds.
@@ -147,14 +145,9 @@ impl Core {
         self.view.subscribe()
     }
 
-    pub(crate) fn plan(
-        &mut self,
-        source: &Source,
-        now: Timestamp,
-        runtime: &Handle,
-    ) -> Result<Plan, UpdateError> {
+    pub(crate) fn plan(&mut self, source: &Source, now: Timestamp) -> Result<Plan, UpdateError> {
         self.passed_over.clear();
-        let check = Check { source, allow_expired: false, now, runtime };
+        let check = Check { source, allow_expired: false, now };
         let planned = self.settle(now).and_then(|()| {
             self.try_each(check, &mut |_| {}, &mut |core, check, _| {
                 let (_, plan) = core.examine(check)?;
@@ -176,10 +169,9 @@ impl Core {
         &mut self,
         source: &Source,
         now: Timestamp,
-        runtime: &Handle,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Outcome, UpdateError> {
-        self.update_unless_expired(Check { source, allow_expired: false, now, runtime }, progress)
+        self.update_unless_expired(Check { source, allow_expired: false, now }, progress)
     }
 
     pub(crate) fn update_unless_expired(

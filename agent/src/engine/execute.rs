@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 
 use dockerlogger_manifest::{Digest, Extra, Release};
 use jiff::Timestamp;
-use tokio::runtime::Handle;
 
 use crate::engine::Progress;
 use crate::engine::core::Core;
@@ -46,7 +45,6 @@ pub(crate) struct Execution<'a> {
     /// The reason, for the history.
     pub(crate) why: String,
     pub(crate) now: Timestamp,
-    pub(crate) runtime: &'a Handle,
 }
 
 impl Execution<'_> {
@@ -175,7 +173,7 @@ impl Execution<'_> {
     fn probe(&mut self) -> Result<(), UpdateError> {
         let logger = self.core.layout.logger(&self.target.digest);
         let timeout = self.core.config.limits.probe_timeout;
-        let probed = self.core.prober.prove(&logger, self.release, timeout, self.runtime);
+        let probed = self.core.prober.prove(&logger, self.release, timeout);
         probed.map_err(|source| UpdateError::Probe {
             version: self.target.to.clone(),
             source: Box::new(source),

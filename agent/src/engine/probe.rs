@@ -15,9 +15,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use dockerlogger_manifest::{DriverSpec, Release};
-use tokio::runtime::Handle;
 
 use crate::engine::error::ProbeError;
+use crate::engine::reactor::Reactor;
 use crate::os::confine::{self, DynamicUser};
 use crate::os::process::{self, Finished, Invocation, RunError};
 
@@ -30,13 +30,7 @@ const QUOTE_CHARS_MAX: usize = 200;
 /// Proves that a staged logger is the release. Blocks.
 pub(crate) trait Prober: Send + Sync + fmt::Debug {
     /// Each run of the logger may take `timeout`.
-    fn prove(
-        &self,
-        logger: &Path,
-        release: &Release,
-        timeout: Duration,
-        runtime: &Handle,
-    ) -> Result<(), ProbeError>;
+    fn prove(&self, logger: &Path, release: &Release, timeout: Duration) -> Result<(), ProbeError>;
 }
 
 /// Runs the logger.
@@ -44,14 +38,12 @@ pub(crate) trait Prober: Send + Sync + fmt::Debug {
 pub(crate) struct RealProber;
 
 impl Prober for RealProber {
-    fn prove(
-        &self,
-        logger: &Path,
-        release: &Release,
-        timeout: Duration,
-        runtime: &Handle,
-    ) -> Result<(), ProbeError> {
-        runtime.block_on(probe(logger, release, timeout))
+    fn prove(&self, logger: &Path, release: &Release, timeout: Duration) -> Result<(), ProbeError> {
+        let reactor = Reactor::new().map_err(|source| {
+            let command = logger.display().to_string();
+            ProbeError::Start { command, source }
+        })?;
+        reactor.wait(probe(logger, release, timeout))
     }
 }
 

@@ -11,7 +11,6 @@ use std::str::FromStr;
 
 use hyper::body::Bytes;
 use reqwest::Url;
-use tokio::runtime::Handle;
 
 use crate::engine::EngineConfig;
 use crate::engine::error::FetchError;
@@ -249,8 +248,6 @@ pub(crate) struct Access<'a> {
     pub(crate) memory: &'a Memory,
     /// Ends whatever a source does.
     pub(crate) interrupt: &'a Interrupt,
-    /// Must be alive wherever sources are used.
-    pub(crate) runtime: &'a Handle,
 }
 
 /// Opens one source; of mirrors, the first.
@@ -300,7 +297,7 @@ pub(crate) struct Bounded {
 
 impl Bounded {
     /// `bytes` were there before.
-    fn new(pieces: Box<dyn Pieces>, expect: Expect, bytes: u64, network: bool) -> Self {
+    pub(crate) fn new(pieces: Box<dyn Pieces>, expect: Expect, bytes: u64, network: bool) -> Self {
         Self { pieces, expect, bytes, network, interrupt: None }
     }
 

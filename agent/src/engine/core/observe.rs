@@ -28,12 +28,12 @@ pub(super) struct Observed {
 impl Core {
     /// Gathers the facts; the only part of planning that does I/O.
     pub(super) fn observe(&mut self, check: Check<'_>) -> Result<Observed, UpdateError> {
-        let Check { source, allow_expired, now, runtime } = check;
+        let Check { source, allow_expired, now } = check;
         let limits = &self.config.limits;
         let from = source.to_string();
         let (memory, interrupt) = (&self.memory, &self.interrupt);
         let (config, layout) = (&self.config, &self.layout);
-        let access = Access { config, layout, memory, interrupt, runtime };
+        let access = Access { config, layout, memory, interrupt };
         let mut repository = source::open(source, access).map_err(|e| UpdateError::Fetch {
             name: "the repository".to_owned(),
             from: from.clone(),

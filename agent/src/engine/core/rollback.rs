@@ -6,7 +6,6 @@
 
 use dockerlogger_manifest::Extra;
 use jiff::Timestamp;
-use tokio::runtime::Handle;
 
 use crate::engine::Outcome;
 use crate::engine::core::Core;
@@ -17,11 +16,7 @@ use crate::engine::state::Intent;
 use crate::engine::view::Blocked;
 
 impl Core {
-    pub(crate) fn rollback(
-        &mut self,
-        now: Timestamp,
-        runtime: &Handle,
-    ) -> Result<Outcome, RollbackError> {
+    pub(crate) fn rollback(&mut self, now: Timestamp) -> Result<Outcome, RollbackError> {
         let told = self.view.borrow().clone();
         self.settle_rollback(now)?;
         if let (Some(from), Some(to)) = (told.current, told.previous)
@@ -56,7 +51,7 @@ impl Core {
             None => {
                 let (logger, timeout) =
                     (self.layout.logger(&digest), self.config.limits.probe_timeout);
-                self.prober.prove(&logger, &release, timeout, runtime).map_err(|source| {
+                self.prober.prove(&logger, &release, timeout).map_err(|source| {
                     RollbackError::Probe { version: version.clone(), source: Box::new(source) }
                 })?;
                 (self.trial_of(&mut slot, now), None)

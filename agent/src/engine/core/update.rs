@@ -138,7 +138,7 @@ impl Core {
     ) -> Result<Outcome, UpdateError> {
         let wanted = self.wanted_back();
         let (mut observed, plan) = self.examine(check)?;
-        let Check { source, now, runtime, .. } = check;
+        let Check { source, now, .. } = check;
         let target = match &plan.decision {
             Decision::Stay(reason) if reason.is_refusal() => {
                 return Err(UpdateError::Declined(reason.clone()));
@@ -157,7 +157,6 @@ impl Core {
             release_json: &observed.release_json,
             why: why(&observed.facts, wanted.as_ref(), source),
             now,
-            runtime,
         };
         let mut warnings = plan.warnings.clone();
         match execution.run(&plan, progress) {

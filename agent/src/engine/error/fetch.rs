@@ -64,6 +64,9 @@ pub enum FetchError {
     /// The HTTP client could not be built, for want of CA certificates for example.
     #[error("cannot set up the HTTP client")]
     Client(#[source] reqwest::Error),
+    /// There are no descriptors for sockets to be waited for with.
+    #[error("cannot wait for the network")]
+    Reactor(#[source] io::Error),
     /// Reading failed half-way.
     #[error("reading failed")]
     Read(#[source] io::Error),
@@ -130,6 +133,7 @@ impl FetchError {
             }
             Self::Truncated { network: true, .. } => FailureKind::Temporary,
             Self::Client(_)
+            | Self::Reactor(_)
             | Self::Read(_)
             | Self::File { .. }
             | Self::Space { .. }

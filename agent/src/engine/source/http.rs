@@ -10,13 +10,13 @@
 
 use reqwest::header::{CONTENT_RANGE, ETAG, HeaderMap, IF_NONE_MATCH, RANGE};
 use reqwest::{StatusCode, Url, redirect};
-use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use crate::engine::Limits;
 use crate::engine::error::FetchError;
 use crate::engine::interrupt::Interrupt;
-use crate::engine::source::http::body::Transfer;
+use crate::engine::reactor::Reactor;
+use crate::engine::source::http::body::{Body, Transfer};
 use crate::engine::source::memory::{Memory, Remembered};
 use crate::engine::source::proxy::Proxy;
 use crate::engine::source::retries::Retries;
@@ -36,7 +36,7 @@ const ETAG_BYTES_MAX: usize = 256;
 pub(super) struct HttpRepository {
     getter: Getter,
     base: Url,
-    runtime: Handle,
+    reactor: Reactor,
     memory: Memory,
     interrupt: Interrupt,
 }
@@ -91,9 +91,9 @@ impl HttpRepository {
         }
         let client = builder.build().map_err(FetchError::Client)?;
         let getter = Getter { client, limits: limits.clone() };
-        let (runtime, memory) = (access.runtime.clone(), access.memory.clone());
-        let interrupt = access.interrupt.clone();
-        Ok(Self { getter, base: base.clone(), runtime, memory, interrupt })
+        let reactor = Reactor::new().map_err(FetchError::Reactor)?;
+        let (memory, interrupt) = (access.memory.clone(), access.interrupt.clone());
+        Ok(Self { getter, base: base.clone(), reactor, memory, interrupt })
     }
 
     /// A small file, wherever it is.
@@ -109,7 +109,18 @@ impl HttpRepository {
 
     /// What it waits for is always the network's or the clock's.
     fn wait<T>(&self, work: impl Future<Output = Result<T, FetchError>>) -> Result<T, FetchError> {
-        self.runtime.block_on(self.interrupt.or(work))
+        self.reactor.wait(self.interrupt.or(work))
+    }
+
+    /// What is left of an answer.
+    fn body(
+        &self,
+        request: Request,
+        retries: Option<Retries>,
+        begun: (reqwest::Response, u64),
+    ) -> Body {
+        let transfer = Transfer::new(self.getter.clone(), request, retries, begun);
+        Body::new(&self.reactor, &self.interrupt, transfer)
     }
 
     fn url(&self, path: &str) -> Url {
@@ -125,7 +136,7 @@ impl HttpRepository {
         let known = self.memory.get(url.as_str());
         let etag = known.as_ref().and_then(|known| known.etag.clone());
         let request = Request { url: url.clone(), from: 0, expect, etag };
-        let (response, skip) = match self.wait(self.getter.ask(&request))? {
+        let begun = match self.wait(self.getter.ask(&request))? {
             Answer::Body { response, skip } => (response, skip),
             Answer::NotModified => {
                 let content = known.and_then(|known| known.content);
@@ -134,9 +145,8 @@ impl HttpRepository {
                 return content.ok_or(FetchError::Status { status: 304 });
             }
         };
-        let etag = validator(response.headers());
-        let transfer = Transfer::new(self.getter.clone(), request, None);
-        let body = transfer.start(&self.runtime, &self.interrupt, response, skip);
+        let etag = validator(begun.0.headers());
+        let body = self.body(request, None, begun);
         let content = Bounded::new(Box::new(body), expect, 0, true).whole()?;
         if etag.is_some() {
             let content = Some(content.clone());
@@ -155,9 +165,8 @@ impl Repository for HttpRepository {
     ) -> Result<Box<dyn Pieces>, FetchError> {
         let request = Request { url: self.url(path), from, expect, etag: None };
         let mut retries = Retries::new(&self.getter.limits);
-        let (response, skip) = self.wait(self.getter.ask_again(&request, &mut retries))?;
-        let transfer = Transfer::new(self.getter.clone(), request, Some(retries));
-        Ok(Box::new(transfer.start(&self.runtime, &self.interrupt, response, skip)))
+        let begun = self.wait(self.getter.ask_again(&request, &mut retries))?;
+        Ok(Box::new(self.body(request, Some(retries), begun)))
     }
 
     fn fetch(&mut self, path: &str, expect: Expect) -> Result<Vec<u8>, FetchError> {

@@ -9,8 +9,6 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tokio::runtime::Handle;
-
 use crate::engine::tests::node::{assert_says, chain, check_settled, installed, now};
 use crate::engine::tests::publisher::Recipe;
 use crate::engine::tests::server::{Answer, Server};
@@ -95,14 +93,14 @@ async fn what_is_begun_is_brought_to_its_end() {
         node.publisher.publish(&Recipe::new("2.0.0"));
         let engine = node.open();
         let (interrupt, core) = (engine.interrupt(), Arc::clone(&engine.core));
-        let (source, runtime) = (node.source(), Handle::current());
+        let source = node.source();
         let updated = tokio::task::spawn_blocking(move || {
             let mut ask = |sign: Progress| {
                 if matches!(&sign, Progress::Step(step) if chosen(step)) {
                     interrupt.ask("a hold");
                 }
             };
-            core.lock().unwrap().update(&source, now(), &runtime, &mut ask)
+            core.lock().unwrap().update(&source, now(), &mut ask)
         });
         let updated = updated.await.unwrap();
         drop(engine);

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dockerlogger_manifest::Release;
-use tokio::runtime::Handle;
 
 use crate::engine::error::ProbeError;
 use crate::engine::probe::Prober;
@@ -24,7 +23,7 @@ use crate::engine::{Change, Engine, FailureKind, Outcome, RollbackError, TrialEn
 struct Unable;
 
 impl Prober for Unable {
-    fn prove(&self, _: &Path, _: &Release, _: Duration, _: &Handle) -> Result<(), ProbeError> {
+    fn prove(&self, _: &Path, _: &Release, _: Duration) -> Result<(), ProbeError> {
         let source = std::io::Error::from_raw_os_error(8);
         Err(ProbeError::Start { command: "logger version".to_owned(), source })
     }

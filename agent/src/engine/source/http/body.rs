@@ -2,169 +2,143 @@
 // License, v. 2.0. If a copy of the MPL was not distributed with this
 // file, You can obtain one at https://mozilla.org/MPL/2.0/.
 
-//! A body on its way: received by a task of the runtime and handed over through
-//! a bounded queue, so that network and disk work at the same time.
+//! A body on its way, received by the thread that asks for it. While that one
+//! does something else, the kernel receives into the socket's buffer.
 
 use std::time::Duration;
 
 use hyper::body::Bytes;
-use tokio::runtime::Handle;
-use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout};
 
 use crate::engine::Limits;
 use crate::engine::error::FetchError;
 use crate::engine::interrupt::Interrupt;
+use crate::engine::reactor::Reactor;
 use crate::engine::source::http::{Getter, Request};
 use crate::engine::source::retries::Retries;
 use crate::engine::source::{Expect, PIECE_BYTES, Pieces};
 
-/// Chunks in flight between the network and the disk; a chunk is what the
-/// HTTP client reads at once, at most some hundred KiB.
-const CHUNKS_MAX: usize = 8;
-
-/// The slowest that is waited for.
-#[derive(Debug, Clone, Copy)]
-struct Pace {
-    window: Duration,
-    bytes_per_sec_min: u64,
-}
-
-impl Pace {
-    fn of(limits: &Limits) -> Self {
-        Self { window: limits.speed_window, bytes_per_sec_min: limits.bytes_per_sec_min }
-    }
-
-    fn bytes_per_window(self) -> u64 {
-        self.bytes_per_sec_min.saturating_mul(self.window.as_secs().max(1))
-    }
-
-    fn too_slow(self) -> FetchError {
-        FetchError::TooSlow {
-            bytes_per_sec_min: self.bytes_per_sec_min,
-            window_secs: self.window.as_secs(),
-        }
-    }
-}
-
-/// The receiving end of one file.
+/// What still comes of one file.
 pub(super) struct Transfer {
     getter: Getter,
     /// Its `from` is the first byte that was not handed over yet.
     request: Request,
     /// None: what breaks is not taken up again.
     retries: Option<Retries>,
-}
-
-type Sender = mpsc::Sender<Result<Bytes, FetchError>>;
-
-/// Whether anybody still wants the rest.
-enum End {
-    Body,
-    Listener,
+    /// None: nothing more comes.
+    response: Option<reqwest::Response>,
+    /// Bytes of the response that were not asked for.
+    skip: u64,
+    pace: Pace,
+    /// Bytes since the transfer was begun or taken up again.
+    bytes: u64,
 }
 
 impl Transfer {
-    pub(super) fn new(getter: Getter, request: Request, retries: Option<Retries>) -> Self {
-        Self { getter, request, retries }
-    }
-
     /// Receives `response`, whose first `skip` bytes are not wanted.
-    pub(super) fn start(
-        self,
-        runtime: &Handle,
-        interrupt: &Interrupt,
-        response: reqwest::Response,
-        skip: u64,
-    ) -> Body {
-        let (sender, receiver) = mpsc::channel(CHUNKS_MAX);
-        let interrupt = interrupt.clone();
-        let task = runtime.spawn(async move {
-            let error = tokio::select! {
-                () = self.run(response, skip, sender.clone()) => return,
-                error = interrupt.asked() => error,
-            };
-            // Nobody listens any more: nobody to tell.
-            drop(sender.send(Err(error)).await);
-        });
-        Body { receiver, chunk: Bytes::new(), task }
+    pub(super) fn new(
+        getter: Getter,
+        request: Request,
+        retries: Option<Retries>,
+        (response, skip): (reqwest::Response, u64),
+    ) -> Self {
+        let pace = Pace::of(&getter.limits);
+        Self { getter, request, retries, response: Some(response), skip, pace, bytes: 0 }
     }
 
-    async fn run(mut self, mut response: reqwest::Response, mut skip: u64, sender: Sender) {
-        loop {
-            let began = self.request.from;
-            let failure = match self.receive(response, skip, &sender).await {
-                Ok(End::Listener) => return,
-                // Without a length, a broken connection may look like the end.
-                Ok(End::Body) if self.is_short() => None,
-                Ok(End::Body) => return,
-                Err(error) => Some(error),
-            };
-            let resumed = match (&mut self.retries, failure) {
-                (None, None) => return,
-                (None, Some(failure)) => Err(failure),
-                (Some(retries), failure) => {
-                    retries.progressed(self.request.from - began);
-                    let failure = failure.unwrap_or_else(|| truncated(&self.request));
-                    match retries.after(failure).await {
-                        Ok(()) => self.getter.ask_again(&self.request, retries).await,
-                        Err(failure) => Err(failure),
+    /// What is received next, some bytes; none at the end.
+    async fn next(&mut self) -> Result<Bytes, FetchError> {
+        while let Some(response) = &mut self.response {
+            match self.pace.receive(response).await {
+                Ok(Some(chunk)) => {
+                    let wanted = self.wanted(&chunk);
+                    if !wanted.is_empty() {
+                        return Ok(wanted);
                     }
                 }
-            };
-            match resumed {
-                Ok(resumed) => (response, skip) = resumed,
-                // Nobody listens any more: nobody to tell.
-                Err(failure) => return drop(sender.send(Err(failure)).await),
+                // Without a length, a broken connection may look like the end.
+                Ok(None) if self.is_short() => self.resume(truncated(&self.request)).await?,
+                Ok(None) => self.response = None,
+                Err(failure) => self.resume(failure).await?,
             }
         }
+        Ok(Bytes::new())
+    }
+
+    /// What was asked for of what came.
+    fn wanted(&mut self, chunk: &Bytes) -> Bytes {
+        let unwanted = usize::try_from(self.skip).unwrap_or(usize::MAX).min(chunk.len());
+        self.skip = self.skip.saturating_sub(bytes_of(unwanted));
+        let wanted = chunk.slice(unwanted..);
+        self.bytes = self.bytes.saturating_add(bytes_of(wanted.len()));
+        self.request.from = self.request.from.saturating_add(bytes_of(wanted.len()));
+        wanted
     }
 
     fn is_short(&self) -> bool {
         matches!(self.request.expect, Expect::Exactly(length) if self.request.from < length)
     }
 
-    /// Receives until the body ends, fails, is too slow, or nobody wants it.
+    /// Asks for what is missing, or gives the failure back.
+    async fn resume(&mut self, failure: FetchError) -> Result<(), FetchError> {
+        self.response = None;
+        let Some(retries) = &mut self.retries else { return Err(failure) };
+        retries.progressed(std::mem::take(&mut self.bytes));
+        retries.after(failure).await?;
+        let (response, skip) = self.getter.ask_again(&self.request, retries).await?;
+        (self.response, self.skip) = (Some(response), skip);
+        self.pace = Pace::of(&self.getter.limits);
+        Ok(())
+    }
+}
+
+/// How fast a body comes. The time in which nobody waits for it does not count:
+/// then it is our own disk that is slow.
+struct Pace {
+    limits: Limits,
+    /// Of the window that is under way.
+    waited: Duration,
+    bytes: u64,
+}
+
+impl Pace {
+    fn of(limits: &Limits) -> Self {
+        Self { limits: limits.clone(), waited: Duration::ZERO, bytes: 0 }
+    }
+
+    /// The next chunk, or none at the end. An error if a window ends in which too
+    /// little came.
     async fn receive(
         &mut self,
-        mut response: reqwest::Response,
-        mut skip: u64,
-        sender: &Sender,
-    ) -> Result<End, FetchError> {
-        let pace = Pace::of(&self.getter.limits);
-        let mut window_ends = Instant::now() + pace.window;
-        let mut window_bytes = 0_u64;
+        response: &mut reqwest::Response,
+    ) -> Result<Option<Bytes>, FetchError> {
+        let (window, least) = (self.limits.speed_window, self.limits.bytes_per_sec_min);
         loop {
-            if let Ok(received) = timeout_at(window_ends, response.chunk()).await {
-                let Some(chunk) = received.map_err(FetchError::Network)? else {
-                    return Ok(End::Body);
-                };
-                let length = u64::try_from(chunk.len()).unwrap_or(u64::MAX);
-                window_bytes = window_bytes.saturating_add(length);
-                let unwanted = usize::try_from(skip).unwrap_or(usize::MAX).min(chunk.len());
-                let wanted = chunk.slice(unwanted..);
-                let length = u64::try_from(wanted.len()).unwrap_or(u64::MAX);
-                skip = skip.saturating_sub(u64::try_from(unwanted).unwrap_or(u64::MAX));
-                if !wanted.is_empty() {
-                    let handed_over = Instant::now();
-                    if sender.send(Ok(wanted)).await.is_err() {
-                        return Ok(End::Listener);
-                    }
-                    self.request.from = self.request.from.saturating_add(length);
-                    // Time spent waiting for our own disk is not the server's.
-                    window_ends += handed_over.elapsed();
-                }
+            let began = Instant::now();
+            let left = window.saturating_sub(self.waited);
+            let received = timeout(left, response.chunk()).await;
+            self.waited += began.elapsed();
+            let received = received.ok().transpose().map_err(FetchError::Network)?;
+            if let Some(Some(chunk)) = &received {
+                self.bytes = self.bytes.saturating_add(bytes_of(chunk.len()));
             }
-            if Instant::now() >= window_ends {
-                if window_bytes < pace.bytes_per_window() {
-                    return Err(pace.too_slow());
+            if self.waited >= window && received != Some(None) {
+                let window_secs = window.as_secs().max(1);
+                if self.bytes < least.saturating_mul(window_secs) {
+                    let bytes_per_sec_min = least;
+                    return Err(FetchError::TooSlow { bytes_per_sec_min, window_secs });
                 }
-                window_ends = Instant::now() + pace.window;
-                window_bytes = 0;
+                (self.waited, self.bytes) = (Duration::ZERO, 0);
+            }
+            if let Some(received) = received {
+                return Ok(received);
             }
         }
     }
+}
+
+fn bytes_of(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
 }
 
 fn truncated(request: &Request) -> FetchError {
@@ -174,22 +148,25 @@ fn truncated(request: &Request) -> FetchError {
 
 /// The blocking end of a body.
 pub(super) struct Body {
-    receiver: mpsc::Receiver<Result<Bytes, FetchError>>,
+    reactor: Reactor,
+    interrupt: Interrupt,
+    transfer: Transfer,
+    /// Received and not handed over.
     chunk: Bytes,
-    task: JoinHandle<()>,
+}
+
+impl Body {
+    pub(super) fn new(reactor: &Reactor, interrupt: &Interrupt, transfer: Transfer) -> Self {
+        let (reactor, interrupt) = (reactor.clone(), interrupt.clone());
+        Self { reactor, interrupt, transfer, chunk: Bytes::new() }
+    }
 }
 
 impl Pieces for Body {
     fn piece(&mut self) -> Result<Bytes, FetchError> {
         if self.chunk.is_empty() {
-            self.chunk = self.receiver.blocking_recv().transpose()?.unwrap_or_default();
+            self.chunk = self.reactor.wait(self.interrupt.or(self.transfer.next()))?;
         }
         Ok(self.chunk.split_to(self.chunk.len().min(PIECE_BYTES)))
-    }
-}
-
-impl Drop for Body {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }

@@ -37,7 +37,6 @@ const FLAGS: [u32; 3] = [0, 1, 2];
 struct Bench {
     medium: Medium,
     publisher: Publisher,
-    runtime: tokio::runtime::Runtime,
     told: Told,
     rules: Rules,
 }
@@ -54,10 +53,9 @@ impl Bench {
     fn new(scratch: &Path) -> Result<Self, String> {
         let medium = Medium::new(scratch)?;
         let publisher = Publisher::new(&scratch.join("repository"));
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let root = medium.mount.join("docker");
         let rules = Rules::new(root, publisher.anchor());
-        Ok(Self { medium, publisher, runtime, told: Told::default(), rules })
+        Ok(Self { medium, publisher, told: Told::default(), rules })
     }
 
     /// One life of an engine, until it is done or the power is cut.
@@ -75,15 +73,11 @@ impl Bench {
                 core.prober = Arc::new(ReadProber(seam));
                 files.watch(core.subscribe());
                 let source = Source::Directory(self.publisher.directory.clone());
-                let runtime = self.runtime.handle();
                 let answer = match action {
-                    Action::Update => core
-                        .update(&source, now(), runtime, &mut |_| {})
-                        .map(drop)
-                        .map_err(|e| chain(&e)),
-                    Action::Rollback => {
-                        core.rollback(now(), runtime).map(drop).map_err(|e| chain(&e))
+                    Action::Update => {
+                        core.update(&source, now(), &mut |_| {}).map(drop).map_err(|e| chain(&e))
                     }
+                    Action::Rollback => core.rollback(now()).map(drop).map_err(|e| chain(&e)),
                     // The rest is for the model.
                     _ => Ok(()),
                 };

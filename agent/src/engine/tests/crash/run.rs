@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dockerlogger_manifest::Release;
-use tokio::runtime::Handle;
 
 use crate::engine::error::ProbeError;
 use crate::engine::probe::Prober;
@@ -53,7 +52,7 @@ pub(super) struct Tampering {
 pub(super) struct ReadProber(pub(super) Arc<dyn Files>);
 
 impl Prober for ReadProber {
-    fn prove(&self, logger: &Path, _: &Release, _: Duration, _: &Handle) -> Result<(), ProbeError> {
+    fn prove(&self, logger: &Path, _: &Release, _: Duration) -> Result<(), ProbeError> {
         match self.0.open(logger) {
             Ok(_) => Ok(()),
             Err(e) => {

@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use dockerlogger_manifest::Digest;
 use jiff::{SignedDuration, Timestamp};
-use tokio::runtime::Runtime;
 
 use crate::engine::change::{Change, Which};
 use crate::engine::core::Core;
@@ -61,7 +60,6 @@ pub(super) struct Scenario {
     /// Whether artifacts are kept until they are whole.
     resumes: bool,
     publisher: Publisher,
-    runtime: Runtime,
     _scratch: tempfile::TempDir,
 }
 
@@ -143,15 +141,14 @@ impl Scenario {
             }
         };
         let source = Source::Directory(self.publisher.directory.clone());
-        let runtime = self.runtime.handle();
         match action {
             Action::Nothing => Ok(()),
             Action::Check => {
-                let plan = core.plan(&source, self.now, runtime).map_err(|e| chain(&e))?;
+                let plan = core.plan(&source, self.now).map_err(|e| chain(&e))?;
                 *warnings = plan.warnings;
                 Ok(())
             }
-            Action::CheckInVain => match core.plan(&source, self.now, runtime) {
+            Action::CheckInVain => match core.plan(&source, self.now) {
                 Err(e) => match chain(&e) {
                     error if error.contains("cannot fetch metadata/2.targets.json") => Ok(()),
                     error => Err(error),
@@ -159,7 +156,7 @@ impl Scenario {
                 Ok(_) => Err("the targets were there".to_owned()),
             },
             Action::Update => {
-                let updated = core.update(&source, self.now, runtime, &mut |_| {});
+                let updated = core.update(&source, self.now, &mut |_| {});
                 match updated.map_err(|e| chain(&e))? {
                     Outcome::Moved { warnings: said, .. } => {
                         *warnings = said;
@@ -171,7 +168,7 @@ impl Scenario {
             }
             // A second rollback would go forward again.
             Action::Rollback if self.at_goal(files) => Ok(()),
-            Action::Rollback => core.rollback(self.now, runtime).map(drop).map_err(|e| chain(&e)),
+            Action::Rollback => core.rollback(self.now).map(drop).map_err(|e| chain(&e)),
             Action::FailingTrial | Action::QuietTrial
                 if core.subscribe().borrow().trial.is_none() =>
             {
@@ -204,7 +201,6 @@ impl Scenario {
     fn empty(name: &'static str, action: Action) -> Self {
         let scratch = tempfile::tempdir().unwrap();
         let publisher = Publisher::new(&scratch.path().join("repository"));
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let mut disk = Disk::new();
         let anchor = publisher.read("metadata/1.root.json");
         for effect in [
@@ -225,7 +221,6 @@ impl Scenario {
             now: now(),
             resumes: false,
             publisher,
-            runtime,
             _scratch: scratch,
         }
     }
