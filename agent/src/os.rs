@@ -7,6 +7,7 @@
 //! The engine changes the disk only through [`Files`], so that a test can
 //! stop it after any single effect and a model can take the disk's place.
 
+pub(crate) mod apart;
 pub(crate) mod confine;
 pub(crate) mod files;
 pub(crate) mod lock;

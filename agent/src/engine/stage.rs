@@ -5,17 +5,19 @@
 //! Staging: one pass from the source to a complete, verified, durable tree.
 //!
 //! ```text
-//! source → bounded ─┬─▶ zstd → bounded ─ queue ─▶ tar → files in tmp/, each hashed → store/<sha256>/
-//!                   └─ the same queue ──────────▶ SHA-256, tmp/partial-<sha256>
+//! source → bounded ─┬─▶ zstd → bounded ─▶ tar → files in tmp/, each hashed → store/<sha256>/
+//!                   └─▶ SHA-256, tmp/partial-<sha256>
 //! ```
 //!
-//! Two threads, one of which only unpacks, because that takes longest; with a third,
-//! it waited longer for one of two processors. The files are on their way to the disk while the
-//! rest still comes, so that little is left to wait for at the end.
+//! Two threads: one unpacks, because that takes longest, and does nothing else;
+//! the other does all the rest, network included. With a third, they waited for each
+//! other where there are two processors. The files are on their way to the disk while
+//! the rest still comes, so that little is left to wait for at the end.
 //!
 //! Every limit comes from the signed release and holds while reading. Nothing
 //! is visible in `store/` before everything was compared, so a hostile archive
-//! can hurt nothing but `tmp/`. Memory: the zstd window and a queue.
+//! can hurt nothing but `tmp/`. Memory: the zstd window and
+//! a few buffers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Write};
@@ -28,11 +30,11 @@ use crate::engine::digest::Hasher;
 use crate::engine::error::ArtifactError;
 use crate::engine::layout::{Layout, Link, RELEASE};
 use crate::engine::source::Bounded;
-use crate::engine::stage::queue::{Drain, queue};
-use crate::engine::stage::unpack::Unpack;
+use crate::engine::stage::archive::{Archive, Intake};
+use crate::engine::stage::unpack::Unpacker;
 use crate::os::files::{self, FileError, FileKind, NewFile, Stat};
 
-mod queue;
+mod archive;
 mod unpack;
 
 /// Bytes moved at once.
@@ -82,9 +84,8 @@ impl Staging<'_> {
         let files = &*self.layout.files;
         let staged = self.layout.tmp().join(self.artifact.sha256.to_string());
         files::remove_tree(files, &staged)?;
-        let (limit, window_log_max) = (unpacked_limit(self.artifact), self.window_log_max);
-        let unpack = Unpack { before: kept.before, rest: packed, progress, limit, window_log_max };
-        let done = self.unpack(unpack, kept.now, &staged).and_then(|()| self.publish(&staged));
+        let intake = Intake { kept, rest: packed, progress };
+        let done = self.unpack(intake, &staged).and_then(|()| self.publish(&staged));
         if done.is_err() {
             // What cannot be removed now is removed when the root is opened again.
             let _ = files::remove_tree(files, &staged);
@@ -92,25 +93,15 @@ impl Staging<'_> {
         done
     }
 
-    fn unpack(
-        &self,
-        unpack: Unpack<'_>,
-        keep: Option<Box<dyn NewFile>>,
-        staged: &Path,
-    ) -> Result<(), ArtifactError> {
+    fn unpack(&self, intake: Intake<'_>, staged: &Path) -> Result<(), ArtifactError> {
         let files = &*self.layout.files;
         files.make_dir(staged, 0o755)?;
-        let (feed, drain) = queue(keep);
-        let (unpacked, written) = thread::scope(|scope| {
-            let writing = scope.spawn(|| self.write_all(drain, staged));
-            let unpacked = unpack.run(feed);
-            (unpacked, writing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-        });
-        // Who writes stopped the other, unless that one failed by itself.
-        let mut written = match written {
-            Err(Stopped::Refused(error)) => return Err(error),
-            written => unpacked.and(written.map_err(|_| truncated()))?,
-        };
+        let mut written = thread::scope(|scope| {
+            let (unpacker, ends) =
+                Unpacker::new(unpacked_limit(self.artifact), self.window_log_max);
+            scope.spawn(|| unpacker.run());
+            self.write_all(Archive::new(intake, ends), staged)
+        })?;
         if written.packed != self.artifact.sha256 {
             let (got, expected) = (written.packed, self.artifact.sha256);
             return Err(ArtifactError::Digest { got, expected });
@@ -131,7 +122,7 @@ impl Staging<'_> {
     }
 
     /// Writes the files of the archive.
-    fn write_all(&self, mut archive: Drain, staged: &Path) -> Result<Written, Stopped> {
+    fn write_all(&self, mut archive: Archive<'_>, staged: &Path) -> Result<Written, ArtifactError> {
         let mut missing: BTreeMap<&str, &ArtifactFile> =
             self.artifact.files.iter().map(|file| (file.path.as_str(), file)).collect();
         let mut directories = BTreeSet::new();
@@ -148,7 +139,7 @@ impl Staging<'_> {
                 [] => break,
                 bytes if bytes.iter().any(|byte| *byte != 0) => {
                     let problem = "there is data after the end of the archive".to_owned();
-                    return Err(ArtifactError::Entry { entry: String::new(), problem }.into());
+                    return Err(ArtifactError::Entry { entry: String::new(), problem });
                 }
                 zeros => {
                     let count = zeros.len();
@@ -179,7 +170,12 @@ impl Staging<'_> {
     }
 
     /// Writes one file, and passes over what its content is padded with.
-    fn write(&self, archive: &mut Drain, path: &Path, file: &ArtifactFile) -> Result<(), Stopped> {
+    fn write(
+        &self,
+        archive: &mut Archive<'_>,
+        path: &Path,
+        file: &ArtifactFile,
+    ) -> Result<(), ArtifactError> {
         let mut to = self.layout.files.create(path)?;
         let mut hasher = Hasher::new();
         take(archive, file.size, &mut |bytes| {
@@ -193,7 +189,7 @@ impl Staging<'_> {
                 "{} bytes with digest {digest}, the release says {}",
                 file.size, file.sha256
             );
-            return Err(ArtifactError::Entry { entry: file.path.clone(), problem }.into());
+            return Err(ArtifactError::Entry { entry: file.path.clone(), problem });
         }
         to.set_mode(file.mode)?;
         to.sync()?;
@@ -224,7 +220,7 @@ fn is_directory(stat: Stat) -> bool {
 }
 
 /// The next header; none at the end of the archive.
-fn header(archive: &mut Drain) -> Result<Option<tar::Header>, Stopped> {
+fn header(archive: &mut Archive<'_>) -> Result<Option<tar::Header>, ArtifactError> {
     if archive.bytes()?.is_empty() {
         return Ok(None);
     }
@@ -240,14 +236,14 @@ fn header(archive: &mut Drain) -> Result<Option<tar::Header>, Stopped> {
 
 /// Takes exactly so many bytes of the archive.
 fn take(
-    archive: &mut Drain,
+    archive: &mut Archive<'_>,
     mut count: u64,
     with: &mut dyn FnMut(&[u8]) -> Result<(), FileError>,
-) -> Result<(), Stopped> {
+) -> Result<(), ArtifactError> {
     while count > 0 {
         let bytes = archive.bytes()?;
         if bytes.is_empty() {
-            return Err(truncated().into());
+            return Err(truncated());
         }
         let length = usize::try_from(count).map_or(bytes.len(), |count| count.min(bytes.len()));
         with(&bytes[..length])?;
@@ -309,25 +305,4 @@ struct Written {
     directories: BTreeSet<PathBuf>,
     /// The first signed file that is not in the archive.
     missing: Option<String>,
-}
-
-/// Why the thread that writes stopped.
-#[derive(Debug)]
-enum Stopped {
-    /// The one before it failed.
-    Upstream,
-    /// The archive, or the disk.
-    Refused(ArtifactError),
-}
-
-impl From<ArtifactError> for Stopped {
-    fn from(error: ArtifactError) -> Self {
-        Self::Refused(error)
-    }
-}
-
-impl From<FileError> for Stopped {
-    fn from(error: FileError) -> Self {
-        Self::Refused(ArtifactError::File(error))
-    }
 }

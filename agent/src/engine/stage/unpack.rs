@@ -2,64 +2,100 @@
 // License, v. 2.0. If a copy of the MPL was not distributed with this
 // file, You can obtain one at https://mozilla.org/MPL/2.0/.
 
-//! The first thread of the pass: packed bytes from the source, unpacked into the
-//! queue. It does nothing else, for it is the slowest.
+//! The thread that unpacks. It does nothing else, for that takes longest.
 
 use std::io::{self, BufRead, Read};
+use std::sync::mpsc::{Receiver, Sender, channel};
 
 use hyper::body::Bytes;
 
 use crate::engine::error::ArtifactError;
-use crate::engine::source::{Bounded, Pieces, read_piece};
-use crate::engine::stage::queue::{Feed, Item};
-use crate::engine::stage::{BUFFER_BYTES, Beginning};
-use crate::os::files::FileError;
+use crate::engine::stage::BUFFER_BYTES;
+use crate::os::apart::Apart;
 
-/// What is unpacked, and what it is held to.
-pub(super) struct Unpack<'a> {
-    /// The first bytes, where they are kept.
-    pub(super) before: Option<Beginning>,
-    /// Those that follow.
-    pub(super) rest: Bounded,
-    /// Told the packed bytes so far.
-    pub(super) progress: &'a mut dyn FnMut(u64),
-    /// Unpacked bytes, at most.
-    pub(super) limit: u64,
-    pub(super) window_log_max: u32,
+/// Buffers that go round between the two threads: what is unpacked and waits, at most.
+const BUFFERS: usize = 8;
+
+/// What is told to whoever supplies it.
+pub(super) enum Item {
+    /// A piece is used up.
+    Taken,
+    /// Bytes of the archive, in a buffer that is wanted back.
+    Unpacked(Vec<u8>),
+    /// Nothing more comes.
+    End(Result<(), ArtifactError>),
 }
 
-impl Unpack<'_> {
+/// What unpacks.
+pub(super) struct Unpacker {
+    packed: Packed,
+    empty: Receiver<Vec<u8>>,
+    apart: Apart,
+    limit: u64,
+    window_log_max: u32,
+}
+
+/// What the other thread has of it. Dropping them ends it.
+pub(super) struct Ends {
+    /// Pieces go in here; None: there are no more.
+    pub(super) packed: Option<Sender<Bytes>>,
+    /// Where buffers go back.
+    pub(super) empty: Sender<Vec<u8>>,
+    pub(super) items: Receiver<Item>,
+    /// The thread that has them stays where it is.
+    pub(super) apart: Apart,
+}
+
+/// Packed bytes, as a decoder wants them.
+struct Packed {
+    pieces: Receiver<Bytes>,
+    current: Bytes,
+    items: Sender<Item>,
+}
+
+impl Unpacker {
+    /// Unpacks to `limit` bytes at most. Nothing happens before [`Unpacker::run`].
+    pub(super) fn new(limit: u64, window_log_max: u32) -> (Self, Ends) {
+        let ((packed, pieces), (empty, emptied), (items, told)) = (channel(), channel(), channel());
+        // The reader of the archive has one.
+        for _ in 1..BUFFERS {
+            // Both ends are here.
+            let _ = empty.send(Vec::new());
+        }
+        let apart = Apart::new();
+        let ends = Ends { packed: Some(packed), empty, items: told, apart: apart.clone() };
+        let packed = Packed { pieces, current: Bytes::new(), items };
+        (Self { packed, empty: emptied, apart, limit, window_log_max }, ends)
+    }
+
     /// Unpacks to the end, or as long as anybody wants more.
-    pub(super) fn run(self, feed: Feed) -> Result<(), ArtifactError> {
-        let Self { before, rest: packed, progress, limit, window_log_max } = self;
-        let tap = Tap { before, packed, progress, feed: &feed, current: Bytes::new(), bytes: 0 };
-        let mut decoder =
-            zstd::stream::read::Decoder::with_buffer(tap).map_err(ArtifactError::Decode)?;
-        decoder.window_log_max(window_log_max).map_err(ArtifactError::Decode)?;
-        let mut rest = usize::try_from(limit).unwrap_or(usize::MAX);
-        while let Some(mut buffer) = feed.buffer() {
-            let mut filled = 0;
-            let mut end = None;
-            while filled < BUFFER_BYTES && end.is_none() {
-                match decoder.read(&mut buffer[filled..]) {
-                    Ok(0) => end = Some(Ok(())),
-                    Ok(count) => filled += count,
-                    Err(e) => end = Some(Err(unreadable(e))),
-                }
-            }
+    pub(super) fn run(mut self) {
+        let end = self.unpack();
+        // Or nobody wants to know.
+        let _ = self.packed.items.send(Item::End(end));
+    }
+
+    fn unpack(&mut self) -> Result<(), ArtifactError> {
+        let items = self.packed.items.clone();
+        let mut decoder = zstd::stream::read::Decoder::with_buffer(&mut self.packed)
+            .map_err(ArtifactError::Decode)?;
+        decoder.window_log_max(self.window_log_max).map_err(ArtifactError::Decode)?;
+        let mut rest = usize::try_from(self.limit).unwrap_or(usize::MAX);
+        while let Ok(mut buffer) = self.empty.recv() {
+            buffer.resize(BUFFER_BYTES, 0);
+            self.apart.step_aside();
+            let (mut filled, mut end) = fill(&mut decoder, &mut buffer);
             if filled > rest {
+                let limit = self.limit;
                 (filled, end) = (rest, Some(Err(ArtifactError::Unpacked { limit })));
             }
             rest -= filled;
             buffer.truncate(filled);
             // What came before a failure is looked at before the failure is.
-            if filled > 0 && !feed.give(Item::Unpacked(buffer)) {
+            if filled > 0 && items.send(Item::Unpacked(buffer)).is_err() {
                 break;
             }
             if let Some(end) = end {
-                if end.is_ok() {
-                    feed.give(Item::End);
-                }
                 return end;
             }
         }
@@ -67,61 +103,38 @@ impl Unpack<'_> {
     }
 }
 
-/// The decoder's error, or the one of what it reads.
-fn unreadable(error: io::Error) -> ArtifactError {
-    error.downcast().unwrap_or_else(ArtifactError::Decode)
-}
-
-/// Packed bytes, each piece of which goes into the queue as well.
-struct Tap<'a> {
-    before: Option<Beginning>,
-    packed: Bounded,
-    progress: &'a mut dyn FnMut(u64),
-    feed: &'a Feed,
-    current: Bytes,
-    /// Bytes so far.
-    bytes: u64,
-}
-
-impl Tap<'_> {
-    /// The next piece, and whether it was kept before.
-    fn next(&mut self) -> Result<(Bytes, bool), ArtifactError> {
-        if let Some(Beginning { path, bytes }) = &mut self.before {
-            // Not the source's fault, and no better the next time: it is to be removed.
-            let bytes = read_piece(bytes).map_err(|e| FileError::new("read", path, e))?;
-            if !bytes.is_empty() {
-                return Ok((bytes, true));
-            }
-            self.before = None;
+/// Fills a buffer, or as much of it as there is until the end.
+fn fill(from: &mut impl Read, buffer: &mut [u8]) -> (usize, Option<Result<(), ArtifactError>>) {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match from.read(&mut buffer[filled..]) {
+            Ok(0) => return (filled, Some(Ok(()))),
+            Ok(count) => filled += count,
+            Err(e) => return (filled, Some(Err(ArtifactError::Decode(e)))),
         }
-        Ok((self.packed.piece().map_err(ArtifactError::Read)?, false))
     }
+    (filled, None)
 }
 
-impl BufRead for Tap<'_> {
+impl BufRead for Packed {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.current.is_empty() {
-            let (bytes, kept) = self.next().map_err(io::Error::other)?;
-            if !bytes.is_empty() {
-                let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-                self.bytes = self.bytes.saturating_add(length);
-                (self.progress)(self.bytes);
-                if !self.feed.give(Item::Packed { bytes: bytes.clone(), kept }) {
-                    // Why nobody wants more is said by who did.
-                    return Err(io::ErrorKind::BrokenPipe.into());
-                }
-            }
-            self.current = bytes;
+            // Without a supplier there are no more: that is the end.
+            self.current = self.pieces.recv().unwrap_or_default();
         }
         Ok(&self.current)
     }
 
     fn consume(&mut self, bytes: usize) {
         let _ = self.current.split_to(bytes.min(self.current.len()));
+        if bytes > 0 && self.current.is_empty() {
+            // Or nobody supplies it any more.
+            let _ = self.items.send(Item::Taken);
+        }
     }
 }
 
-impl Read for Tap<'_> {
+impl Read for Packed {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.fill_buf()?.read(buffer)?;
         self.consume(count);
