@@ -5,9 +5,8 @@
 //! The archive as it comes out of the thread that unpacks. Whoever reads it keeps
 //! that thread supplied, and hashes and keeps what is packed.
 
-use hyper::body::Bytes;
-
 use dockerlogger_manifest::Digest;
+use hyper::body::Bytes;
 
 use crate::engine::digest::Hasher;
 use crate::engine::error::ArtifactError;

@@ -95,45 +95,54 @@ impl Transfer {
 /// How fast a body comes. The time in which nobody waits for it does not count:
 /// then it is our own disk that is slow.
 struct Pace {
-    limits: Limits,
-    /// Of the window that is under way.
+    window: Duration,
+    bytes_per_sec_min: u64,
+    /// In the window that is under way.
     waited: Duration,
     bytes: u64,
 }
 
 impl Pace {
     fn of(limits: &Limits) -> Self {
-        Self { limits: limits.clone(), waited: Duration::ZERO, bytes: 0 }
+        let Limits { speed_window: window, bytes_per_sec_min, .. } = *limits;
+        Self { window, bytes_per_sec_min, waited: Duration::ZERO, bytes: 0 }
     }
 
-    /// The next chunk, or none at the end. An error if a window ends in which too
-    /// little came.
+    /// The next chunk, or none at the end.
     async fn receive(
         &mut self,
         response: &mut reqwest::Response,
     ) -> Result<Option<Bytes>, FetchError> {
-        let (window, least) = (self.limits.speed_window, self.limits.bytes_per_sec_min);
         loop {
-            let began = Instant::now();
-            let left = window.saturating_sub(self.waited);
+            let (began, left) = (Instant::now(), self.window.saturating_sub(self.waited));
             let received = timeout(left, response.chunk()).await;
             self.waited += began.elapsed();
-            let received = received.ok().transpose().map_err(FetchError::Network)?;
-            if let Some(Some(chunk)) = &received {
-                self.bytes = self.bytes.saturating_add(bytes_of(chunk.len()));
-            }
-            if self.waited >= window && received != Some(None) {
-                let window_secs = window.as_secs().max(1);
-                if self.bytes < least.saturating_mul(window_secs) {
-                    let bytes_per_sec_min = least;
-                    return Err(FetchError::TooSlow { bytes_per_sec_min, window_secs });
-                }
-                (self.waited, self.bytes) = (Duration::ZERO, 0);
-            }
-            if let Some(received) = received {
-                return Ok(received);
+            match received {
+                Ok(received) => match received.map_err(FetchError::Network)? {
+                    Some(chunk) => {
+                        self.bytes = self.bytes.saturating_add(bytes_of(chunk.len()));
+                        self.look()?;
+                        return Ok(Some(chunk));
+                    }
+                    None => return Ok(None),
+                },
+                Err(_elapsed) => self.look()?,
             }
         }
+    }
+
+    /// An error at the end of a window in which too little came.
+    fn look(&mut self) -> Result<(), FetchError> {
+        if self.waited < self.window {
+            return Ok(());
+        }
+        let window_secs = self.window.as_secs().max(1);
+        if self.bytes < self.bytes_per_sec_min.saturating_mul(window_secs) {
+            let bytes_per_sec_min = self.bytes_per_sec_min;
+            return Err(FetchError::TooSlow { bytes_per_sec_min, window_secs });
+        }
+        (self.waited, self.bytes) = (Duration::ZERO, 0);
+        Ok(())
     }
 }
 
