@@ -60,6 +60,21 @@ pub enum UpdateError {
     /// The policy declines what the channel offers.
     #[error("not installed: {0}")]
     Declined(Reason),
+    /// The clock asks for what was refused here more than once, not long ago.
+    #[error(
+        "{what} was refused {times} times, the last time because of this: {why}; it is asked for \
+         again after {until:.0}, or with an update by hand"
+    )]
+    RefusedBefore {
+        /// The release or the image.
+        what: String,
+        /// How often in a row.
+        times: u32,
+        /// The clock does not ask for it before this.
+        until: Timestamp,
+        /// Why it was refused the last time, as a chain of causes.
+        why: String,
+    },
     /// The source failed or broke a limit.
     #[error("cannot fetch {name} from {from}")]
     Fetch {
@@ -189,8 +204,8 @@ impl UpdateError {
     pub(crate) fn is_of_source(&self) -> bool {
         match self {
             error if error.is_interrupted() => false,
-            Self::Declined(Reason::RefusedBefore { .. }) => true,
-            Self::Fetch { .. }
+            Self::RefusedBefore { .. }
+            | Self::Fetch { .. }
             | Self::Metadata { .. }
             | Self::Expired { .. }
             | Self::Document { .. } => true,
@@ -211,6 +226,7 @@ impl UpdateError {
             Self::Probe { source, .. } => source.kind(),
             Self::Interrupted(source) => source.kind(),
             Self::Declined(_)
+            | Self::RefusedBefore { .. }
             | Self::Metadata { .. }
             | Self::Expired { .. }
             | Self::Document { .. } => FailureKind::Refused,

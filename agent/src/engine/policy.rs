@@ -7,7 +7,6 @@
 use std::fmt;
 
 use dockerlogger_manifest::{Artifact, Channel, ChannelName, Digest, Release, Target, Version};
-use jiff::Timestamp;
 
 use crate::engine::view::{Barred, Blocked, Held, Pinned};
 
@@ -99,19 +98,6 @@ pub enum Reason {
         /// Why it was blocked, and by whom.
         why: String,
     },
-    /// This very artifact was refused here more than once, not long ago.
-    RefusedBefore {
-        /// Its version.
-        version: Version,
-        /// Its digest.
-        digest: Digest,
-        /// How often in a row.
-        times: u32,
-        /// It is not asked for by itself before this.
-        until: Timestamp,
-        /// Why it was refused the last time.
-        why: String,
-    },
     /// The channel's release is older than what is active.
     Older {
         /// What is active.
@@ -134,10 +120,7 @@ impl Reason {
     /// Whether an operator who asked for an update has to hear of a refusal.
     pub fn is_refusal(&self) -> bool {
         match self {
-            Self::Older { .. }
-            | Self::NoArtifact { .. }
-            | Self::PinUnavailable { .. }
-            | Self::RefusedBefore { .. } => true,
+            Self::Older { .. } | Self::NoArtifact { .. } | Self::PinUnavailable { .. } => true,
             Self::AlreadyInstalled { .. }
             | Self::Held { .. }
             | Self::Halted { .. }
@@ -165,11 +148,6 @@ impl fmt::Display for Reason {
             Self::Blocked { version, digest, why } => {
                 write!(f, "release {version} ({digest}) is blocked on this node: {why}")
             }
-            Self::RefusedBefore { version, digest, times, until, why } => write!(
-                f,
-                "release {version} ({digest}) was refused {times} times, the last time because of \
-                 this: {why}; it is asked for again after {until:.0}, or with an update by hand"
-            ),
             Self::Older { installed, offered } => write!(
                 f,
                 "the channel names release {offered}, older than {installed}, which is installed; \

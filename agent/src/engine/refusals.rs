@@ -2,11 +2,13 @@
 // License, v. 2.0. If a copy of the MPL was not distributed with this
 // file, You can obtain one at https://mozilla.org/MPL/2.0/.
 
-//! Artifacts that were refused here, and how long the clock leaves them alone:
-//! what is wrong with one is rarely different five minutes later, and a fleet
-//! that asks again with every poll is an attack on its own server.
+//! Artifacts and images that were refused here, and how long the clock leaves
+//! them alone: what is wrong with one is rarely different five minutes later, and
+//! a fleet that asks again with every poll is an attack on its own server.
 //!
-//! In memory: a restart asks once more.
+//! In memory: a restart asks once more. It is what an operator tries, and an agent
+//! that crashes in a loop is stopped by the service manager (5 starts in 10
+//! minutes), or asks every two minutes at most.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -27,7 +29,25 @@ const PAUSE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// Refusals that are remembered, at most.
 const ENTRIES_MAX: usize = 32;
 
-/// An artifact that was refused once or more.
+/// What is refused.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Subject {
+    /// An artifact.
+    Artifact(Digest),
+    /// The file of an image.
+    Image(ImageFile),
+}
+
+/// The file of an image, as an image API calls it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ImageFile {
+    /// The image.
+    pub(crate) uuid: String,
+    /// What the API says of its file.
+    pub(crate) sha1: String,
+}
+
+/// Something that was refused once or more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
     /// How often in a row.
@@ -43,14 +63,14 @@ pub(crate) struct Refusal {
 /// What is wrong with an artifact whatever source it comes from.
 pub(crate) const ANY_SOURCE: &str = "";
 
-/// The memory of one engine: by artifact, and by the source that it came from.
+/// The memory of one engine: by what was refused, and by the source that it came from.
 #[derive(Debug, Default)]
-pub(crate) struct Refusals(BTreeMap<(Digest, String), Refusal>);
+pub(crate) struct Refusals(BTreeMap<(Subject, String), Refusal>);
 
 impl Refusals {
     /// It was refused once more.
-    pub(crate) fn note(&mut self, digest: Digest, source: String, why: String, at: Timestamp) {
-        let key = (digest, source);
+    pub(crate) fn note(&mut self, subject: Subject, source: String, why: String, at: Timestamp) {
+        let key = (subject, source);
         let times = self.0.get(&key).map_or(0, |refusal| refusal.times).saturating_add(1);
         let pause = SignedDuration::try_from(jittered(mean_pause(times))).unwrap_or_default();
         let until = at.checked_add(pause).unwrap_or(at);
@@ -66,18 +86,26 @@ impl Refusals {
     /// was set back keeps nobody waiting.
     pub(crate) fn in_force(
         &self,
-        digest: &Digest,
+        subject: &Subject,
         source: &str,
         now: Timestamp,
     ) -> Option<&Refusal> {
-        let refusals = [ANY_SOURCE, source].map(|source| self.0.get(&(*digest, source.to_owned())));
+        let refusals =
+            [ANY_SOURCE, source].map(|source| self.0.get(&(subject.clone(), source.to_owned())));
         let mut refusals = refusals.into_iter().flatten();
         refusals.find(|refusal| refusal.at <= now && now < refusal.until)
     }
 
     /// It was taken after all.
-    pub(crate) fn forget(&mut self, digest: &Digest) {
-        self.0.retain(|(refused, _), _| refused != digest);
+    pub(crate) fn forget(&mut self, subject: &Subject) {
+        self.0.retain(|(refused, _), _| refused != subject);
+    }
+
+    /// A source offers this image now; its older ones do not matter any more.
+    pub(crate) fn forget_images_but(&mut self, image: &Subject, source: &str) {
+        self.0.retain(|(refused, from), _| {
+            from != source || refused == image || matches!(refused, Subject::Artifact(_))
+        });
     }
 }
 
@@ -90,6 +118,10 @@ fn mean_pause(times: u32) -> Duration {
 mod tests {
     use super::*;
 
+    fn artifact(byte: u8) -> Subject {
+        Subject::Artifact(Digest::from_bytes([byte; 32]))
+    }
+
     #[test]
     fn pauses_double_from_the_second_refusal_to_a_day() {
         let minutes = |times| mean_pause(times).as_secs() / 60;
@@ -100,12 +132,12 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_of_one_artifact_and_one_source_and_ends() {
-        let (one, other) = (Digest::from_bytes([1; 32]), Digest::from_bytes([2; 32]));
+    fn a_refusal_is_of_one_thing_and_one_source_and_ends() {
+        let (one, other) = (artifact(1), artifact(2));
         let at = |minutes| Timestamp::UNIX_EPOCH + SignedDuration::from_mins(minutes);
         let mut refusals = Refusals::default();
         let mut refuse = |minutes| {
-            refusals.note(one, "/a".to_owned(), "bad".to_owned(), at(minutes));
+            refusals.note(one.clone(), "/a".to_owned(), "bad".to_owned(), at(minutes));
             let asked = |digest, source, minutes| refusals.in_force(digest, source, at(minutes));
             [
                 asked(&one, "/a", minutes).is_some(),
@@ -124,13 +156,36 @@ mod tests {
     }
 
     #[test]
+    fn another_image_of_a_source_takes_the_place_of_the_one_before() {
+        let image = |uuid: &str, sha1: &str| {
+            Subject::Image(ImageFile { uuid: uuid.to_owned(), sha1: sha1.to_owned() })
+        };
+        let noted = [
+            (image("1", "a"), "/a"),
+            (image("1", "b"), "/a"),
+            (image("2", "a"), "/a"),
+            (image("1", "a"), "/b"),
+            (artifact(1), "/a"),
+        ];
+        let mut refusals = Refusals::default();
+        for (subject, source) in noted.clone() {
+            refusals.note(subject, source.to_owned(), String::new(), Timestamp::UNIX_EPOCH);
+        }
+        refusals.forget_images_but(&image("1", "a"), "/a");
+        let kept = |(subject, source): (Subject, &str)| {
+            refusals.0.contains_key(&(subject, source.to_owned()))
+        };
+        assert_eq!(noted.map(kept), [true, false, false, true, true]);
+    }
+
+    #[test]
     fn what_is_remembered_is_bounded() {
         let mut refusals = Refusals::default();
         for second in 0..100_u8 {
             let at = Timestamp::from_second(second.into()).unwrap();
-            refusals.note(Digest::from_bytes([second; 32]), String::new(), String::new(), at);
+            refusals.note(artifact(second), String::new(), String::new(), at);
             assert!(refusals.0.len() <= ENTRIES_MAX);
         }
-        assert!(refusals.0.contains_key(&(Digest::from_bytes([99; 32]), String::new())));
+        assert!(refusals.0.contains_key(&(artifact(99), String::new())));
     }
 }

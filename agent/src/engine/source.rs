@@ -16,6 +16,7 @@ use crate::engine::EngineConfig;
 use crate::engine::error::FetchError;
 use crate::engine::interrupt::Interrupt;
 use crate::engine::layout::Layout;
+use crate::engine::refusals::ImageFile;
 
 mod bundle;
 mod directory;
@@ -221,6 +222,16 @@ pub(crate) trait Repository: Send {
     /// Whether an early end may be the network's fault, so that it is worth
     /// keeping what came until then.
     fn is_network(&self) -> bool;
+
+    /// The file that has to come here whole before anything of it can be read, if it is one.
+    fn image(&self) -> Option<ImageFile> {
+        None
+    }
+
+    /// Whether that file came since this was opened, all or part of it.
+    fn has_come(&self) -> bool {
+        false
+    }
 }
 
 /// How many bytes a file has.

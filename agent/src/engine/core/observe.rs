@@ -15,6 +15,7 @@ use crate::engine::history::Entry;
 use crate::engine::plan::{self, Plan};
 use crate::engine::policy::{self, Decision, Facts, Reason};
 use crate::engine::refresh::{Expiry, Present, Refresh};
+use crate::engine::refusals::{ImageFile, Subject};
 use crate::engine::source::{self, Access, Repository, Source};
 
 /// What was gathered for a decision.
@@ -25,20 +26,59 @@ pub(super) struct Observed {
     pub(super) warnings: Vec<String>,
 }
 
+/// Facts, the release's manifest, and warnings.
+type Gathered = (Facts, Vec<u8>, Vec<String>);
+
 impl Core {
     /// Gathers the facts; the only part of planning that does I/O.
     pub(super) fn observe(&mut self, check: Check<'_>) -> Result<Observed, UpdateError> {
-        let Check { source, allow_expired, now } = check;
-        let limits = &self.config.limits;
-        let from = source.to_string();
+        let source = check.source;
         let (memory, interrupt) = (&self.memory, &self.interrupt);
         let (config, layout) = (&self.config, &self.layout);
         let access = Access { config, layout, memory, interrupt };
         let mut repository = source::open(source, access).map_err(|e| UpdateError::Fetch {
             name: "the repository".to_owned(),
-            from: from.clone(),
+            from: source.to_string(),
             source: e,
         })?;
+        let (facts, release_json, warnings) = match repository.image() {
+            None => self.gather(check, &mut *repository)?,
+            Some(file) => self.gather_from_image(check, &mut *repository, file)?,
+        };
+        Ok(Observed { repository, facts, release_json, warnings })
+    }
+
+    /// The same as [`Self::gather`], unless the clock is to leave the image alone;
+    /// and remembers how that went.
+    fn gather_from_image(
+        &mut self,
+        check: Check<'_>,
+        repository: &mut dyn Repository,
+        file: ImageFile,
+    ) -> Result<Gathered, UpdateError> {
+        let Check { source, now, .. } = check;
+        let what = format!("image {}", file.uuid);
+        let image = Subject::Image(file);
+        self.refusals.forget_images_but(&image, &source.shown());
+        self.leave_alone(&image, what, source, now)?;
+        let gathered = self.gather(check, repository);
+        match &gathered {
+            Ok(_) => self.refusals.forget(&image),
+            Err(error) if repository.has_come() => self.note_refusal(error, image, source, now),
+            // What is remembered of the file costs its server nothing.
+            Err(_) => {}
+        }
+        gathered
+    }
+
+    fn gather(
+        &mut self,
+        check: Check<'_>,
+        repository: &mut dyn Repository,
+    ) -> Result<Gathered, UpdateError> {
+        let Check { source, allow_expired, now } = check;
+        let (limits, memory) = (&self.config.limits, &self.memory);
+        let from = source.to_string();
         let expiry = match source {
             _ if allow_expired => Expiry::Warn,
             // Somebody carried it here by hand.
@@ -53,8 +93,7 @@ impl Core {
         let (history, actor) = (&mut self.history, &self.actor);
         let record = &mut |entry: Entry| history.append(entry, actor, now);
         let now = Present::new(now, self.trust.clock_floor()?);
-        let mut refresh =
-            Refresh { repository: &mut *repository, from, now, expiry, limits, memory, record };
+        let mut refresh = Refresh { repository, from, now, expiry, limits, memory, record };
         let mut trusted = match refresh.run(&self.trust) {
             Ok(trusted) => trusted,
             Err(error) => {
@@ -106,7 +145,7 @@ impl Core {
             held: self.state.held.clone(),
             pinned,
         };
-        Ok(Observed { repository, facts, release_json, warnings: trusted.warnings })
+        Ok((facts, release_json, trusted.warnings))
     }
 
     pub(super) fn plan_observed(&self, observed: &mut Observed) -> Result<Plan, UpdateError> {

@@ -4,7 +4,7 @@
 
 //! One update: from each source in turn, until one of them does not fail.
 
-use dockerlogger_manifest::{Digest, Extra};
+use dockerlogger_manifest::Extra;
 use jiff::Timestamp;
 
 use crate::engine::core::observe::Observed;
@@ -13,8 +13,8 @@ use crate::engine::error::{FailureKind, UpdateError};
 use crate::engine::execute::Execution;
 use crate::engine::history::{Action, Actor, Entry};
 use crate::engine::plan::Plan;
-use crate::engine::policy::{Decision, Facts, Move, Reason};
-use crate::engine::refusals::{ANY_SOURCE, Refusal};
+use crate::engine::policy::{Decision, Facts};
+use crate::engine::refusals::{ANY_SOURCE, Refusal, Subject};
 use crate::engine::source::Source;
 use crate::engine::state::Slot;
 use crate::engine::view::{PassedOver, Pinned};
@@ -146,7 +146,9 @@ impl Core {
             Decision::Stay(reason) => return Ok(Outcome::Stayed(reason.clone())),
             Decision::Move(target) => target,
         };
-        self.leave_alone(target, source, now)?;
+        let artifact = Subject::Artifact(target.digest);
+        let what = format!("release {} ({})", target.to, target.digest);
+        self.leave_alone(&artifact, what, source, now)?;
         progress(Progress::Decided(Box::new(plan.clone())));
         let begun = self.history.newest();
         let mut execution = Execution {
@@ -160,7 +162,7 @@ impl Core {
         };
         let mut warnings = plan.warnings.clone();
         match execution.run(&plan, progress) {
-            Ok(()) => self.refusals.forget(&target.digest),
+            Ok(()) => self.refusals.forget(&artifact),
             // Past the commit point a failure is a matter of tidying up.
             Err(UpdateError::File(e)) => {
                 let warning = format!("{e}: {}", e.source);
@@ -171,7 +173,7 @@ impl Core {
                 warnings.push(warning);
             }
             Err(e) => {
-                self.note_refusal(&e, &target.digest, source, now);
+                self.note_refusal(&e, artifact, source, now);
                 return Err(e);
             }
         }
@@ -181,39 +183,38 @@ impl Core {
 
 impl Core {
     /// An error if the clock asks for what was refused here, too soon. An operator may.
-    fn leave_alone(
+    pub(super) fn leave_alone(
         &self,
-        target: &Move,
+        subject: &Subject,
+        what: String,
         source: &Source,
         now: Timestamp,
     ) -> Result<(), UpdateError> {
-        let refusal = self.refusals.in_force(&target.digest, &source.shown(), now);
-        match (&self.actor, refusal) {
+        match (&self.actor, self.refusals.in_force(subject, &source.shown(), now)) {
             (Actor::Poll, Some(Refusal { times, until, why, .. })) => {
-                let (version, digest, why) = (target.to.clone(), target.digest, why.clone());
-                let (times, until) = (*times, *until);
-                let reason = Reason::RefusedBefore { version, digest, times, until, why };
-                Err(UpdateError::Declined(reason))
+                let (times, until, why) = (*times, *until, why.clone());
+                Err(UpdateError::RefusedBefore { what, times, until, why })
             }
             _ => Ok(()),
         }
     }
 
-    /// Remembers an artifact that is not what it should be.
-    fn note_refusal(
+    /// Remembers what is not as it should be.
+    pub(super) fn note_refusal(
         &mut self,
         error: &UpdateError,
-        digest: &Digest,
+        subject: Subject,
         source: &Source,
         now: Timestamp,
     ) {
-        let source = match error {
-            UpdateError::Artifact { .. } => source.shown(),
-            UpdateError::Probe { .. } => ANY_SOURCE.to_owned(),
-            _ => return,
+        let source = match (&subject, error) {
+            (Subject::Artifact(_), UpdateError::Probe { .. }) => ANY_SOURCE.to_owned(),
+            (Subject::Artifact(_), UpdateError::Artifact { .. }) => source.shown(),
+            (Subject::Artifact(_), _) | (_, UpdateError::Declined(_)) => return,
+            (Subject::Image(_), _) => source.shown(),
         };
         if error.kind() == FailureKind::Refused {
-            self.refusals.note(*digest, source, chain(error).to_string(), now);
+            self.refusals.note(subject, source, chain(error).to_string(), now);
         }
     }
 }

@@ -209,9 +209,14 @@ impl Getter {
             status => return Err(FetchError::Status { status: status.as_u16() }),
         };
         let limit = request.expect.bytes_max();
-        let length = response.content_length();
-        if length.is_some_and(|length| first.saturating_add(length) > limit) {
-            return Err(FetchError::TooLong { limit });
+        let length = response.content_length().map(|length| first.saturating_add(length));
+        match length {
+            Some(length) if length > limit => return Err(FetchError::TooLong { limit }),
+            // No network made it so: it is not worth a byte.
+            Some(length) if matches!(request.expect, Expect::Exactly(all) if length < all) => {
+                return Err(FetchError::Truncated { got: length, expected: limit, network: false });
+            }
+            _ => {}
         }
         Ok(Answer::Body { response, skip: request.from - first })
     }

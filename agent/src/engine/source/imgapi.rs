@@ -18,6 +18,7 @@ use ring::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY};
 use serde::Deserialize;
 
 use crate::engine::error::FetchError;
+use crate::engine::refusals::ImageFile;
 use crate::engine::source::bundle::BundleRepository;
 use crate::engine::source::http::HttpRepository;
 use crate::engine::source::memory::{Memory, Remembered};
@@ -35,11 +36,11 @@ struct Image {
     state: String,
     published_at: Timestamp,
     #[serde(default)]
-    files: Vec<ImageFile>,
+    files: Vec<ListedFile>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
-struct ImageFile {
+struct ListedFile {
     sha1: String,
     size: u64,
     compression: String,
@@ -49,7 +50,7 @@ struct ImageFile {
 pub(super) struct ImgapiRepository {
     http: HttpRepository,
     image: Image,
-    file: ImageFile,
+    file: ListedFile,
     memory: Memory,
     memory_key: String,
     files: Arc<dyn Files>,
@@ -57,6 +58,7 @@ pub(super) struct ImgapiRepository {
     path: PathBuf,
     reserve: u64,
     bundle: Option<BundleRepository>,
+    has_come: bool,
 }
 
 impl ImgapiRepository {
@@ -89,6 +91,7 @@ impl ImgapiRepository {
             path,
             reserve: config.reserve_bytes,
             bundle: None,
+            has_come: false,
         })
     }
 
@@ -102,7 +105,7 @@ impl ImgapiRepository {
 
     /// Brings the image's file here, whole.
     fn download(&mut self) -> Result<(), FetchError> {
-        let ImageFile { size, sha1, .. } = &self.file;
+        let ListedFile { size, sha1, .. } = &self.file;
         let available = self.files.available(self.path.parent().unwrap_or(&self.path))?;
         if available < size.saturating_add(self.reserve) {
             let (needed, reserve) = (*size, self.reserve);
@@ -111,6 +114,7 @@ impl ImgapiRepository {
         self.files.unlink(&self.path)?;
         let path = format!("images/{}/file", self.image.uuid);
         let mut body = open_bounded(&mut self.http, &path, Expect::Exactly(*size), 0)?;
+        self.has_come = true;
         let mut kept = self.files.create(&self.path)?;
         let mut hasher = Context::new(&SHA1_FOR_LEGACY_USE_ONLY);
         loop {
@@ -166,6 +170,14 @@ impl Repository for ImgapiRepository {
         // The image is here whole before anything of it is read.
         false
     }
+
+    fn image(&self) -> Option<ImageFile> {
+        Some(ImageFile { uuid: self.image.uuid.clone(), sha1: self.file.sha1.clone() })
+    }
+
+    fn has_come(&self) -> bool {
+        self.has_come
+    }
 }
 
 impl Drop for ImgapiRepository {
@@ -189,7 +201,7 @@ fn newest(list: &[u8]) -> Result<Image, FetchError> {
     })
 }
 
-fn usable_file(image: &Image, bytes_max: u64) -> Result<&ImageFile, FetchError> {
+fn usable_file(image: &Image, bytes_max: u64) -> Result<&ListedFile, FetchError> {
     let refused = |problem: String| FetchError::Image {
         problem: format!("image {} cannot be used: {problem}", image.uuid),
     };
