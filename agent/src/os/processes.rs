@@ -88,16 +88,17 @@ impl ProcessTable for Proc {
 
     #[cfg(not(target_os = "illumos"))]
     fn look(&self, number: u32) -> Option<Seen> {
-        let stat = fs::read_to_string(format!("/proc/{number}/stat")).ok()?;
-        let (parent, birth) = parse_stat(&stat)?;
+        let mut stat = [0; STAT_BYTES_MAX];
+        let (parent, birth) = parse_stat(read_at_once(number, "stat", &mut stat)?)?;
         let file = file_id(Path::new(&format!("/proc/{number}/exe"))).ok()?;
         Some(Seen { parent, birth, file, zone: zones::zone_of(number)? })
     }
 
     #[cfg(target_os = "illumos")]
     fn look(&self, number: u32) -> Option<Seen> {
-        let bytes = fs::read(format!("/proc/{number}/psinfo")).ok()?;
-        let info = psinfo::Psinfo::parse(&bytes)?;
+        // Room for one byte more than there should be, which would tell another structure.
+        let mut bytes = [0; psinfo::LENGTH + 1];
+        let info = psinfo::Psinfo::parse(read_at_once(number, "psinfo", &mut bytes)?)?;
         if info.is_dead() {
             return None;
         }
@@ -107,11 +108,25 @@ impl ProcessTable for Proc {
     }
 }
 
+/// What `/proc` says of a process in one of its small files. The system writes those
+/// in one piece, so that there is no need to ask for their length or their end: on a
+/// node with many containers this is what a trial spends its time with.
+fn read_at_once<'a>(number: u32, name: &str, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
+    let file = fs::File::open(format!("/proc/{number}/{name}")).ok()?;
+    let length = rustix::io::retry_on_intr(|| rustix::io::read(&file, &mut *buffer)).ok()?;
+    buffer.get(..length)
+}
+
+/// Bytes of a line of Linux's `/proc/PID/stat`, at most: 52 numbers and a name.
+#[cfg(not(target_os = "illumos"))]
+const STAT_BYTES_MAX: usize = 2048;
+
 /// Parent and start time of a line of Linux's `/proc/PID/stat`; none for a dead process.
 #[cfg(not(target_os = "illumos"))]
-fn parse_stat(stat: &str) -> Option<(u32, u64)> {
+fn parse_stat(stat: &[u8]) -> Option<(u32, u64)> {
     // The name, in parentheses, may hold anything.
-    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
+    let name_ends = stat.iter().rposition(|byte| *byte == b')')?;
+    let mut fields = str::from_utf8(stat.get(name_ends + 1..)?).ok()?.split_ascii_whitespace();
     let state = fields.next()?;
     if matches!(state, "Z" | "X" | "x") {
         return None;
@@ -149,10 +164,10 @@ mod tests {
 
     #[test]
     fn names_in_parentheses_do_not_confuse() {
-        let rest = "S 42 1 1 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 987654 1 2 3";
-        assert_eq!(parse_stat(&format!("7 (a) Z 1 (b) {rest}")), Some((42, 987_654)));
-        assert_eq!(parse_stat("7 (x) Z 42 1 1 0 -1 4 1 2 3 4 5 6 7 8 20 0 1 0 9 1"), None);
-        assert_eq!(parse_stat("7 (x) S"), None);
-        assert_eq!(parse_stat(""), None);
+        let rest = b"S 42 1 1 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 987654 1 2 3";
+        assert_eq!(parse_stat(&[&b"7 (a) Z \xff (b) "[..], rest].concat()), Some((42, 987_654)));
+        assert_eq!(parse_stat(b"7 (x) Z 42 1 1 0 -1 4 1 2 3 4 5 6 7 8 20 0 1 0 9 1"), None);
+        assert_eq!(parse_stat(b"7 (x) S"), None);
+        assert_eq!(parse_stat(b""), None);
     }
 }

@@ -14,7 +14,7 @@
 //! ```
 
 /// Bytes of the whole structure.
-const LENGTH: usize = 416;
+pub(super) const LENGTH: usize = 416;
 
 /// What is of interest of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
