@@ -6,7 +6,6 @@
 //! line when it listens and appends what it receives to a file, a line of JSON each.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -15,6 +14,7 @@ use serde_json::{Map, Value, json};
 
 use crate::port::free_port;
 use crate::programs::source_tree;
+use crate::until::{SOON, first_line};
 
 /// A running server; killed when it is dropped.
 #[derive(Debug)]
@@ -42,7 +42,9 @@ impl JsReceiver {
         options["port"] = json!(port);
         let options = options.to_string();
         let server = launch(&script, &options);
-        Some(JsReceiver { script, options, file, port, server })
+        let mut receiver = JsReceiver { script, options, file, port, server };
+        receiver.wait_until_it_listens();
+        Some(receiver)
     }
 
     /// The port on 127.0.0.1.
@@ -60,6 +62,19 @@ impl JsReceiver {
     /// Starts it again on the same port, with the same file.
     pub(crate) fn start_again(&mut self) {
         self.server = launch(&self.script, &self.options);
+        self.wait_until_it_listens();
+    }
+
+    fn wait_until_it_listens(&mut self) {
+        let stdout = self.server.stdout.take().expect("it is a pipe");
+        let said = first_line(SOON, stdout);
+        assert!(
+            said.as_ref().is_ok_and(|line| !line.is_empty()),
+            "{} {} does not listen within {SOON:?}; it said {said:?} and has ended: {:?}",
+            self.script.display(),
+            self.options,
+            self.server.try_wait()
+        );
     }
 
     /// What it has stored so far, in the order in which it did.
@@ -77,23 +92,12 @@ impl Drop for JsReceiver {
     }
 }
 
-/// Returns when it listens.
 fn launch(script: &Path, options: &str) -> Child {
-    let mut server = Command::new("node")
+    Command::new("node")
         .arg(script)
         .arg(options)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
-        .expect("node can be executed");
-    let mut said = String::new();
-    let stdout = server.stdout.take().expect("it is a pipe");
-    BufReader::new(stdout).read_line(&mut said).expect("a pipe can be read");
-    assert!(
-        !said.is_empty(),
-        "{} {options} does not listen: {:?}",
-        script.display(),
-        server.wait()
-    );
-    server
+        .expect("node can be executed")
 }

@@ -6,10 +6,12 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::Read;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+
+use crate::until::{SOON, first_line};
 
 /// A process that keeps the namespace.
 #[derive(Debug)]
@@ -57,15 +59,18 @@ impl Namespace {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn();
-        let mut holder = spawned.map_err(|e| format!("unshare(1) cannot be run: {e}"))?;
-        let stdout = holder.stdout.take().expect("the pipe was asked for");
-        let mut line = String::new();
-        let _ = BufReader::new(stdout).read_line(&mut line);
-        if line == "ready\n" {
-            return Ok(Namespace { holder });
+        let holder = spawned.map_err(|e| format!("unshare(1) cannot be run: {e}"))?;
+        let mut namespace = Namespace { holder };
+        let Child { stdout, stderr, .. } = &mut namespace.holder;
+        let stdout = stdout.take().expect("the pipe was asked for");
+        match first_line(SOON, stdout) {
+            Ok(line) if line == "ready\n" => return Ok(namespace),
+            Ok(_) => {}
+            Err(line) => panic!("unshare(1) is not ready within {SOON:?}; it said {line:?}"),
         }
-        let output = holder.wait_with_output().map_err(|e| e.to_string())?;
-        Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
+        let (mut stderr, mut said) = (stderr.take().expect("so was this one"), String::new());
+        stderr.read_to_string(&mut said).map_err(|e| e.to_string())?;
+        Err(said.trim().to_owned())
     }
 
     /// A program that will run in here.
