@@ -11,7 +11,7 @@
 use std::io::{self, Read as _, Write};
 use std::net::Ipv4Addr;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -31,6 +31,9 @@ use crate::os::{Files as _, RealFiles};
 
 /// How long a record may be under way after the logger has ended.
 const LATE_MAX: Duration = Duration::from_secs(2);
+
+/// Where receivers listen, on ports that are free.
+const LOOPBACK: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 0);
 
 /// How often to look whether a record is in a file.
 const LOOK: Duration = Duration::from_millis(10);
@@ -120,49 +123,60 @@ async fn attempt(
 /// A receiver at the end of `route`, and the options that lead to it; `None`: of a kind
 /// that this agent does not have.
 async fn open(route: &Route, user: &DynamicUser) -> io::Result<Option<(Receiver, Value)>> {
-    let loopback = (Ipv4Addr::LOCALHOST, 0);
-    let (receiver, places) = match route.over {
+    let (receiver, place) = match route.over {
         Carrier::File => {
             let dir = folder(user)?;
             let path = dir.path().display().to_string();
-            (Receiver::File(dir), vec![(Route::FOLDER, path)])
+            (Receiver::File(dir), (Route::FOLDER, path))
         }
         Carrier::Tcp => {
-            let listener = TcpListener::bind(loopback).await?;
-            let address = listener.local_addr()?.to_string();
-            (Receiver::Tcp(listener), vec![(Route::ADDRESS, address)])
+            let (listener, address) = listen().await?;
+            (Receiver::Tcp(listener), (Route::ADDRESS, address))
         }
         Carrier::Tls => {
-            let listener = TcpListener::bind(loopback).await?;
-            let address = listener.local_addr()?.to_string();
+            let (listener, address) = listen().await?;
             let identity = Identity::new(user)?;
-            let authority = identity.file().display().to_string();
-            let places = vec![(Route::ADDRESS, address), (Route::AUTHORITY, authority)];
-            (Receiver::Tls(listener, identity), places)
+            (Receiver::Tls(listener, identity), (Route::ADDRESS, address))
         }
         Carrier::Udp => {
-            let socket = UdpSocket::bind(loopback).await?;
+            let socket = UdpSocket::bind(LOOPBACK).await?;
             let address = socket.local_addr()?.to_string();
-            (Receiver::Udp(socket), vec![(Route::ADDRESS, address)])
+            (Receiver::Udp(socket), (Route::ADDRESS, address))
         }
         Carrier::Unix => {
-            let (_folder, path) = socket_place(user)?;
-            let listener = UnixListener::bind(&path)?;
-            user.give(&path)?;
-            let address = path.display().to_string();
-            (Receiver::Unix { listener, _folder }, vec![(Route::ADDRESS, address)])
+            let (listener, _folder, address) = bind(user, |path| UnixListener::bind(path))?;
+            (Receiver::Unix { listener, _folder }, (Route::ADDRESS, address))
         }
         Carrier::Unixgram => {
-            let (_folder, path) = socket_place(user)?;
-            let socket = UnixDatagram::bind(&path)?;
-            user.give(&path)?;
-            let address = path.display().to_string();
-            (Receiver::Unixgram { socket, _folder }, vec![(Route::ADDRESS, address)])
+            let (socket, _folder, address) = bind(user, |path| UnixDatagram::bind(path))?;
+            (Receiver::Unixgram { socket, _folder }, (Route::ADDRESS, address))
         }
         Carrier::Unknown(_) => return Ok(None),
     };
+    let mut places = vec![place];
+    if let Receiver::Tls(_, identity) = &receiver {
+        places.push((Route::AUTHORITY, identity.file().display().to_string()));
+    }
     let places: Vec<_> = places.iter().map(|(what, place)| (*what, place.as_str())).collect();
     Ok(Some((receiver, json!(route.options_to(&places)))))
+}
+
+async fn listen() -> io::Result<(TcpListener, String)> {
+    let listener = TcpListener::bind(LOOPBACK).await?;
+    let address = listener.local_addr()?.to_string();
+    Ok((listener, address))
+}
+
+/// A socket of the user's, the folder that it is in, and its path.
+fn bind<S>(
+    user: &DynamicUser,
+    bind: impl FnOnce(&Path) -> io::Result<S>,
+) -> io::Result<(S, TempDir, String)> {
+    let folder = folder(user)?;
+    let path = folder.path().join("socket");
+    let socket = bind(&path)?;
+    user.give(&path)?;
+    Ok((socket, folder, path.display().to_string()))
 }
 
 /// A folder of the user's.
@@ -172,65 +186,65 @@ fn folder(user: &DynamicUser) -> io::Result<TempDir> {
     Ok(folder)
 }
 
-/// Where a socket of the user's may be made.
-fn socket_place(user: &DynamicUser) -> io::Result<(TempDir, PathBuf)> {
-    let folder = folder(user)?;
-    let path = folder.path().join("socket");
-    Ok((folder, path))
-}
-
 /// Ends when the marker has arrived.
 async fn receive(receiver: &Receiver, marker: &str) -> io::Result<()> {
     let mut buffer = vec![0; RECEIVED_BYTES_MAX];
     let found = |bytes: &[u8]| bytes.windows(marker.len()).any(|part| part == marker.as_bytes());
-    match receiver {
-        Receiver::File(dir) => {
-            loop {
-                for file in std::fs::read_dir(dir.path())?.take(FILES_MAX) {
-                    // The folder is the logger's: whatever stands there is neither followed nor waited for.
-                    let Ok(written) = RealFiles.open(&file?.path()) else { continue };
-                    buffer.clear();
-                    written.take(RECEIVED_BYTES_MAX as u64).read_to_end(&mut buffer)?;
-                    if found(&buffer) {
-                        return Ok(());
-                    }
+    loop {
+        let has_come = match receiver {
+            Receiver::File(dir) => {
+                let written = is_written(dir, &mut buffer, found)?;
+                if !written {
+                    tokio::time::sleep(LOOK).await;
                 }
-                tokio::time::sleep(LOOK).await;
+                written
             }
+            Receiver::Udp(socket) => {
+                let length = socket.recv(&mut buffer).await?;
+                found(&buffer[..length])
+            }
+            Receiver::Unixgram { socket, .. } => {
+                let length = socket.recv(&mut buffer).await?;
+                found(&buffer[..length])
+            }
+            Receiver::Unix { listener, .. } => {
+                let (stream, _) = listener.accept().await?;
+                arrives(stream, &mut buffer, found).await
+            }
+            Receiver::Tcp(listener) => {
+                let (stream, _) = listener.accept().await?;
+                arrives(stream, &mut buffer, found).await
+            }
+            Receiver::Tls(listener, identity) => {
+                let (stream, _) = listener.accept().await?;
+                match identity.accept(stream).await {
+                    Ok(stream) => arrives(stream, &mut buffer, found).await,
+                    Err(_) => false,
+                }
+            }
+        };
+        if has_come {
+            return Ok(());
         }
-        Receiver::Udp(socket) => loop {
-            let (length, _) = socket.recv_from(&mut buffer).await?;
-            if found(&buffer[..length]) {
-                return Ok(());
-            }
-        },
-        Receiver::Unixgram { socket, .. } => loop {
-            let length = socket.recv(&mut buffer).await?;
-            if found(&buffer[..length]) {
-                return Ok(());
-            }
-        },
-        Receiver::Unix { listener, .. } => loop {
-            let (stream, _) = listener.accept().await?;
-            if arrives(stream, &mut buffer, found).await {
-                return Ok(());
-            }
-        },
-        Receiver::Tcp(listener) => loop {
-            let (stream, _) = listener.accept().await?;
-            if arrives(stream, &mut buffer, found).await {
-                return Ok(());
-            }
-        },
-        Receiver::Tls(listener, identity) => loop {
-            let (stream, _) = listener.accept().await?;
-            if let Ok(stream) = identity.accept(stream).await
-                && arrives(stream, &mut buffer, found).await
-            {
-                return Ok(());
-            }
-        },
     }
+}
+
+/// Whether it is in a file of the folder.
+fn is_written(
+    dir: &TempDir,
+    buffer: &mut Vec<u8>,
+    found: impl Fn(&[u8]) -> bool,
+) -> io::Result<bool> {
+    for file in std::fs::read_dir(dir.path())?.take(FILES_MAX) {
+        // The folder is the logger's: whatever stands there is neither followed nor waited for.
+        let Ok(written) = RealFiles.open(&file?.path()) else { continue };
+        buffer.clear();
+        written.take(RECEIVED_BYTES_MAX as u64).read_to_end(buffer)?;
+        if found(buffer) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Whether the connection brings it; when it ends without, there may be another.
@@ -278,132 +292,4 @@ fn environment(options: &Value) -> Vec<(String, String)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-    use std::os::unix::fs::PermissionsExt;
-    use std::sync::Arc;
-
-    use rustls::pki_types::pem::PemObject;
-    use rustls::pki_types::{CertificateDer, ServerName};
-    use rustls::{ClientConfig, RootCertStore};
-    use tokio::io::AsyncWriteExt;
-    use tokio::net::TcpStream;
-    use tokio_rustls::TlsConnector;
-
-    use super::*;
-    use crate::engine::error::FailureKind;
-    use crate::engine::probe::tests::{folder, script};
-
-    const QUICK: Duration = Duration::from_secs(20);
-
-    /// A driver with the routes over these.
-    fn driver(name: &str, over: &[Carrier]) -> DriverSpec {
-        let mut driver = dockerlogger_manifest::catalog::driver(name).unwrap();
-        driver.routes.retain(|route| over.contains(&route.over));
-        assert_eq!(driver.routes.len(), over.len());
-        driver
-    }
-
-    #[tokio::test]
-    async fn a_logger_that_delivers_passes_and_gets_the_contract() {
-        let folder = folder();
-        let seen = folder.path().join("seen");
-        // Each run is another user's.
-        fs::write(&seen, "").unwrap();
-        fs::set_permissions(&seen, fs::Permissions::from_mode(0o666)).unwrap();
-        let body = format!(
-            r#"pipe() {{ [ -p /dev/fd/$1 ] && echo pipe; }}
-            echo "$1 $(pipe 3) $(pipe 4) $(cat <&4 | wc -c)" >> {}
-            address=${{DOCKERLOG_CONFIG##*//}}; address=${{address%%\"*}}
-            case $DOCKERLOG_CONFIG in *tcp:*) kind=tcp;; *) kind=udp;; esac
-            cat <&3 > /dev/$kind/${{address/://}}"#,
-            seen.display()
-        );
-        let logger = script(folder.path(), &body);
-        for name in ["syslog", "gelf"] {
-            let driver = driver(name, &[Carrier::Tcp, Carrier::Udp]);
-            assert!(deliver(&logger, &driver, QUICK).await.unwrap());
-        }
-        assert!(deliver(&logger, &driver("fluentd", &[Carrier::Tcp]), QUICK).await.unwrap());
-        let seen = fs::read_to_string(seen).unwrap();
-        assert_eq!(
-            seen,
-            "syslog pipe pipe 0\n".repeat(2)
-                + &"gelf pipe pipe 0\n".repeat(2)
-                + "fluentd pipe pipe 0\n"
-        );
-        let body = r#"dir=${DOCKERLOG_CONFIG#*:\"}
-            cat <&3 > ${dir%%\"*}/$DOCKERLOG_CONTAINERID-json.log"#;
-        let mut json_file = driver("json-file", &[Carrier::File]);
-        let logger = script(folder.path(), body);
-        assert!(deliver(&logger, &json_file, QUICK).await.unwrap());
-        "from-the-future".clone_into(&mut json_file.name);
-        assert!(deliver(&logger, &json_file, QUICK).await.unwrap(), "its routes say how");
-        json_file.routes[0].over = Carrier::Unknown("http".to_owned());
-        assert!(!deliver(&logger, &json_file, QUICK).await.unwrap());
-    }
-
-    #[tokio::test]
-    async fn a_logger_that_loses_the_record_crashes_or_hangs_fails() {
-        let folder = folder();
-        let refused = async |body: &str, timeout| {
-            let logger = script(folder.path(), body);
-            let syslog = driver("syslog", &[Carrier::Tcp]);
-            let error = deliver(&logger, &syslog, timeout).await.unwrap_err();
-            assert_eq!(error.kind(), FailureKind::Refused);
-            error.to_string()
-        };
-        let lost = refused("cat <&3 >/dev/null", QUICK).await;
-        assert!(lost.ends_with("ended well and its record did not arrive"), "{lost}");
-        let crashed = refused("echo boom >&2; kill -SEGV $$", QUICK).await;
-        assert!(crashed.contains("signal: 11") && crashed.contains("boom"), "{crashed}");
-        let hung = refused("sleep 100", Duration::from_millis(300)).await;
-        assert!(hung.contains("did not end within"), "{hung}");
-    }
-
-    /// What a client that believes the file says arrives.
-    #[tokio::test]
-    async fn records_arrive_over_tls() {
-        for name in ["fluentd", "gelf", "syslog"] {
-            let route = &driver(name, &[Carrier::Tls]).routes[0];
-            let (receiver, options) = open(route, &DynamicUser::new()).await.unwrap().unwrap();
-            let address = options[format!("{name}-address")].as_str().unwrap();
-            let (_, address) = address.split_once("tls://").unwrap();
-            let authority = options[format!("{name}-tls-ca-cert")].as_str().unwrap();
-            let pem = fs::read(authority).unwrap();
-            let mut roots = RootCertStore::empty();
-            roots.add(CertificateDer::from_pem_slice(&pem).unwrap()).unwrap();
-            let provider = Arc::new(rustls::crypto::ring::default_provider());
-            let client = ClientConfig::builder_with_provider(provider)
-                .with_safe_default_protocol_versions()
-                .unwrap()
-                .with_root_certificates(roots)
-                .with_no_client_auth();
-            let client = async {
-                // Another one before, which is no reason to stop.
-                drop(TcpStream::connect(address).await.unwrap());
-                let stream = TcpStream::connect(address).await.unwrap();
-                let name = ServerName::try_from("127.0.0.1").unwrap();
-                let connector = TlsConnector::from(Arc::new(client));
-                let mut stream = connector.connect(name, stream).await.unwrap();
-                stream.write_all(b"<30>1 the marker\n").await.unwrap();
-                stream.shutdown().await.unwrap();
-            };
-            let (received, ()) = tokio::join!(receive(&receiver, "the marker"), client);
-            received.unwrap();
-        }
-    }
-
-    #[tokio::test]
-    async fn a_driver_that_has_tls_is_tried_with_it() {
-        let folder = folder();
-        // It delivers well, but it does not speak TLS.
-        let body = r#"address=${DOCKERLOG_CONFIG##*tls://}; address=${address%%\"*}
-            cat <&3 > /dev/tcp/${address/://}"#;
-        for name in ["fluentd", "gelf", "syslog"] {
-            let logger = script(folder.path(), body);
-            let error = deliver(&logger, &driver(name, &[Carrier::Tls]), QUICK).await.unwrap_err();
-            assert!(error.to_string().contains("tls://127.0.0.1:"), "{error}");
-        }
-    }
-}
+mod tests;
