@@ -8,7 +8,7 @@ use std::fs;
 use std::sync::Arc;
 
 use crate::engine::tests::faults::{Fault, FaultyFiles};
-use crate::engine::tests::node::{Node, check_settled, now};
+use crate::engine::tests::node::{Node, check_settled, copy_tree, now, updated};
 use crate::engine::tests::processes::{fail_trial, pass_trial};
 use crate::engine::tests::publisher::Recipe;
 use crate::engine::{Actor, Engine};
@@ -51,13 +51,8 @@ async fn every_change_is_on_record_with_who_and_why() {
 
 #[tokio::test]
 async fn a_repair_is_on_record_too() {
-    let mut node = Node::new();
-    let mut digests = Vec::new();
-    for version in ["1.0.0", "2.0.0"] {
-        digests.push(node.publisher.publish(&Recipe::new(version)).sha256.to_string());
-        node.update().await.unwrap();
-    }
-    fs::remove_dir_all(node.root.join("store").join(&digests[1])).unwrap();
+    let (node, digests) = updated(&["1.0.0", "2.0.0"]).await;
+    fs::remove_dir_all(node.root.join("store").join(digests[1].to_string())).unwrap();
     let engine = node.open();
     let last = told(&engine).pop().unwrap();
     assert!(last.starts_with("repair - 1.0.0 by agent: release 2.0.0 is damaged ("), "{last}");
@@ -92,19 +87,15 @@ async fn the_end_of_a_trial_is_on_record() {
 #[tokio::test]
 async fn a_change_that_failed_is_on_record_as_such() {
     const EIO: i32 = 5;
-    let mut node = Node::new();
-    for version in ["1.0.0", "2.0.0"] {
-        node.publisher.publish(&Recipe::new(version));
-        node.update().await.unwrap();
-    }
+    let (mut node, _) = updated(&["1.0.0", "2.0.0"]).await;
     node.publisher.publish(&Recipe::new("3.0.0"));
     let base = node.scratch.path().join("base");
-    crate::engine::tests::node::copy_tree(&node.root, &base);
+    copy_tree(&node.root, &base);
     for (rollback, said) in [(false, "update 2.0.0 3.0.0"), (true, "rollback 2.0.0 1.0.0")] {
         let mut failures = 0;
         for effects in 0.. {
             fs::remove_dir_all(&node.root).unwrap();
-            crate::engine::tests::node::copy_tree(&base, &node.root);
+            copy_tree(&base, &node.root);
             let files = FaultyFiles::new(effects, Fault::Once(EIO));
             let Ok(mut engine) = node.open_on(&node.root, Arc::new(files.clone())) else {
                 continue;
@@ -146,11 +137,11 @@ async fn no_change_without_a_record() {
     node.update().await.unwrap();
     node.publisher.publish(&Recipe::new("2.0.0"));
     let base = node.scratch.path().join("base");
-    crate::engine::tests::node::copy_tree(&node.root, &base);
+    copy_tree(&node.root, &base);
     let mut moved = 0;
     for effects in 0.. {
         fs::remove_dir_all(&node.root).unwrap();
-        crate::engine::tests::node::copy_tree(&base, &node.root);
+        copy_tree(&base, &node.root);
         let files = FaultyFiles::new(effects, Fault::Always(ENOSPC));
         if let Ok(mut engine) = node.open_on(&node.root, Arc::new(files.clone())) {
             let _ended = engine.update(&node.source(), now(), &mut |_| {}).await;

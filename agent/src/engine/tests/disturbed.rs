@@ -20,11 +20,17 @@ pub(super) trait Disturbance: fmt::Debug + Send + Sync + 'static {
     /// Before anything is read; an error takes its place.
     fn look(&self, doing: &'static str, path: &Path) -> Result<(), FileError>;
     /// Writes, or a part of it.
-    fn write(&self, file: &mut dyn NewFile, path: &Path, bytes: &[u8]) -> Result<(), FileError>;
-    /// Whether what is to be durable really is made so.
-    fn syncs(&self) -> bool;
+    fn write(&self, file: &mut dyn NewFile, _: &Path, bytes: &[u8]) -> Result<(), FileError> {
+        file.write(bytes)
+    }
+    /// Whether what is to be durable really is made so: a kill loses nothing that was not.
+    fn syncs(&self) -> bool {
+        false
+    }
     /// What is said to be free, if not what is.
-    fn available(&self) -> Option<u64>;
+    fn available(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// The files.

@@ -82,15 +82,6 @@ impl Disturbance for Limited {
         file.write(&bytes[..half])?;
         written
     }
-
-    // A kill loses nothing that was not synced: power cuts need a model, not a disk.
-    fn syncs(&self) -> bool {
-        false
-    }
-
-    fn available(&self) -> Option<u64> {
-        None
-    }
 }
 
 const EIO: i32 = 5;

@@ -29,10 +29,10 @@ async fn offered() -> (Node, Artifact, String) {
 }
 
 fn engine(node: &Node, change: impl FnOnce(&mut EngineConfig)) -> Engine {
-    let mut config = node.config(&node.root);
-    config.limits.resume_bytes_min = 1;
-    change(&mut config);
-    Engine::open(config).unwrap()
+    node.open_with(|config| {
+        config.limits.resume_bytes_min = 1;
+        change(config);
+    })
 }
 
 fn partials(node: &Node) -> Vec<u64> {

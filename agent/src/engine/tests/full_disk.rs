@@ -13,9 +13,8 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 
 use crate::engine::tests::disturbed::{Disturbance, Disturbed};
-use crate::engine::tests::node::{Node, chain, check_settled, now};
-use crate::engine::tests::processes::{Loggers, Quiet, fail_trial, pass_trial};
-use crate::engine::tests::publisher::Recipe;
+use crate::engine::tests::node::{Node, chain, check_settled, now, on_trial_with};
+use crate::engine::tests::processes::{Loggers, Quiet, fail_trial};
 use crate::engine::{Engine, TrialEnd};
 use crate::os::files::{FileError, Files, NewFile, RealFiles};
 use crate::os::processes::ProcessTable;
@@ -70,25 +69,12 @@ impl Disturbance for Room {
             }
         }
     }
-
-    fn syncs(&self) -> bool {
-        false
-    }
-
-    fn available(&self) -> Option<u64> {
-        None
-    }
 }
 
 /// A node on which release 2.0.0 is on trial after 1.0.0.
 async fn on_trial(files: &Disturbed<Room>) -> (Node, Engine) {
-    let mut node = Node::new();
-    let mut engine = node.open_on(&node.root, Arc::new(files.clone())).unwrap();
-    for version in ["1.0.0", "2.0.0"] {
-        node.publisher.publish(&Recipe::new(version));
-        pass_trial(&engine).unwrap();
-        engine.update(&node.source(), now(), &mut |_| {}).await.unwrap();
-    }
+    let files = Arc::new(files.clone());
+    let (node, engine, _) = on_trial_with(files, &["1.0.0", "2.0.0"]).await;
     (node, engine)
 }
 

@@ -14,7 +14,7 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use crate::engine::tests::node::{
-    Node, VERIFIERS, assert_says, chain, copy_tree, installed, installed_with, now,
+    Node, VERIFIERS, assert_says, chain, copy_tree, impatient, installed, installed_with, now,
 };
 use crate::engine::tests::publisher::{Key, Recipe, TarEntry, drivers, logger_script, pack};
 use crate::engine::tests::server::{Answer, Server};
@@ -167,10 +167,7 @@ async fn slow_retrieval() {
     for path in ["metadata/timestamp.json", "metadata/2.targets.json", &artifact] {
         let server =
             Server::start(&node.publisher.directory, Some((path.to_owned(), Answer::Stalled)));
-        let mut config = node.config(&node.root);
-        config.limits.answer_timeout = std::time::Duration::from_secs(1);
-        config.limits.speed_window = std::time::Duration::from_secs(1);
-        let mut engine = node.open_with(config);
+        let mut engine = node.open_with(impatient);
         let error = engine.update(&server.source(), now(), &mut |_| {}).await.unwrap_err();
         assert_says(&chain(&error), &["slower than 1024 bytes a second for 1 seconds"]);
         assert_eq!(node.logger_says(), "1.0.0");

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::engine::tests::faults::{Fault, FaultyFiles};
-use crate::engine::tests::node::{Node, chain, check, check_settled, copy_tree, now};
+use crate::engine::tests::node::{Node, chain, check, check_settled, copy_tree, now, updated};
 use crate::engine::tests::publisher::{Key, Recipe};
 use crate::engine::{Engine, FailureKind, OpenError, Outcome};
 
@@ -128,11 +128,7 @@ async fn a_first_install_survives_a_kill_at_every_effect() {
 
 #[tokio::test]
 async fn an_update_survives_a_kill_at_every_effect() {
-    let mut node = Node::new();
-    for version in ["1.0.0", "2.0.0"] {
-        node.publisher.publish(&Recipe::new(version));
-        node.update().await.unwrap();
-    }
+    let (mut node, _) = updated(&["1.0.0", "2.0.0"]).await;
     // New keys, so that the root chain is written under fire as well.
     node.publisher.rotate(Key::new(11), Key::new(12));
     node.publisher.publish(&Recipe::new("3.0.0"));
@@ -142,11 +138,7 @@ async fn an_update_survives_a_kill_at_every_effect() {
 
 #[tokio::test]
 async fn a_rollback_survives_a_kill_at_every_effect() {
-    let mut node = Node::new();
-    for version in ["1.0.0", "2.0.0"] {
-        node.publisher.publish(&Recipe::new(version));
-        node.update().await.unwrap();
-    }
+    let (node, _) = updated(&["1.0.0", "2.0.0"]).await;
     let effects = kill_everywhere(&node, &node.root, Scenario::Rollback, "1.0.0").await;
     assert!(effects > 20, "only {effects} effects");
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crate::engine::tests::node::{assert_says, chain, check_settled, installed, now};
 use crate::engine::tests::publisher::Recipe;
 use crate::engine::tests::server::{Answer, Server};
-use crate::engine::{Change, Engine, FailureKind, Interrupt, Outcome, Progress, Step};
+use crate::engine::{Change, FailureKind, Interrupt, Outcome, Progress, Step};
 
 /// Asks for an end as soon as `begun` says so.
 fn ask_when(interrupt: Interrupt, begun: impl Fn() -> bool + Send + 'static) {
@@ -33,9 +33,7 @@ async fn a_transfer_gives_way_and_goes_on_where_it_was() {
     let artifact = node.publisher.publish(&recipe);
     let path = node.publisher.target_path(&artifact.name);
     let server = Server::start(&node.publisher.directory, Some((path.clone(), Answer::Stalled)));
-    let mut config = node.config(&node.root);
-    config.limits.resume_bytes_min = 1;
-    let mut engine = Engine::open(config).unwrap();
+    let mut engine = node.open_with(|config| config.limits.resume_bytes_min = 1);
     let before = engine.view();
 
     let partial = node.root.join(format!("tmp/partial-{}", artifact.sha256));

@@ -16,6 +16,7 @@ use jiff::Timestamp;
 
 use crate::engine::layout::{Layout, Link};
 use crate::engine::state::{Loaded, StateStore};
+use crate::engine::tests::processes::pass_trial;
 use crate::engine::tests::publisher::{Publisher, Recipe, target};
 use crate::engine::tests::tough_verifier;
 use crate::engine::trust::{self, Begin};
@@ -61,10 +62,13 @@ impl Node {
     }
 
     pub(super) fn open(&self) -> Engine {
-        self.open_with(self.config(&self.root))
+        self.open_with(|_| {})
     }
 
-    pub(super) fn open_with(&self, config: EngineConfig) -> Engine {
+    /// With another configuration.
+    pub(super) fn open_with(&self, change: impl FnOnce(&mut EngineConfig)) -> Engine {
+        let mut config = self.config(&self.root);
+        change(&mut config);
         let engine = Engine::open_on(config, Arc::new(RealFiles), now()).unwrap();
         engine.core.lock().unwrap().trust.verify_with(self.begin);
         engine
@@ -193,6 +197,43 @@ pub(super) fn copy_tree(from: &Path, to: &Path) {
             assert_eq!(from.metadata().unwrap().mode(), to.metadata().unwrap().mode());
         }
     }
+}
+
+/// Makes a node one that waits for no server longer than a second.
+pub(super) fn impatient(config: &mut EngineConfig) {
+    config.limits.answer_timeout = Duration::from_secs(1);
+    config.limits.speed_window = Duration::from_secs(1);
+}
+
+/// A node that got these releases one after another, each by an agent of its own.
+pub(super) async fn updated(versions: &[&str]) -> (Node, Vec<Digest>) {
+    let mut node = Node::new();
+    let mut digests = Vec::new();
+    for version in versions {
+        digests.push(node.publisher.publish(&Recipe::new(version)).sha256);
+        node.update().await.unwrap();
+    }
+    (node, digests)
+}
+
+/// A node that got these releases one after another; the last one is on trial.
+pub(super) async fn on_trial(versions: &[&str]) -> (Node, Engine, Vec<Digest>) {
+    on_trial_with(Arc::new(RealFiles), versions).await
+}
+
+pub(super) async fn on_trial_with(
+    files: Arc<dyn Files>,
+    versions: &[&str],
+) -> (Node, Engine, Vec<Digest>) {
+    let mut node = Node::new();
+    let mut engine = node.open_on(&node.root, files).unwrap();
+    let mut digests = Vec::new();
+    for version in versions {
+        digests.push(node.publisher.publish(&Recipe::new(version)).sha256);
+        pass_trial(&engine).unwrap();
+        engine.update(&node.source(), now(), &mut |_| {}).await.unwrap();
+    }
+    (node, engine, digests)
 }
 
 /// A node that has release 1.0.0.

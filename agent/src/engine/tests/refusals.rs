@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::engine::tests::node::{Node, assert_says, chain, installed, now};
+use crate::engine::tests::node::{Node, assert_says, chain, impatient, installed, now};
 use crate::engine::tests::publisher::{Recipe, drivers, logger_script, target};
 use crate::engine::tests::server::{Answer, Server};
 use crate::engine::{FailureKind, OpenError, Source};
@@ -105,9 +105,8 @@ async fn loggers_that_hang_shout_or_fail() {
         let mut recipe = Recipe::new("4.0.0");
         recipe.says = says.to_owned();
         node.publisher.publish(&recipe);
-        let mut config = node.config(&node.root);
-        config.limits.probe_timeout = Duration::from_secs(1);
-        let mut engine = crate::engine::Engine::open(config).unwrap();
+        let mut engine =
+            node.open_with(|config| config.limits.probe_timeout = Duration::from_secs(1));
         let error = engine.update(&node.source(), now(), &mut |_| {}).await.unwrap_err();
         assert_says(&chain(&error), &[expected]);
         assert_eq!(error.kind(), FailureKind::Refused);
@@ -119,9 +118,7 @@ async fn loggers_that_hang_shout_or_fail() {
 async fn no_room() {
     let mut node = installed().await;
     node.publisher.publish(&Recipe::new("2.0.0"));
-    let mut config = node.config(&node.root);
-    config.reserve_bytes = u64::MAX / 2;
-    let mut engine = crate::engine::Engine::open(config).unwrap();
+    let mut engine = node.open_with(|config| config.reserve_bytes = u64::MAX / 2);
     let error = engine.update(&node.source(), now(), &mut |_| {}).await.unwrap_err();
     assert_eq!(error.kind(), FailureKind::Local);
     assert_says(
@@ -135,14 +132,13 @@ async fn no_room() {
 async fn anchors_that_are_none() {
     let mut node = Node::new();
     node.publisher.publish(&Recipe::new("1.0.0"));
-    let mut config = node.config(&node.root);
-    config.trust_anchor = node.scratch.path().join("anchor.json");
-    let mut engine = crate::engine::Engine::open(config.clone()).unwrap();
+    let anchor = node.scratch.path().join("anchor.json");
+    let mut engine = node.open_with(|config| config.trust_anchor.clone_from(&anchor));
     let error = engine.update(&node.source(), now(), &mut |_| {}).await.unwrap_err();
-    let path = config.trust_anchor.display().to_string();
+    let path = anchor.display();
     assert_eq!(chain(&error), format!("cannot use the trust anchor {path}: there is no such file"));
     assert_eq!(error.kind(), FailureKind::Local);
-    fs::write(&config.trust_anchor, "{}").unwrap();
+    fs::write(&anchor, "{}").unwrap();
     let error = engine.update(&node.source(), now(), &mut |_| {}).await.unwrap_err();
     assert_says(&chain(&error), &["cannot use the trust anchor", "missing `signed`"]);
 }
@@ -198,7 +194,9 @@ async fn http_servers_good_and_bad() {
     ];
     for (path, answer, kind, says) in cases {
         let server = Server::start(&node.publisher.directory, Some((path.to_owned(), answer)));
-        let refusal = refused_by(&node, &server).await;
+        let mut engine = node.open_with(impatient);
+        let error = engine.update(&server.source(), now(), &mut |_| {}).await.unwrap_err();
+        let refusal = format!("{:?}: {}", error.kind(), chain(&error));
         assert!(
             refusal.starts_with(kind) && refusal.contains(says),
             "{path} {answer:?}: {refusal}"
@@ -212,15 +210,6 @@ async fn http_servers_good_and_bad() {
     drop(server);
     let refusal = node.refused_from(&source).await;
     assert_says(&refusal, &["Temporary: cannot fetch metadata/2.root.json"]);
-}
-
-async fn refused_by(node: &Node, server: &Server) -> String {
-    let mut config = node.config(&node.root);
-    config.limits.answer_timeout = Duration::from_secs(1);
-    config.limits.speed_window = Duration::from_secs(1);
-    let mut engine = crate::engine::Engine::open(config).unwrap();
-    let error = engine.update(&server.source(), now(), &mut |_| {}).await.unwrap_err();
-    format!("{:?}: {}", error.kind(), chain(&error))
 }
 
 #[tokio::test]

@@ -13,8 +13,8 @@ use dockerlogger_manifest::Release;
 
 use crate::engine::error::ProbeError;
 use crate::engine::probe::Prober;
-use crate::engine::tests::node::{Node, assert_says, chain, check_settled, now};
-use crate::engine::tests::processes::{fail_trial, pass_trial};
+use crate::engine::tests::node::{Node, assert_says, chain, check_settled, now, on_trial};
+use crate::engine::tests::processes::fail_trial;
 use crate::engine::tests::publisher::Recipe;
 use crate::engine::{Change, Engine, FailureKind, Outcome, RollbackError, TrialEnd};
 
@@ -27,18 +27,6 @@ impl Prober for Unable {
         let source = std::io::Error::from_raw_os_error(8);
         Err(ProbeError::Start { command: "logger version".to_owned(), source })
     }
-}
-
-/// A node that got these releases one after another.
-async fn node_of(versions: &[&str]) -> (Node, Engine) {
-    let mut node = Node::new();
-    let mut engine = node.open();
-    for version in versions {
-        node.publisher.publish(&Recipe::new(version));
-        pass_trial(&engine).unwrap();
-        engine.update(&node.source(), now(), &mut |_| {}).await.unwrap();
-    }
-    (node, engine)
 }
 
 async fn unblock(engine: &mut Engine, what: &str) {
@@ -108,7 +96,7 @@ async fn rolls_back_and_forth_and_does_not_return_by_itself() {
 
 #[tokio::test]
 async fn a_release_that_failed_its_trial_does_not_come_back_by_a_rollback() {
-    let (node, mut engine) = node_of(&["1.0.0", "2.0.0"]).await;
+    let (node, mut engine, _) = on_trial(&["1.0.0", "2.0.0"]).await;
     let end = fail_trial(&engine).unwrap();
     assert!(matches!(end, TrialEnd::Reverted { .. }), "{end:?}");
     let refusal = refused(&node, &mut engine).await;
@@ -127,7 +115,7 @@ async fn a_release_that_failed_its_trial_does_not_come_back_by_a_rollback() {
 
 #[tokio::test]
 async fn what_an_operator_blocked_does_not_come_back_by_a_rollback() {
-    let (node, mut engine) = node_of(&["1.0.0", "2.0.0"]).await;
+    let (node, mut engine, _) = on_trial(&["1.0.0", "2.0.0"]).await;
     let digest = engine.view().previous.unwrap().digest.to_string();
     for what in ["1.0.0", &digest] {
         let reason = Some("it leaks".to_owned());
@@ -142,7 +130,7 @@ async fn what_an_operator_blocked_does_not_come_back_by_a_rollback() {
 
 #[tokio::test]
 async fn what_fails_its_probe_is_not_gone_forward_to() {
-    let (node, mut engine) = node_of(&["1.0.0", "2.0.0"]).await;
+    let (node, mut engine, _) = on_trial(&["1.0.0", "2.0.0"]).await;
     engine.rollback(now()).await.unwrap();
     unblock(&mut engine, "2.0.0").await;
     // As signed, and not what this node can run any more.
@@ -153,7 +141,7 @@ async fn what_fails_its_probe_is_not_gone_forward_to() {
 
 #[tokio::test]
 async fn a_damaged_release_is_not_gone_back_to() {
-    let (node, mut engine) = node_of(&["1.0.0", "2.0.0"]).await;
+    let (node, mut engine, _) = on_trial(&["1.0.0", "2.0.0"]).await;
     let digest = engine.view().previous.unwrap().digest;
     fs::remove_dir_all(node.root.join("store").join(digest.to_string())).unwrap();
     let refusal = refused(&node, &mut engine).await;

@@ -11,26 +11,13 @@ use dockerlogger_manifest::Digest;
 
 use crate::api::Health;
 use crate::engine::core::Core;
-use crate::engine::tests::node::{Node, check_settled, now};
+use crate::engine::tests::node::{Node, check_settled, now, on_trial};
 use crate::engine::tests::processes::{Blind, Quiet, fail_trial, pass_trial, watch};
 use crate::engine::tests::publisher::Recipe;
 use crate::engine::{Change, Engine, Outcome, Reason, TrialEnd};
 
 async fn update(node: &Node, engine: &mut Engine) -> Outcome {
     engine.update(&node.source(), now(), &mut |_| {}).await.unwrap()
-}
-
-/// A node that got these releases one after another; the last one is on trial.
-async fn on_trial(versions: &[&str]) -> (Node, Engine, Vec<Digest>) {
-    let mut node = Node::new();
-    let mut engine = node.open();
-    let mut digests = Vec::new();
-    for version in versions {
-        digests.push(node.publisher.publish(&Recipe::new(version)).sha256);
-        pass_trial(&engine).unwrap();
-        update(&node, &mut engine).await;
-    }
-    (node, engine, digests)
 }
 
 /// The same, and its trial failed.
@@ -190,9 +177,7 @@ async fn what_a_failed_release_cannot_go_back_to_comes_from_the_source() {
 #[tokio::test]
 async fn a_trial_goes_back_to_any_release_that_is_kept() {
     let mut node = Node::new();
-    let mut config = node.config(&node.root);
-    config.retain = 3;
-    let mut engine = node.open_with(config);
+    let mut engine = node.open_with(|config| config.retain = 3);
     let mut digests = Vec::new();
     for version in ["1.0.0", "2.0.0", "3.0.0"] {
         digests.push(node.publisher.publish(&Recipe::new(version)).sha256);

@@ -13,11 +13,11 @@ use dockerlogger_manifest::Digest;
 use rustix::io::Errno;
 
 use crate::engine::tests::disturbed::{Disturbance, Disturbed};
-use crate::engine::tests::node::{Node, chain, check_settled, now};
+use crate::engine::tests::node::{Node, chain, check_settled, now, on_trial_with};
 use crate::engine::tests::processes::pass_trial;
 use crate::engine::tests::publisher::Recipe;
 use crate::engine::{Engine, Outcome};
-use crate::os::files::{FileError, NewFile};
+use crate::os::files::FileError;
 
 /// What cannot be opened, though it is there: paths that hold this text.
 #[derive(Debug, Default)]
@@ -52,30 +52,13 @@ impl Disturbance for Unread {
         }
         Ok(())
     }
-
-    fn write(&self, file: &mut dyn NewFile, _: &Path, bytes: &[u8]) -> Result<(), FileError> {
-        file.write(bytes)
-    }
-
-    fn syncs(&self) -> bool {
-        false
-    }
-
-    fn available(&self) -> Option<u64> {
-        None
-    }
 }
 
 /// A node with 2.0.0 after 1.0.0, closed; and the digests of both.
 async fn node(files: &Disturbed<Unread>) -> (Node, [Digest; 2]) {
-    let mut node = Node::new();
-    let mut digests = Vec::new();
-    for version in ["1.0.0", "2.0.0"] {
-        digests.push(node.publisher.publish(&Recipe::new(version)).sha256);
-        let mut engine = open(&node, files).unwrap();
-        engine.update(&node.source(), now(), &mut |_| {}).await.unwrap();
-        pass_trial(&engine).unwrap();
-    }
+    let files = Arc::new(files.clone());
+    let (node, engine, digests) = on_trial_with(files, &["1.0.0", "2.0.0"]).await;
+    pass_trial(&engine).unwrap();
     (node, digests.try_into().unwrap())
 }
 

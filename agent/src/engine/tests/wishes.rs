@@ -104,9 +104,7 @@ async fn what_is_blocked_is_not_installed_and_what_runs_cannot_be_blocked() {
 #[tokio::test]
 async fn as_many_releases_are_kept_as_are_asked_for() {
     let mut node = Node::new();
-    let mut config = node.config(&node.root);
-    (config.retain, config.trial) = (4, Duration::ZERO);
-    let mut engine = Engine::open(config).unwrap();
+    let mut engine = node.open_with(|config| (config.retain, config.trial) = (4, Duration::ZERO));
     let mut digests = Vec::new();
     for version in ["1.0.0", "2.0.0", "3.0.0", "4.0.0", "5.0.0"] {
         digests.push(node.publisher.publish(&Recipe::new(version)).sha256.to_string());
