@@ -58,9 +58,9 @@ impl Core {
     ) -> Result<Gathered, UpdateError> {
         let Check { source, now, .. } = check;
         let what = format!("image {}", file.uuid);
-        let image = Subject::Image(file);
-        self.refusals.forget_images_but(&image, &source.shown());
-        self.leave_alone(&image, what, source, now)?;
+        let (image, source) = (Subject::Image(file), source.shown());
+        self.refusals.forget_images_but(&image, &source);
+        self.leave_alone(&image, what, &source, now)?;
         let gathered = self.gather(check, repository);
         match &gathered {
             Ok(_) => self.refusals.forget(&image),

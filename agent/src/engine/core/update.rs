@@ -14,7 +14,7 @@ use crate::engine::execute::Execution;
 use crate::engine::history::{Action, Actor, Entry};
 use crate::engine::plan::Plan;
 use crate::engine::policy::{Decision, Facts};
-use crate::engine::refusals::{ANY_SOURCE, Refusal, Subject};
+use crate::engine::refusals::{ANY_SOURCE, ImageFile, Refusal, Subject};
 use crate::engine::source::Source;
 use crate::engine::state::Slot;
 use crate::engine::view::{PassedOver, Pinned};
@@ -148,7 +148,8 @@ impl Core {
         };
         let artifact = Subject::Artifact(target.digest);
         let what = format!("release {} ({})", target.to, target.digest);
-        self.leave_alone(&artifact, what, source, now)?;
+        let place = place(source, observed.repository.image());
+        self.leave_alone(&artifact, what, &place, now)?;
         progress(Progress::Decided(Box::new(plan.clone())));
         let begun = self.history.newest();
         let mut execution = Execution {
@@ -173,7 +174,7 @@ impl Core {
                 warnings.push(warning);
             }
             Err(e) => {
-                self.note_refusal(&e, artifact, source, now);
+                self.note_refusal(&e, artifact, place, now);
                 return Err(e);
             }
         }
@@ -187,10 +188,10 @@ impl Core {
         &self,
         subject: &Subject,
         what: String,
-        source: &Source,
+        source: &str,
         now: Timestamp,
     ) -> Result<(), UpdateError> {
-        match (&self.actor, self.refusals.in_force(subject, &source.shown(), now)) {
+        match (&self.actor, self.refusals.in_force(subject, source, now)) {
             (Actor::Poll, Some(Refusal { times, until, why, .. })) => {
                 let (times, until, why) = (*times, *until, why.clone());
                 Err(UpdateError::RefusedBefore { what, times, until, why })
@@ -204,18 +205,26 @@ impl Core {
         &mut self,
         error: &UpdateError,
         subject: Subject,
-        source: &Source,
+        source: String,
         now: Timestamp,
     ) {
         let source = match (&subject, error) {
+            (_, UpdateError::Declined(_)) => return,
             (Subject::Artifact(_), UpdateError::Probe { .. }) => ANY_SOURCE.to_owned(),
-            (Subject::Artifact(_), UpdateError::Artifact { .. }) => source.shown(),
-            (Subject::Artifact(_), _) | (_, UpdateError::Declined(_)) => return,
-            (Subject::Image(_), _) => source.shown(),
+            (Subject::Artifact(_), UpdateError::Artifact { .. }) | (Subject::Image(_), _) => source,
+            (Subject::Artifact(_), _) => return,
         };
         if error.kind() == FailureKind::Refused {
             self.refusals.note(subject, source, chain(error).to_string(), now);
         }
+    }
+}
+
+/// What an artifact comes from: in another image, the same one may be whole.
+fn place(source: &Source, image: Option<ImageFile>) -> String {
+    match image {
+        Some(file) => format!("image {} of {}", file.uuid, source.shown()),
+        None => source.shown(),
     }
 }
 

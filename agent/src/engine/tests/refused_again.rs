@@ -232,3 +232,23 @@ async fn an_image_that_does_not_verify_is_not_fetched_with_each_poll() {
         assert_eq!(node.logger_says(), "1.0.0");
     }
 }
+
+#[tokio::test]
+async fn an_artifact_that_is_damaged_in_one_image_is_taken_from_the_next_one() {
+    let mut node = installed().await;
+    let artifact = node.publisher.publish(&Recipe::new("2.0.0"));
+    let path = node.publisher.target_path(&artifact.name);
+    let (whole, content) = (bundle(&node), node.publisher.read(&path));
+    node.publisher.write(&path, &content.iter().map(|byte| byte ^ 1).collect::<Vec<_>>());
+    let damaged = bundle(&node);
+    offer(&node, 1, &damaged, damaged.len());
+    let api = imgapi(&node);
+    let mut engine = node.open();
+    let polled = polls(&mut engine, &api, [0, 5, 6, 12], 1).await;
+    assert_eq!(polled.each_ref().map(|(_, fetched)| *fetched), [1, 1, 0, 0]);
+    let parts = ["release 2.0.0", "was refused 2 times", "refused the artifact"];
+    assert_says(polled[3].0.as_ref().unwrap(), &parts);
+    offer(&node, 2, &whole, whole.len());
+    assert_eq!(polls(&mut engine, &api, [12], 2).await, [(None, 1)]);
+    assert_eq!(node.logger_says(), "2.0.0");
+}
