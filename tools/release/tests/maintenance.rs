@@ -148,6 +148,38 @@ fn an_adoption_that_was_interrupted_is_done_again() {
     assert_eq!(seen(&scratch).versions, [2, 2, 2]);
     let message = scratch.refused("adopt --repo repo --keys keys --root keys/1.root.json");
     assert!(message.contains("does not follow version"), "{message}");
+    assert!(scratch.path("repo/metadata/1.root.json").exists());
+}
+
+#[test]
+fn adopting_once_more_takes_no_root_away() {
+    let scratch = guarded();
+    scratch.ok("key --out new.pem");
+    for (version, last) in [(2, "--timestamp new.pem.pub"), (3, "--renew")] {
+        let (old, new) = (format!("{}.root.json", version - 1), format!("{version}.root.json"));
+        scratch.ok(&format!("rotate --root repo/metadata/{old} --out {new} {last}"));
+        let keys = "--key keys/root-1.pem --key keys/root-2.pem";
+        scratch.ok(&format!("sign --root repo/metadata/{old} --file {new} {keys}"));
+        fs::copy(scratch.path("new.pem"), scratch.path("keys/timestamp.pem")).unwrap();
+        let adopt = format!("adopt --repo repo --keys keys --root {new}");
+        // Killed between the new root and the timestamp, under keys of which one is new.
+        fs::copy(scratch.path(&new), scratch.path("repo/metadata").join(&new)).unwrap();
+        scratch.ok(&adopt);
+        assert_eq!(seen(&scratch).versions, [2 * version - 2; 3]);
+        // Whoever does not know that it was done.
+        scratch.ok(&adopt);
+        assert_eq!(seen(&scratch).versions, [2 * version - 1; 3]);
+    }
+    // By mistake, one that is history.
+    let before = files(&scratch.path("repo"));
+    let message = scratch.refused("adopt --repo repo --keys keys --root 2.root.json");
+    assert!(message.contains("which does not follow version 3"), "{message}");
+    assert_eq!(files(&scratch.path("repo")), before);
+    // Nor where something else is in the way.
+    fs::remove_file(scratch.path("repo/metadata/timestamp.json")).unwrap();
+    let before = files(&scratch.path("repo"));
+    scratch.refused("adopt --repo repo --keys keys --root 3.root.json");
+    assert_eq!(files(&scratch.path("repo")), before);
 }
 
 #[test]

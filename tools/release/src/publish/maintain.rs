@@ -338,7 +338,7 @@ fn still_signed(
 }
 
 /// Publishes a root that enough keys have signed, and signs everything below
-/// it with the keys it names.
+/// it with the keys it names. Doing it twice is doing it once.
 pub(crate) async fn adopt(
     options: &AdoptOptions,
     now: Timestamp,
@@ -350,12 +350,24 @@ pub(crate) async fn adopt(
     let path = layout.role("root", new.signed.version.get());
     let lock = lock(&layout)?;
     let published = files::read_if_present(&path, crate::repository::MAX_ROOT_BYTES)?;
-    if published.as_ref() == Some(&bytes) {
+    let begun = published.as_ref() == Some(&bytes);
+    let mut session = if begun && existing(&layout, &options.at.keys.join(ANCHOR)).await.is_err() {
         // An adoption that was interrupted: without its root the repository is as it was.
         std::fs::remove_file(&path).map_err(files::doing("remove", &path))?;
-    }
-    let mut session = Session::open_locked(&options.at, lock, keys, now).await?;
+        let session = Session::open_locked(&options.at, lock, keys, now).await;
+        if session.is_err() {
+            // It is not the root that is in the way.
+            files::write_new(&path, &bytes)?;
+        }
+        session?
+    } else {
+        Session::open_locked(&options.at, lock, keys, now).await?
+    };
     let old = session.repository.loaded().root().signed.clone();
+    let done = format!("root version {} is in force", new.signed.version);
+    if begun && old.version == new.signed.version {
+        return session.write(Vec::new(), done).await;
+    }
     rotate::follows(&options.root, &old, &new.signed)?;
     let signing = rotate::signing(&options.root, &old, &new);
     if old.verify_role(&new).is_err() || new.signed.verify_role(&new).is_err() {
@@ -363,7 +375,6 @@ pub(crate) async fn adopt(
         let (new, new_needed) = signing.new;
         return Err(MaintainError::Unsigned { version, old, old_needed, new, new_needed });
     }
-    let done = format!("root version {} is in force", new.signed.version);
     session.request.next_root = Some((new.signed, bytes));
     session.write(Vec::new(), done).await
 }
