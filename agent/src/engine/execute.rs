@@ -16,7 +16,7 @@ use crate::engine::Progress;
 use crate::engine::core::Core;
 use crate::engine::error::{ArtifactError, FailureKind, UpdateError};
 use crate::engine::history::{Action, Entry};
-use crate::engine::partial::Partial;
+use crate::engine::partial::{self, Partial};
 use crate::engine::plan::{Plan, Step};
 use crate::engine::policy::Move;
 use crate::engine::refresh::target_path;
@@ -61,7 +61,10 @@ impl Execution<'_> {
             }
             match step {
                 Step::CheckSpace { needed, reserve } => {
-                    space::check(&self.core.layout, &self.target.to, *needed, *reserve)?;
+                    // What is here already takes no more room.
+                    let here = self.make_room()?.map_or(0, |partial| partial.length);
+                    let needed = needed.saturating_sub(here);
+                    space::check(&self.core.layout, &self.target.to, needed, *reserve)?;
                 }
                 Step::Stage { .. } => self.stage(progress)?,
                 Step::Probe { .. } => self.probe()?,
@@ -96,24 +99,29 @@ impl Execution<'_> {
         self.core.record(entry, self.now)
     }
 
-    fn stage(&mut self, progress: &mut dyn FnMut(Progress)) -> Result<(), UpdateError> {
-        // Releases that failed their probe earlier make room. Without a current
-        // release nobody knows what bin/logger may still need.
+    /// Removes what earlier updates left, and looks at what this one can go on from.
+    fn make_room(&mut self) -> Result<Option<Partial>, FileError> {
+        // Releases that failed their probe make room. Without a current release nobody
+        // knows what bin/logger may still need.
         if self.core.state.current.is_some() {
             collect(self.core)?;
         }
+        let (layout, artifact) = (&self.core.layout, &self.target.artifact);
+        let limits = &self.core.config.limits;
+        let far = self.repository.is_network() || limits.resume_local;
+        if far && artifact.size >= limits.resume_bytes_min {
+            return Partial::find(layout, &artifact.sha256, artifact.size).map(Some);
+        }
+        partial::remove_all(layout)?;
+        Ok(None)
+    }
+
+    fn stage(&mut self, progress: &mut dyn FnMut(Progress)) -> Result<(), UpdateError> {
+        let mut partial = self.make_room()?;
         let artifact = &self.target.artifact;
         let refused = |source| UpdateError::Artifact { name: artifact.name.clone(), source };
         let pin = TargetPin { length: artifact.size, sha256: artifact.sha256 };
         let path = target_path(&artifact.name, &pin);
-        let limits = &self.core.config.limits;
-        let far = self.repository.is_network() || limits.resume_local;
-        let mut partial = match artifact.size {
-            size if far && size >= limits.resume_bytes_min => {
-                Some(Partial::find(&self.core.layout, &artifact.sha256, size)?)
-            }
-            _ => None,
-        };
         loop {
             let here = partial.as_ref().map_or(0, |partial| partial.length);
             let staged = self.transfer(&path, partial.as_ref(), progress).map_err(refused);

@@ -75,6 +75,11 @@ impl Partial {
     }
 }
 
+/// Removes what is kept, of whatever artifact.
+pub(crate) fn remove_all(layout: &Layout) -> Result<(), FileError> {
+    kept(layout)?.into_iter().try_for_each(|name| layout.files.unlink(&layout.tmp().join(name)))
+}
+
 /// Whether a name in `tmp/` may stay when the root is opened: one partial
 /// artifact may, nothing else.
 pub(crate) fn may_stay(layout: &Layout, name: &str) -> Result<bool, FileError> {

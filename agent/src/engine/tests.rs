@@ -26,6 +26,7 @@ mod refusals;
 mod refused_again;
 mod rollbacks;
 mod server;
+mod small_disk;
 mod survey;
 mod tough_verifier;
 mod trials;
