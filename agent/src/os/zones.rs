@@ -58,22 +58,35 @@ fn zone_of_root(root: &std::path::Path) -> Option<Zone> {
 /// The roots of zones: found while a process runs there, and remembered for what
 /// it leaves behind.
 #[derive(Debug, Default)]
-pub(crate) struct Roots(Mutex<BTreeMap<Zone, PathBuf>>);
+pub(crate) struct Roots(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    /// With the number of the meeting: those of zones are given out again.
+    roots: BTreeMap<Zone, (u64, PathBuf)>,
+    meetings: u64,
+}
 
 impl Roots {
     /// Remembers the root of `zone`, in which `process` runs.
     pub(crate) fn learn(&self, zone: Zone, process: u32) {
         let Some(root) = root_of(zone, process) else { return };
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= KNOWN_MAX {
-            known.pop_first();
+        let Known { roots, meetings } = &mut *known;
+        *meetings += 1;
+        roots.insert(zone, (*meetings, root));
+        if roots.len() > KNOWN_MAX {
+            let first = roots.iter().min_by_key(|(_, (meeting, _))| *meeting);
+            let first = first.map(|(zone, _)| *zone);
+            first.and_then(|zone| roots.remove(&zone));
         }
-        known.insert(zone, root);
     }
 
     /// Opens the root of a zone that is known.
     pub(crate) fn open(&self, zone: Zone) -> Option<File> {
-        let path = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&zone)?.clone();
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = known.roots.get(&zone)?.1.clone();
+        drop(known);
         let root = File::from(rustix::fs::open(path, DIRECTORY_FLAGS, Mode::empty()).ok()?);
         is_root(&root, zone).then_some(root)
     }
@@ -133,6 +146,15 @@ mod tests {
         let mut child = std::process::Command::new("/bin/true").spawn().unwrap();
         child.wait().unwrap();
         roots.learn(zone, child.id());
+        assert!(roots.open(zone).is_some());
+        // Zones that are met later have smaller numbers once the numbers begin anew.
+        for next in 1..=u64::try_from(KNOWN_MAX).unwrap() {
+            roots.learn(Zone(zone.0, zone.1 + next), here);
+        }
+        assert!(roots.open(zone).is_none(), "the one that was met first");
+        for earlier in [zone, Zone(zone.0, 1)] {
+            roots.learn(earlier, here);
+        }
         assert!(roots.open(zone).is_some());
     }
 }
