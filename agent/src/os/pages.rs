@@ -8,7 +8,7 @@
 //! symbolic link, what is opened must be a regular file, and what is read is
 //! bounded. Reading is done by a thread of its own: a zone can mount a file
 //! system that never answers, and then that thread waits and nobody else; the zone is
-//! not read again.
+//! left alone until it has let the thread go.
 
 use std::collections::BTreeMap;
 use std::fs::File;
