@@ -220,8 +220,10 @@ impl TrustStore {
             if self.differs(&path, &bytes)? {
                 files::write_atomic(&*self.files, &path, &bytes, 0o644)?;
             }
-            for older in self.begun()?.into_iter().filter(|older| *older < begun) {
-                self.files.unlink(&self.begun_path(older, Role::Timestamp))?;
+            for role in [Role::Timestamp, Role::Snapshot] {
+                for older in self.begun_with(role)?.into_iter().filter(|older| *older < begun) {
+                    self.files.unlink(&self.begun_path(older, role))?;
+                }
             }
         }
         trusted.lower.snapshot = Some(bytes);
@@ -258,9 +260,14 @@ impl TrustStore {
 
     /// What was begun, oldest first.
     fn begun(&self) -> Result<Vec<Begun>, FileError> {
+        self.begun_with(Role::Timestamp)
+    }
+
+    /// That of which there is such a file.
+    fn begun_with(&self, role: Role) -> Result<Vec<Begun>, FileError> {
+        let suffix = format!(".{}.json", role.name());
         let parse = |name: &std::ffi::OsStr| {
-            let (root, version) =
-                name.to_str()?.strip_suffix(".timestamp.json")?.split_once('-')?;
+            let (root, version) = name.to_str()?.strip_suffix(&suffix)?.split_once('-')?;
             Some(Begun { root: root.parse().ok()?, version: version.parse().ok()? })
         };
         let names = self.files.list(&self.directory)?;

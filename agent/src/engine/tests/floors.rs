@@ -183,6 +183,27 @@ async fn a_snapshot_is_a_floor_although_its_targets_are_withheld() {
 }
 
 #[tokio::test]
+async fn withholding_targets_for_ever_fills_no_disk() {
+    let mut node = installed().await;
+    let mut engine = node.open();
+    for version in 2..=8 {
+        node.publisher.publish(&Recipe::new(&format!("1.{version}.0")));
+        let list = format!("metadata/{version}.targets.json");
+        fs::remove_file(node.publisher.directory.join(list)).unwrap();
+        let refused = engine.update(&node.source(), now(), &mut |_| {}).await;
+        assert_says(&chain(&refused.unwrap_err()), &["targets.json", "not found"]);
+        assert_eq!(engine.view().trust.unwrap().snapshot, version);
+        let names = fs::read_dir(node.root.join("trust")).unwrap();
+        let mut names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        let (timestamp, snapshot) =
+            (format!("1-{version}.timestamp.json"), format!("1-{version}.snapshot.json"));
+        let whole = ["1.snapshot.json", "1.targets.json", "clock", "timestamp.json"];
+        assert_eq!(names, [&[snapshot.as_str(), timestamp.as_str()], &whole[..]].concat());
+    }
+}
+
+#[tokio::test]
 async fn new_keys_and_the_floors_they_lift_are_on_record() {
     let mut node = installed().await;
     node.publisher.rotate(Key::new(11), Key::new(12));
