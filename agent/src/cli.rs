@@ -12,6 +12,7 @@ mod output;
 mod verbs;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
@@ -21,7 +22,7 @@ pub use crate::cli::error::CliError;
 pub use crate::cli::error::exit_code;
 use crate::cli::output::Output;
 use crate::config::{self, Config};
-use crate::engine::{Engine, EngineConfig, Limits, Which};
+use crate::engine::{Engine, EngineConfig, Limits, OpenError, Which};
 use crate::report::chain;
 use crate::{log, service};
 
@@ -287,8 +288,32 @@ pub fn run(arguments: Arguments, log_directives: Option<&str>) -> Result<(), Cli
 }
 
 fn run_agent(config: Config) -> Result<(), CliError> {
-    let engine = Engine::open(engine_config(&config))?;
+    let root = engine_config(&config);
+    let engine = when_free(LOCK_PAUSE, || Engine::open(root.clone()))?;
     Ok(service::run(engine, config)?)
+}
+
+/// Between two tries at a root that somebody else has.
+const LOCK_PAUSE: Duration = Duration::from_millis(500);
+
+/// Waits for whoever has the root, a verb at work mostly: a service that ended each time
+/// would soon be started no more.
+fn when_free<T>(
+    pause: Duration,
+    mut open: impl FnMut() -> Result<T, OpenError>,
+) -> Result<T, OpenError> {
+    let mut told = false;
+    loop {
+        match open() {
+            Err(error @ OpenError::Locked { .. }) => {
+                if !std::mem::replace(&mut told, true) {
+                    tracing::warn!(error = %chain(&error), "waiting for the install root");
+                }
+                std::thread::sleep(pause);
+            }
+            opened => return opened,
+        }
+    }
 }
 
 fn engine_config(config: &Config) -> EngineConfig {

@@ -7,7 +7,8 @@ use std::path::Path;
 use super::*;
 use crate::api::UnknownDriver;
 use crate::client::ClientError;
-use crate::engine::{FailureKind, OpenError};
+use crate::engine::FailureKind;
+use crate::os::lock::{LockError, RootLock};
 
 fn parse(line: &str) -> Result<Arguments, clap::Error> {
     let words = std::iter::once(log::PROGRAM).chain(line.split_whitespace());
@@ -119,4 +120,30 @@ fn failures_have_their_documented_exit_codes() {
     for (error, code) in cases {
         assert_eq!(exit_code(&error), code, "{error:?}");
     }
+}
+
+#[test]
+fn the_service_waits_for_a_root_that_is_taken_and_for_nothing_else() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("lock");
+    let mut held = Some(RootLock::take(&path).unwrap());
+    let mut tries = 0;
+    let taken = when_free(Duration::ZERO, || {
+        tries += 1;
+        if tries == 3 {
+            drop(held.take());
+        }
+        RootLock::take(&path).map_err(|e| match e {
+            LockError::Held { pid } => OpenError::Locked { path: path.clone(), pid },
+            LockError::File(e) => OpenError::Layout(e),
+        })
+    });
+    assert!(taken.is_ok(), "{taken:?}");
+    assert_eq!(tries, 3);
+    let absent = Path::new("/nonexistent/lock");
+    let failed = when_free(Duration::ZERO, || match RootLock::take(absent) {
+        Err(LockError::File(e)) => Err(OpenError::Layout(e)),
+        other => Ok(other.is_ok()),
+    });
+    assert!(matches!(failed, Err(OpenError::Layout(_))), "{failed:?}");
 }

@@ -8,7 +8,7 @@ use std::fs;
 
 use dockerlogger_tests::node::Node;
 use dockerlogger_tests::programs::VERSION;
-use dockerlogger_tests::{http, programs};
+use dockerlogger_tests::{SOON, http, programs, until};
 use serde_json::json;
 
 use super::fixture::publisher;
@@ -139,14 +139,29 @@ fn the_log_is_bunyan() {
 }
 
 #[test]
-fn a_second_agent_on_one_root_says_who_has_the_lock() {
+fn a_second_agent_on_one_root_says_who_has_the_lock_and_waits_for_it() {
     let scratch = tempfile::tempdir().unwrap();
-    let node = running(&scratch);
-    let output = node.command(&["run"]);
-    assert!(!output.status.success());
-    let said = String::from_utf8_lossy(&output.stderr);
+    let mut node = running(&scratch);
+    let log = scratch.path().join("second.log");
+    let mut second = std::process::Command::new(programs::agent())
+        .args(["run", "--config"])
+        .arg(node.config_file())
+        .stderr(fs::File::create(&log).unwrap())
+        .spawn()
+        .unwrap();
+    let until_said = |what: &str| {
+        until(what, SOON, || match fs::read_to_string(&log).unwrap() {
+            said if said.contains(what) => Ok(said),
+            said => Err(said),
+        })
+    };
+    let said = until_said("waiting for the install root");
     assert!(said.contains(&node.pid().to_string()) && said.contains("lock"), "{said}");
     assert_eq!(node.get("/ping").status, 200, "the first goes on");
+    node.stop();
+    until_said("agent started");
+    second.kill().unwrap();
+    second.wait().unwrap();
 }
 
 #[test]
