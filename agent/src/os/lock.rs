@@ -6,12 +6,15 @@
 //! the kernel however that process ends.
 
 use std::fmt;
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File, Permissions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use crate::os::files::FileError;
+
+/// Whoever can open the file, if only to read it, can lock it.
+const MODE: u32 = 0o600;
 
 /// A lock that is held until this is dropped.
 pub(crate) trait Held: Send + fmt::Debug {}
@@ -47,7 +50,7 @@ impl RootLock {
             .write(true)
             .create(true)
             .truncate(false)
-            .mode(0o644)
+            .mode(MODE)
             .open(path)
             .map_err(failed("open"))?;
         match file.try_lock() {
@@ -62,6 +65,9 @@ impl RootLock {
             }
             Err(TryLockError::Error(e)) => return Err(failed("lock")(e)),
         }
+        // Earlier agents let everybody read it.
+        let mode = Permissions::from_mode(MODE);
+        file.set_permissions(mode).map_err(failed("set the mode of"))?;
         file.set_len(0).map_err(failed("write"))?;
         file.seek(SeekFrom::Start(0)).map_err(failed("write"))?;
         writeln!(file, "{}", std::process::id()).map_err(failed("write"))?;
@@ -74,5 +80,26 @@ impl Drop for RootLock {
         // Closing is not enough while a child, forked and not yet exec'd,
         // still has the descriptor. A failure leaves it to the last close.
         let _ = self.file.unlock();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_else_can_take_it() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("lock");
+        let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        for _ in 0..2 {
+            let held = RootLock::take(&path).unwrap();
+            assert_eq!(mode(), 0o600);
+            let taken = RootLock::take(&path);
+            let pid = Some(std::process::id());
+            assert!(matches!(&taken, Err(LockError::Held { pid: by }) if *by == pid), "{taken:?}");
+            drop(held);
+            fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        }
     }
 }
