@@ -159,7 +159,13 @@ impl Owner {
 
     /// What the clock asked for.
     async fn poll(&mut self) {
-        let Some(source) = self.source.clone() else { return };
+        let Some(mut source) = self.source.clone() else { return };
+        if let Source::Mirrors(sources) = &mut source {
+            let first = self.polls.first_of(sources.len());
+            if let Some(sources) = sources.get_mut(..=first) {
+                sources.rotate_right(1);
+            }
+        }
         let work = Work::Update(source);
         let ended = self.perform(&work, Actor::Poll, None).await;
         let temporary = matches!(ended, Event::Failed { kind: FailureKind::Temporary, .. });

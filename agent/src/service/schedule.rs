@@ -15,6 +15,9 @@ use crate::random::jittered;
 /// The first pause after a temporary failure; it doubles with each one that follows.
 const BACK_OFF_START: Duration = Duration::from_secs(30);
 
+/// One poll in so many begins with another than the first of several sources.
+const ROUND: u64 = 12;
+
 /// The schedule of polls: at once at start, then every interval ± 25 %; after temporary failures
 /// sooner, with pauses that grow from 30 s to the interval.
 #[derive(Debug)]
@@ -22,13 +25,16 @@ pub(super) struct Polls {
     interval: Duration,
     /// Temporary failures in a row; any other result resets it.
     failures: u32,
+    /// Polls so far.
+    polls: u64,
     next: Instant,
     next_at: Option<Timestamp>,
 }
 
 impl Polls {
     pub(super) fn new(interval: Duration) -> Polls {
-        Polls { interval, failures: 0, next: Instant::now(), next_at: None }
+        let (failures, polls, next, next_at) = (0, 0, Instant::now(), None);
+        Polls { interval, failures, polls, next, next_at }
     }
 
     /// Waits until a poll is due.
@@ -36,8 +42,14 @@ impl Polls {
         tokio::time::sleep_until(self.next).await;
     }
 
+    /// Which of so many sources the next poll begins with.
+    pub(super) fn first_of(&self, sources: usize) -> usize {
+        first_of(self.polls, sources)
+    }
+
     /// A poll ended: plans the next one.
     pub(super) fn done(&mut self, temporary_failure: bool) {
+        self.polls = self.polls.saturating_add(1);
         self.failures = if temporary_failure { self.failures.saturating_add(1) } else { 0 };
         let pause = jittered(mean_pause(self.failures, self.interval));
         self.next = Instant::now() + pause;
@@ -53,6 +65,17 @@ impl Polls {
     pub(super) fn failures(&self) -> u32 {
         self.failures
     }
+}
+
+/// Which source is asked first: the first, and now and then each of the others. A
+/// source that stands still verifies until its metadata expires, and the others would
+/// not be asked meanwhile. Pure.
+fn first_of(poll: u64, sources: usize) -> usize {
+    let others = u64::try_from(sources).unwrap_or(0).saturating_sub(1);
+    if others == 0 || poll % ROUND != ROUND - 1 {
+        return 0;
+    }
+    usize::try_from(1 + poll / ROUND % others).unwrap_or(0)
 }
 
 /// The pause before the next poll, jitter apart. Pure.
@@ -84,6 +107,20 @@ mod tests {
             let interval = Duration::from_secs(interval);
             assert_eq!(mean_pause(failures, interval), Duration::from_secs(expected), "{failures}");
         }
+    }
+
+    #[test]
+    fn each_of_several_sources_is_asked_first_at_times() {
+        assert!((0..100).all(|poll| first_of(poll, 0) == 0 && first_of(poll, 1) == 0));
+        let others = |sources| {
+            let first = (0..60).map(|poll| (poll, first_of(poll, sources)));
+            first.filter(|(_, first)| *first > 0).collect::<Vec<_>>()
+        };
+        assert_eq!(others(2), [(11, 1), (23, 1), (35, 1), (47, 1), (59, 1)]);
+        assert_eq!(others(4), [(11, 1), (23, 2), (35, 3), (47, 1), (59, 2)]);
+        let mut polls = Polls::new(Duration::from_secs(300));
+        let asked: Vec<_> = (0..12).map(|_| (polls.first_of(2), polls.done(false)).0).collect();
+        assert_eq!(asked, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::time::Duration;
 
 use dockerlogger_tests::dockerinit::{Container, Output};
 use dockerlogger_tests::node::Node;
@@ -14,6 +15,7 @@ use dockerlogger_tests::programs::{NEXT_VERSION, VERSION};
 use dockerlogger_tests::receiver::TcpReceiver;
 use dockerlogger_tests::release_server::{Fault, ReleaseServer};
 use dockerlogger_tests::{SOON, try_until, until};
+use serde_json::json;
 
 use super::fixture::{expect_untouched, publisher};
 use crate::it::{syslog_container, texts};
@@ -63,6 +65,29 @@ fn a_directory_and_a_bundle_are_sources_too() {
     expect_untouched(&node, VERSION);
     let again = node.expect(&["install", "--bundle", bundle.to_str().unwrap()]);
     assert!(again.contains("nothing changed"), "installing twice is installing once: {again}");
+}
+
+#[test]
+fn a_mirror_that_stands_still_does_not_hide_what_the_next_one_has() {
+    let scratch = tempfile::tempdir().unwrap();
+    let publisher = publisher();
+    let mut node = publisher.node(scratch.path(), publisher.first_tree().to_str().unwrap());
+    node.set("mirrors", json!([publisher.next_tree()]));
+    node.set("poll_interval", json!("1s"));
+    node.set("trial", json!("0s"));
+    node.start();
+    until("the release that only the mirror has", Duration::from_secs(60), || {
+        match node.get("/status").json()["current"]["version"].as_str() {
+            Some(NEXT_VERSION) => Ok(()),
+            other => Err((other.map(str::to_owned), node.log())),
+        }
+    });
+    // And is found out.
+    until("the first source to be named", SOON, || {
+        let status = node.get("/status").json();
+        let passed = status["last_check"]["passed_over"][0]["why"].as_str().unwrap_or_default();
+        if passed.contains("older than version") { Ok(()) } else { Err(status) }
+    });
 }
 
 #[test]
