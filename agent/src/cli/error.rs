@@ -84,6 +84,8 @@ pub fn exit_code(error: &CliError) -> u8 {
         CliError::Usage(error) if !error.use_stderr() => 0,
         CliError::Usage(_) | CliError::BadSource(_) => USAGE,
         CliError::Config(_) | CliError::NoSource => CONFIG,
+        // An agent that begins or ends, or another verb.
+        CliError::Open(OpenError::Locked { .. }) => TEMPORARY,
         CliError::Open(_)
         | CliError::Look(_)
         | CliError::Run(_)

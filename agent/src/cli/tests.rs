@@ -7,7 +7,7 @@ use std::path::Path;
 use super::*;
 use crate::api::UnknownDriver;
 use crate::client::ClientError;
-use crate::engine::FailureKind;
+use crate::engine::{FailureKind, FileError};
 use crate::os::lock::{LockError, RootLock};
 
 fn parse(line: &str) -> Result<Arguments, clap::Error> {
@@ -103,11 +103,13 @@ fn failures_have_their_documented_exit_codes() {
     let declined =
         |status| CliError::Client(ClientError::Declined { status, message: String::new() });
     let absent = config::load(Some(Path::new("/nonexistent"))).unwrap_err();
+    let failed = || FileError::new("open", Path::new("/r/state"), std::io::Error::other("no"));
     let cases = [
         (CliError::Config(absent), 78),
         (CliError::NoSource, 78),
         (CliError::BadSource("x".to_owned()), 64),
-        (CliError::Open(OpenError::Locked { path: "/r/lock".into(), pid: Some(7) }), 1),
+        (CliError::Open(OpenError::Locked { path: "/r/lock".into(), pid: Some(7) }), 75),
+        (CliError::Open(OpenError::Look(failed())), 1),
         (CliError::UnknownDriver(UnknownDriver::new("x", Vec::new())), 1),
         (CliError::Client(ClientError::Unfinished), 1),
         (declined(axum::http::StatusCode::SERVICE_UNAVAILABLE), 75),
