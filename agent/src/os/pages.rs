@@ -11,7 +11,10 @@
 //! left alone until it has let the thread go.
 
 use std::collections::BTreeMap;
+use std::ffi::CStr;
 use std::fs::File;
+#[cfg(target_os = "linux")]
+use std::os::fd::AsRawFd;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -109,16 +112,30 @@ fn descend(root: impl AsFd, path: &Path) -> Option<OwnedFd> {
     Some(directory)
 }
 
-fn page(directory: impl AsFd, name: &std::ffi::CStr) -> Option<StatusPage> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let flags = flags | OFlags::NOCTTY;
-    let file = File::from(rustix::fs::openat(directory, name, flags, Mode::empty()).ok()?);
-    if !file.metadata().ok()?.is_file() {
-        return None;
-    }
+fn page(directory: impl AsFd, name: &CStr) -> Option<StatusPage> {
+    let file = open_regular(directory, name)?;
     let mut bytes = [0; PAGE_BYTES];
     file.read_exact_at(&mut bytes, 0).ok()?;
     StatusPage::decode(&bytes).ok()
+}
+
+/// Opens a regular file, and nothing else, not even to look what it is: root in a
+/// container may make devices, and to open one can reset the machine.
+#[cfg(target_os = "linux")]
+fn open_regular(directory: impl AsFd, name: &CStr) -> Option<File> {
+    let flags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+    let place = File::from(rustix::fs::openat(directory, name, flags, Mode::empty()).ok()?);
+    let regular = place.metadata().ok()?.is_file();
+    regular.then(|| File::open(format!("/proc/self/fd/{}", place.as_raw_fd())).ok()).flatten()
+}
+
+/// The same. A zone can make no devices.
+#[cfg(not(target_os = "linux"))]
+fn open_regular(directory: impl AsFd, name: &CStr) -> Option<File> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let flags = flags | OFlags::NOCTTY;
+    let file = File::from(rustix::fs::openat(directory, name, flags, Mode::empty()).ok()?);
+    file.metadata().ok()?.is_file().then_some(file)
 }
 
 #[cfg(test)]
@@ -244,5 +261,26 @@ mod tests {
         assert_eq!(found(zone.path()), [0_u32; 0]);
         fs::write(here.join("c.status"), bytes_of(1, 0, 0)).unwrap();
         assert_eq!(found(zone.path()), [1]);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_is_no_file_is_not_even_opened() {
+        let zone = tempfile::tempdir().unwrap();
+        let run = zone.path().join("run").join(DIRECTORY);
+        fs::create_dir_all(&run).unwrap();
+        let fifo = run.join("a.status");
+        let mode = Mode::RUSR | Mode::WUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        // Comes back when somebody has opened the other end.
+        let place = fifo.clone();
+        let opened = std::thread::spawn(move || drop(File::options().write(true).open(place)));
+        for _ in 0..200 {
+            assert_eq!(found(zone.path()), [0_u32; 0]);
+            std::thread::yield_now();
+        }
+        assert!(!opened.is_finished());
+        drop(File::open(&fifo).unwrap());
+        opened.join().unwrap();
     }
 }
