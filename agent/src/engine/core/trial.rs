@@ -19,6 +19,7 @@ use crate::engine::trial::{ATTEMPTS_MAX, Tally, Trial, Watch};
 use crate::engine::view::Blocked;
 use crate::os::FileError;
 use crate::os::processes::ProcessTable;
+use crate::report::chain;
 
 /// The first pause after the disk failed a trial; it doubles each time. Until it
 /// is over the disk is left alone, and the loggers are watched all the same.
@@ -56,6 +57,8 @@ pub(crate) struct Session {
 pub(crate) struct Pause {
     until: Option<Instant>,
     length: Duration,
+    /// What was in the way.
+    why: Option<String>,
 }
 
 impl Pause {
@@ -63,9 +66,10 @@ impl Pause {
         self.until.is_some_and(|until| clock < until)
     }
 
-    fn grow(&mut self, clock: Instant) {
+    fn grow(&mut self, clock: Instant, why: String) {
         self.length = (self.length * 2).clamp(DISK_PAUSE, DISK_PAUSE_MAX);
         self.until = Some(clock + self.length);
+        self.why = Some(why);
     }
 }
 
@@ -131,13 +135,19 @@ impl Core {
             return Ok(TrialEnd::Running);
         }
         let end = self.advance_trial(table, clock, now);
+        let told = self.blind();
         match &end {
             Ok(_) => self.pause = Pause::default(),
-            Err(_) => {
+            Err(e) => {
                 // What is on disk is not known any more.
                 self.unsettled = true;
-                self.pause.grow(clock);
+                self.pause.grow(clock, chain(e).to_string());
             }
+        }
+        let blind = self.blind();
+        if blind != told {
+            // No more than that is known: what failed may have been durable.
+            self.view.send_modify(|view| view.unwatched = blind);
         }
         end
     }
@@ -170,9 +180,10 @@ impl Core {
         }
     }
 
-    /// Why the loggers on trial cannot be watched now, if so.
+    /// Why the trial does not go on now, if so.
     pub(super) fn blind(&self) -> Option<String> {
-        self.session.as_ref()?.blind.clone()
+        let blind = self.session.as_ref().and_then(|session| session.blind.clone());
+        blind.or_else(|| self.pause.why.clone())
     }
 
     /// Does what the looks so far ask for.

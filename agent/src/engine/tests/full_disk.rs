@@ -117,6 +117,9 @@ async fn a_disk_that_stays_full_is_left_alone_for_longer_and_longer() {
         let clock = began + Duration::from_millis(100) * look_number;
         failed += usize::from(look(&engine, &table, clock).is_err());
     }
+    // An operator is told, and not of what is over.
+    let told = engine.view().unwatched.unwrap();
+    assert!(told.contains("No space left on device") && told.contains("root/"), "{told}");
     // Five minutes: after 1, 2, 4 … 32, 60, 60, 60 s.
     assert!((8..=12).contains(&failed), "{failed}");
     let reads = files.0.reads.load(Ordering::Relaxed) - reads;
@@ -126,6 +129,7 @@ async fn a_disk_that_stays_full_is_left_alone_for_longer_and_longer() {
     files.0.set(u64::MAX);
     let end = look(&engine, &table, began + Duration::from_secs(400));
     assert!(matches!(end, Ok(TrialEnd::Reverted { .. })), "{end:?}");
+    assert_eq!(engine.view().unwatched, None);
     assert_eq!(node.logger_says(), "1.0.0");
 }
 
