@@ -20,7 +20,9 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use dockerlogger_manifest::status::{DIRECTORIES, DIRECTORY, PAGE_BYTES, StatusPage};
+use dockerlogger_manifest::status::{
+    DIRECTORIES, DIRECTORY, FORMAT, PAGE_BYTES, StatusError, StatusPage,
+};
 use rustix::fs::{Dir, Mode, OFlags};
 
 use crate::os::zones::{DIRECTORY_FLAGS, Zone};
@@ -51,8 +53,8 @@ pub(crate) enum Heard {
     Nothing { newest: Option<Duration> },
 }
 
-/// What was found, by whom it was looked for. A zone whose files cannot be reached,
-/// or that has no place for pages, is left out.
+/// What was found, by whom it was looked for. Left out is a zone whose files cannot be
+/// reached or that has no place for pages, and whoever may have one of a newer format.
 pub(crate) type Pages = BTreeMap<Keeper, Heard>;
 
 /// The pages of `loggers`, each from its own zone and no other: a zone's root
@@ -67,7 +69,7 @@ fn pages_of(loggers: &[Keeper], open: &mut dyn FnMut(Zone) -> Option<File>) -> P
     let mut pages = Pages::new();
     for (zone, numbers) in zones {
         let found = open(zone).and_then(|root| pages_below(&root));
-        let Some(found) = found else { continue };
+        let Some(Below { pages: found, newer }) = found else { continue };
         let newest = found.iter().map(|page| page.started_ns).max();
         let newest = newest.map(|at| now.saturating_sub(Duration::from_nanos(at)));
         for number in numbers {
@@ -75,6 +77,8 @@ fn pages_of(loggers: &[Keeper], open: &mut dyn FnMut(Zone) -> Option<File>) -> P
             let own = own.max_by_key(|page| page.started_ns);
             let heard = match own {
                 Some(page) => Heard::Page(Box::new(page.clone())),
+                // It may have one that this agent cannot read.
+                None if newer => continue,
                 None => Heard::Nothing { newest },
             };
             pages.insert(Keeper { zone, number }, heard);
@@ -83,22 +87,34 @@ fn pages_of(loggers: &[Keeper], open: &mut dyn FnMut(Zone) -> Option<File>) -> P
     pages
 }
 
+/// What is found in a zone's places.
+#[derive(Debug, Default)]
+struct Below {
+    pages: Vec<StatusPage>,
+    /// There are pages of a newer format.
+    newer: bool,
+}
+
 /// All pages of a zone; none if it has no place for them.
-fn pages_below(root: &File) -> Option<Vec<StatusPage>> {
+fn pages_below(root: &File) -> Option<Below> {
     let places = DIRECTORIES.iter().filter_map(|place| descend(root, place.as_ref()));
     let places: Vec<OwnedFd> = places.collect();
-    let mut pages = Vec::new();
+    let mut below = Below::default();
     for place in &places {
         let Some(directory) = descend(place, DIRECTORY.as_ref()) else { continue };
         let Ok(names) = Dir::read_from(&directory) else { continue };
         for name in names.take(NAMES_MAX).map_while(Result::ok) {
             let name = name.file_name();
             if name.to_bytes().ends_with(SUFFIX.as_bytes()) {
-                pages.extend(page(&directory, name));
+                match page(&directory, name) {
+                    Some(Ok(page)) => below.pages.push(page),
+                    Some(Err(StatusError::Format { found })) => below.newer |= found > FORMAT,
+                    Some(Err(_)) | None => {}
+                }
             }
         }
     }
-    (!places.is_empty()).then_some(pages)
+    (!places.is_empty()).then_some(below)
 }
 
 /// A directory below another one, no link on the way.
@@ -112,11 +128,11 @@ fn descend(root: impl AsFd, path: &Path) -> Option<OwnedFd> {
     Some(directory)
 }
 
-fn page(directory: impl AsFd, name: &CStr) -> Option<StatusPage> {
+fn page(directory: impl AsFd, name: &CStr) -> Option<Result<StatusPage, StatusError>> {
     let file = open_regular(directory, name)?;
     let mut bytes = [0; PAGE_BYTES];
     file.read_exact_at(&mut bytes, 0).ok()?;
-    StatusPage::decode(&bytes).ok()
+    Some(StatusPage::decode(&bytes))
 }
 
 /// Opens a regular file, and nothing else, not even to look what it is: root in a
@@ -143,7 +159,7 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::symlink;
 
-    use dockerlogger_manifest::status::{FORMAT, MAGIC, at};
+    use dockerlogger_manifest::status::{MAGIC, at};
 
     use super::*;
 
@@ -230,6 +246,16 @@ mod tests {
         fs::write(folder.join("c.status"), bytes_of(1, 4, 1)).unwrap();
         let Some(Heard::Page(page)) = look() else { panic!("{:?}", look()) };
         assert_eq!(page.read.bytes, 5);
+        // One of a newer format is no page, and no word that there is none.
+        let mut newer = bytes_of(1, 6, 3);
+        newer[at::FORMAT..][..4].copy_from_slice(&(FORMAT + 1).to_le_bytes());
+        fs::write(folder.join("d.status"), newer).unwrap();
+        let Some(Heard::Page(page)) = look() else { panic!("{:?}", look()) };
+        assert_eq!(page.read.bytes, 5);
+        for own in ["b.status", "c.status"] {
+            fs::remove_file(folder.join(own)).unwrap();
+        }
+        assert_eq!(look(), None);
     }
 
     #[test]
