@@ -11,6 +11,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use crate::engine::error::FetchError;
+use crate::engine::source::directory::open_regular;
 use crate::engine::source::{Expect, Pieces, Repository};
 
 /// Entries of a bundle, at most. A bundle holds a few releases, not a history.
@@ -36,10 +37,7 @@ impl BundleRepository {
     pub(super) fn open(path: &Path) -> Result<Self, FetchError> {
         let failed = |source| FetchError::File { path: path.to_owned(), source };
         let malformed = |problem: String| FetchError::Bundle { problem };
-        let file = File::open(path).map_err(failed)?;
-        if !file.metadata().map_err(failed)?.is_file() {
-            return Err(malformed("it is not a regular file".to_owned()));
-        }
+        let (file, _) = open_regular(path).map_err(failed)?;
         let mut archive = tar::Archive::new(file);
         let mut entries = HashMap::new();
         let mut long_name = None;
@@ -119,7 +117,7 @@ impl Repository for BundleRepository {
             return Err(FetchError::TooLong { limit });
         }
         let seek = || -> io::Result<File> {
-            let mut file = File::open(&self.path)?;
+            let (mut file, _) = open_regular(&self.path)?;
             file.seek(SeekFrom::Start(entry.offset.saturating_add(from)))?;
             Ok(file)
         };

@@ -4,14 +4,16 @@
 
 //! Sources that break, lie, crawl, or stand behind something.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use dockerlogger_manifest::Artifact;
+use rustix::fs::{CWD, FileType, Mode};
 
 use crate::engine::tests::node::{Node, assert_says, chain, check_settled, installed, now};
 use crate::engine::tests::publisher::Recipe;
@@ -234,6 +236,32 @@ async fn when_all_mirrors_fail_each_is_named() {
     engine.plan(&source, now()).await.unwrap_err();
     assert_eq!(engine.view().last_check.unwrap().passed_over, check.passed_over);
     assert_eq!(node.logger_says(), "1.0.0");
+}
+
+#[tokio::test]
+async fn nobody_waits_for_what_is_no_file() {
+    let (node, ..) = offered().await;
+    let fifo = |path: &Path| {
+        let mode = Mode::RUSR | Mode::WUSR;
+        rustix::fs::mknodat(CWD, path, FileType::Fifo, mode, 0).unwrap();
+    };
+    let (bundle, timestamp) = (
+        node.scratch.path().join("bundle.tar"),
+        node.publisher.directory.join("metadata/timestamp.json"),
+    );
+    fs::remove_file(&timestamp).unwrap();
+    for (path, source) in [(&timestamp, node.source()), (&bundle, Source::Bundle(bundle.clone()))] {
+        fifo(path);
+        let mut engine = engine(&node, |_| {});
+        let mut ignore = |_| {};
+        let update = engine.update(&source, now(), &mut ignore);
+        let updated = tokio::time::timeout(Duration::from_secs(20), update).await;
+        // Whoever waits there may go.
+        drop(File::options().read(true).write(true).open(path));
+        let error = updated.unwrap().unwrap_err();
+        assert_says(&chain(&error), &["not a regular file"]);
+        assert_eq!(node.logger_says(), "1.0.0");
+    }
 }
 
 #[tokio::test]
