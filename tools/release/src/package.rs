@@ -70,6 +70,16 @@ pub(crate) enum BuildError {
         /// The platform the binary is for.
         target: Target,
     },
+    /// In an lx zone the platform would run it as something else.
+    #[error(
+        "{} is not an ELF file for OSABI 6, Solaris, so that an lx zone would run it as a program of \
+         Linux; on illumos, `elfedit -e 'ehdr:ei_osabi ELFOSABI_SOLARIS' FILE` mends that",
+        path.display()
+    )]
+    Abi {
+        /// The logger.
+        path: PathBuf,
+    },
     /// The command line and the binary disagree.
     #[error("--version says {given}, the logger says {own}")]
     Version {
@@ -123,6 +133,9 @@ pub(crate) enum BuildError {
 /// Packs the logger and adds it to the description in the output directory.
 pub(crate) async fn build(options: &BuildOptions, now: Timestamp) -> Result<Built, BuildError> {
     let logger = files::read(&options.logger, MAX_LOGGER_BYTES)?;
+    if options.target.as_str().split('-').any(|part| part == "illumos") && !is_native(&logger) {
+        return Err(BuildError::Abi { path: options.logger.clone() });
+    }
     let (version, drivers) = identity(options).await?;
     let packed = pack(&logger, options.level)
         .map_err(|source| BuildError::Pack { path: options.logger.clone(), source })?;
@@ -190,6 +203,12 @@ async fn identity(options: &BuildOptions) -> Result<(Version, Vec<DriverSpec>), 
         }
         _ => Ok((own, drivers)),
     }
+}
+
+/// Whether illumos runs a binary as its own in a zone that has another system's programs:
+/// by the byte `EI_OSABI` of its header.
+fn is_native(logger: &[u8]) -> bool {
+    logger.starts_with(b"\x7fELF") && logger.get(7) == Some(&6)
 }
 
 /// Whether binaries for this platform can be started on this machine. The C

@@ -462,3 +462,21 @@ fn wrong_usage_is_told_apart_from_failure() {
     }
     assert!(fs::read_dir(scratch.0.path()).unwrap().next().is_none());
 }
+
+#[test]
+fn what_an_lx_zone_would_take_for_a_program_of_linux_is_not_packed() {
+    let scratch = Scratch::new();
+    fs::write(scratch.path("drivers.json"), DRIVERS).unwrap();
+    let build = "build --logger logger --target x86_64-unknown-illumos --commit c --out out \
+                 --drivers drivers.json --version 1.0.0";
+    for start in
+        [&b"\x7fELF\x02\x01\x01\x00"[..], b"\x7fELF\x02\x01\x01\x03", b"\x7fELF", b"#!/bin/sh"]
+    {
+        fs::write(scratch.path("logger"), start).unwrap();
+        let message = scratch.refused(build);
+        assert!(message.contains("logger is not an ELF file for OSABI 6"), "{message}");
+        assert!(!scratch.path("out").exists());
+    }
+    fs::write(scratch.path("logger"), b"\x7fELF\x02\x01\x01\x06").unwrap();
+    scratch.ok(build);
+}
