@@ -69,7 +69,7 @@ impl Execution<'_> {
                 Step::Stage { .. } => self.stage(progress)?,
                 Step::Probe { .. } => self.probe()?,
                 Step::RecordIntent { digest } => {
-                    let installed_at = self.now;
+                    let installed_at = self.unpacked_at(plan);
                     let (version, digest) = (self.target.to.clone(), *digest);
                     let (untried, extra) = (false, Extra::new());
                     let mut slot = Slot { version, digest, installed_at, untried, extra };
@@ -85,6 +85,15 @@ impl Execution<'_> {
             }
         }
         Ok(())
+    }
+
+    /// When the release was unpacked: now, unless it was kept.
+    fn unpacked_at(&self, plan: &Plan) -> Timestamp {
+        let state = &self.core.state;
+        let anew = plan.steps.iter().any(|step| matches!(step, Step::Stage { .. }));
+        let mut kept = state.previous.iter().chain(&state.retained).filter(|_| !anew);
+        let kept = kept.find(|slot| slot.digest == self.target.digest);
+        kept.map_or(self.now, |slot| slot.installed_at)
     }
 
     /// Writes into the history what is about to be done.

@@ -217,7 +217,11 @@ impl Core {
             self.layout.lay_reserve(RESERVE_BYTES);
             let before = self.state.previous.as_ref().map(|slot| self.layout.logger(&slot.digest));
             let before = before.and_then(|path| table.file_id(&path).ok()).into_iter().collect();
-            let watch = Watch::new(file, before, trial.attempts == 1);
+            // What was unpacked with the switch, nobody can have run before; what came back,
+            // loggers may run that are older than the trial.
+            let current = self.state.current.as_ref();
+            let new = current.is_some_and(|current| current.installed_at >= trial.since);
+            let watch = Watch::new(file, before, new && trial.attempts == 1);
             let (digest, tally) = (trial.digest, trial.tally);
             let (verdict, looked, watched, blind) = (None, clock, Duration::ZERO, None);
             self.session = Some(Session { digest, watch, tally, verdict, looked, watched, blind });

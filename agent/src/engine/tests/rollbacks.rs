@@ -5,18 +5,24 @@
 //! Rollbacks: what they go to and what they refuse.
 
 use std::fs;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use dockerlogger_manifest::Release;
+use dockerlogger_manifest::status::Life;
+use jiff::SignedDuration;
 
 use crate::engine::error::ProbeError;
 use crate::engine::probe::Prober;
 use crate::engine::tests::node::{Node, assert_says, chain, check_settled, now, on_trial};
-use crate::engine::tests::processes::fail_trial;
+use crate::engine::tests::processes::{QUIET_LOOKS, Quiet, fail_trial, page, pass_trial, watch};
 use crate::engine::tests::publisher::Recipe;
 use crate::engine::{Change, Engine, FailureKind, Outcome, RollbackError, TrialEnd};
+use crate::os::pages::{Heard, Keeper, Pages};
+use crate::os::processes::{FileId, ProcessTable, Seen};
+use crate::os::zones::{Owner, Zone};
 
 /// A node that cannot run any logger.
 #[derive(Debug)]
@@ -146,4 +152,61 @@ async fn a_damaged_release_is_not_gone_back_to() {
     fs::remove_dir_all(node.root.join("store").join(digest.to_string())).unwrap();
     let refusal = refused(&node, &mut engine).await;
     assert_says(&refusal, &["the previous release 1.0.0 (", ") is damaged on disk"]);
+}
+
+/// Three loggers of three owners that have run for long, and lost senders in their time.
+struct Veterans;
+
+impl ProcessTable for Veterans {
+    fn numbers(&self) -> io::Result<Vec<u32>> {
+        Ok(vec![101, 102, 103])
+    }
+
+    fn look(&self, number: u32) -> Option<Seen> {
+        let file = Quiet.file_id(Path::new("/")).ok()?;
+        Some(Seen { parent: 1, birth: 1, file, zone: Zone(number.into(), 1) })
+    }
+
+    fn pages(&self, readers: &[Keeper]) -> Pages {
+        let page = page(Life::Runs, [0, 0, 0, 5]);
+        readers.iter().map(|reader| (*reader, Heard::Page(Box::new(page.clone())))).collect()
+    }
+
+    fn owner(&self, zone: Zone, _: u32) -> Owner {
+        Owner(zone.0.to_string())
+    }
+
+    fn file_id(&self, path: &Path) -> io::Result<FileId> {
+        Quiet.file_id(path)
+    }
+}
+
+#[tokio::test]
+async fn loggers_that_ran_a_release_before_have_no_part_in_its_trial() {
+    let (node, mut engine, _) = on_trial(&["1.0.0", "2.0.0"]).await;
+    pass_trial(&engine).unwrap();
+    let later = now() + SignedDuration::from_hours(1);
+    engine.rollback(later).await.unwrap();
+    unblock(&mut engine, "2.0.0").await;
+    engine.rollback(later).await.unwrap();
+    let look = |engine: &Engine, looks| {
+        watch(&mut engine.core.lock().unwrap(), &Veterans, looks, Duration::from_secs(1))
+    };
+    let passes = |engine: &Engine| {
+        let end = look(engine, QUIET_LOOKS).unwrap();
+        let TrialEnd::Passed { tally, .. } = end else { panic!("{end:?}") };
+        assert_eq!((tally.started, tally.senders_lost), (0, 0));
+    };
+    passes(&engine);
+    // Nor where an operator chooses one that is still here.
+    engine.change(Change::Pin { version: "1.0.0".parse().unwrap() }, later).await.unwrap();
+    engine.update(&node.source(), later, &mut |_| {}).await.unwrap();
+    assert_eq!(node.logger_says(), "1.0.0");
+    passes(&engine);
+    drop((node, engine));
+
+    // What was just unpacked nobody can have run before.
+    let (_node, engine, _) = on_trial(&["1.0.0", "2.0.0"]).await;
+    let end = look(&engine, QUIET_LOOKS).unwrap();
+    assert!(matches!(end, TrialEnd::Reverted { .. }), "{end:?}");
 }
