@@ -18,10 +18,10 @@ use crate::engine::layout::Layout;
 use crate::engine::plan::Plan;
 use crate::engine::policy::Decision;
 use crate::engine::probe::{Prober, RealProber};
-use crate::engine::recover::{self, Flaw, Found, Repair};
+use crate::engine::recover::{self, Flaw, Found, Recovery, Repair};
 use crate::engine::refusals::Refusals;
 use crate::engine::source::{Memory, Source};
-use crate::engine::state::{State, StateStore};
+use crate::engine::state::{Loaded, State, StateStore};
 use crate::engine::survey;
 use crate::engine::trust_store::TrustStore;
 use crate::engine::view::{LastCheck, NodeView, PassedOver, TrustVersions};
@@ -223,11 +223,19 @@ impl Core {
     fn recover(&mut self, now: Timestamp) -> Result<(), OpenError> {
         self.unsettled = true;
         let found = self.look().map_err(OpenError::Layout)?;
-        let recovery = recover::recover(&found, now);
-        self.state = recovery.state;
-        self.damaged = recovery.damaged;
-        self.hold = recovery.hold;
-        self.notes = recovery.notes;
+        let mut recovery = recover::recover(&found, now);
+        self.adopt(&recovery);
+        self.record_repairs(&recovery, now);
+        if let Some(alarm) = recovery.alarm.take_if(|alarm| !self.alarms.contains(alarm)) {
+            tracing::error!(alarm, "the medium failed a copy of the state");
+            self.alarms.push(alarm);
+        }
+        if let (Loaded::Valid(state, _), true) = (&found.state, recovery.mirror)
+            && let Err(e) = self.states.mirror(state)
+        {
+            recovery = recover::stand_by(&found, state, &e);
+            self.adopt(&recovery);
+        }
         let trust_unknown = std::mem::take(&mut self.unread) || self.versions.is_none();
         let mut known = std::mem::take(&mut self.releases);
         for (digest, release) in found.entries {
@@ -241,18 +249,23 @@ impl Core {
             };
             self.releases.extend(release.map(|release| (digest, release)));
         }
-        self.record_repairs(&recovery.repairs, recovery.alarm.as_ref(), now);
         self.repair(&recovery.repairs).map_err(OpenError::Layout)?;
-        if let Some(alarm) = recovery.alarm.filter(|alarm| !self.alarms.contains(alarm)) {
-            tracing::error!(alarm, "the state was damaged on disk");
-            self.alarms.push(alarm);
-        }
-        self.unsettled = false;
+        // What is in the way now may be gone by the next change.
+        self.unsettled = self.hold.is_some();
         if trust_unknown {
             self.show_trust();
         }
         self.publish();
         Ok(())
+    }
+
+    /// Believes what a look at the disk led to.
+    fn adopt(&mut self, recovery: &Recovery) {
+        self.state = recovery.state.clone();
+        self.damaged = recovery.damaged;
+        self.hold.clone_from(&recovery.hold);
+        self.notes.clone_from(&recovery.notes);
+        self.notes.extend(self.history.problems().iter().cloned());
     }
 
     /// For the view only: what is wrong with the trust is said by the next check.
@@ -311,10 +324,10 @@ impl Core {
     }
 
     /// A repair is recorded where that is possible, and done in any case.
-    fn record_repairs(&mut self, repairs: &[Repair], alarm: Option<&String>, now: Timestamp) {
-        self.notes.extend(self.history.problems().iter().cloned());
+    fn record_repairs(&mut self, recovery: &Recovery, now: Timestamp) {
+        let alarm = recovery.alarm.as_ref();
         let changes = |repair: &Repair| matches!(repair, Repair::Save | Repair::Switch(_));
-        if alarm.is_none() && !repairs.iter().any(changes) {
+        if alarm.is_none() && !recovery.repairs.iter().any(changes) {
             return;
         }
         let to = self.state.current.as_ref();
@@ -341,12 +354,6 @@ impl Core {
                 Repair::SyncLink => self.layout.sync_link()?,
                 Repair::RemoveLink => self.layout.remove_link()?,
                 Repair::Save => self.states.save(&mut self.state)?,
-                Repair::Mirror => {
-                    if let Err(e) = self.states.mirror() {
-                        let note = "there is one copy of the state only";
-                        self.notes.push(format!("{note}: {e}: {}", e.source));
-                    }
-                }
                 Repair::Discard(name) => {
                     self.layout.discard(name)?;
                     self.releases.retain(|digest, _| digest.to_string() != *name);

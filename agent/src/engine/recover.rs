@@ -16,9 +16,10 @@
 //! | any | — and every other that is whole is blocked | the same, keep the block, and want the damaged one back |
 //! | any | — nothing is whole | keep what there is, say so; an update repairs it |
 //!
-//! A copy of the state that is damaged or behind is made anew from the other one.
-//! A state that is lost, or of a newer format than this agent knows, is not
-//! guessed: what `bin/logger` names is shown, and nothing is changed.
+//! A copy of the state that is damaged, behind or cannot be read is made anew from
+//! the other one, before anything else; where that cannot be done, nothing is
+//! ([`stand_by`]). A state that is lost, or of a newer format than this agent
+//! knows, is not guessed: what `bin/logger` names is shown, and nothing is changed.
 //!
 //! Doing it twice is doing it once, and it may be interrupted anywhere.
 
@@ -30,6 +31,7 @@ use jiff::Timestamp;
 
 use crate::engine::layout::Link;
 use crate::engine::state::{Copies, FORMAT, Loaded, Slot, State};
+use crate::os::FileError;
 
 /// What is on disk.
 #[derive(Debug, Clone)]
@@ -79,9 +81,6 @@ pub(crate) enum Repair {
     RemoveLink,
     /// Write the state.
     Save,
-    /// Make the copy of the state that is damaged or behind like the other one; to be
-    /// done without where that cannot be written.
-    Mirror,
     /// Remove something from `store/`.
     Discard(String),
 }
@@ -89,6 +88,8 @@ pub(crate) enum Repair {
 /// What to do and what is true once it is done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Recovery {
+    /// The copies of the state have to be made the same before anything else is done.
+    pub(crate) mirror: bool,
     pub(crate) repairs: Vec<Repair>,
     pub(crate) state: State,
     /// The current release is not whole, and nothing could take its place.
@@ -105,20 +106,22 @@ pub(crate) struct Recovery {
 pub(crate) fn recover(found: &Found, now: Timestamp) -> Recovery {
     match &found.state {
         Loaded::Valid(state, copies) => {
+            if let Copies::Unreadable { problem } = copies
+                && let Some(unknown) = unexplained(found, state)
+            {
+                return hold(
+                    found,
+                    now,
+                    format!(
+                        "one copy of the state cannot be read ({problem}), and the other one does \
+                         not lead to {unknown}, which bin/logger names: it may be the older one; \
+                         remove the file that cannot be read to accept it"
+                    ),
+                );
+            }
             let mut recovery = recover_state(found, (**state).clone(), now);
-            if let Copies::Damaged { problem } = copies {
-                recovery.alarm = Some(format!(
-                    "one copy of the state was damaged ({problem}) and the other one taken: only a \
-                     change that was not acknowledged can be lost, or the last one made by an agent \
-                     that wrote one copy at a time; compare with the history"
-                ));
-            }
-            // What is written anew takes the place of the older copy first, and of the
-            // only one that is whole last.
-            let saves = recovery.repairs.contains(&Repair::Save);
-            if matches!(copies, Copies::Damaged { .. }) || *copies == Copies::Behind && !saves {
-                recovery.repairs.insert(0, Repair::Mirror);
-            }
+            recovery.alarm = alarm(copies);
+            recovery.mirror = *copies != Copies::Both;
             recovery
         }
         Loaded::Absent => {
@@ -153,6 +156,47 @@ pub(crate) fn recover(found: &Found, now: Timestamp) -> Recovery {
             ),
         ),
     }
+}
+
+/// What there is while the copies of the state cannot be made the same: whatever was
+/// done would rest on one of them.
+pub(crate) fn stand_by(found: &Found, state: &State, error: &FileError) -> Recovery {
+    let hold = format!(
+        "there is one copy of the state only, and the other one cannot be made ({error}: {}): \
+         nothing is changed until it can",
+        error.source
+    );
+    let whole = |slot: &Slot| matches!(found.entries.get(&slot.digest), Some(Ok(_)));
+    let damaged = state.current.as_ref().is_some_and(|current| !whole(current));
+    let (repairs, notes) = (Vec::new(), Vec::new());
+    let (state, hold) = (state.clone(), Some(hold));
+    Recovery { mirror: false, repairs, state, damaged, hold, notes, alarm: None }
+}
+
+/// What an operator should know of the copies of the state.
+fn alarm(copies: &Copies) -> Option<String> {
+    let problem = match copies {
+        Copies::Both | Copies::Behind => return None,
+        Copies::Damaged { problem } => format!("was damaged ({problem})"),
+        Copies::Unreadable { problem } => format!("could not be read ({problem})"),
+    };
+    Some(format!(
+        "one copy of the state {problem} and the other one taken: only a change that was not \
+         acknowledged can be lost, or the last one made by an agent that wrote one copy at a time; \
+         compare with the history"
+    ))
+}
+
+/// The release that `bin/logger` names, if no interruption that begins with `state` leads there.
+fn unexplained(found: &Found, state: &State) -> Option<Digest> {
+    let Link::To(linked) = found.link else { return None };
+    let leads = |slot: &Slot| slot.digest == linked;
+    let whole = |slot: &Slot| matches!(found.entries.get(&slot.digest), Some(Ok(_)));
+    // A damaged release gives way to another one before the state says so.
+    let given_way = state.current.as_ref().is_none_or(|current| !whole(current));
+    let explained = state.current.iter().chain(&state.pending).any(leads)
+        || given_way && state.kept().contains(&linked);
+    (!explained).then_some(linked)
 }
 
 fn recover_state(found: &Found, mut state: State, now: Timestamp) -> Recovery {
@@ -257,7 +301,7 @@ fn recover_state(found: &Found, mut state: State, now: Timestamp) -> Recovery {
     let useless = found.entries.keys().filter(|digest| !kept.contains(digest));
     repairs.extend(useless.map(|digest| Repair::Discard(digest.to_string())));
     repairs.extend(found.strangers.iter().cloned().map(Repair::Discard));
-    Recovery { repairs, state, damaged, hold: None, notes, alarm: None }
+    Recovery { mirror: false, repairs, state, damaged, hold: None, notes, alarm: None }
 }
 
 /// Nothing was ever installed here, or nothing is left of it.
@@ -278,13 +322,15 @@ fn start_empty(found: &Found, mut notes: Vec<String>) -> Recovery {
     let useless = found.entries.keys().filter(|digest| Some(*digest) != linked);
     repairs.extend(useless.map(|digest| Repair::Discard(digest.to_string())));
     repairs.extend(found.strangers.iter().cloned().map(Repair::Discard));
-    Recovery { repairs, state: State::default(), damaged: false, hold: None, notes, alarm: None }
+    let (state, damaged) = (State::default(), false);
+    Recovery { mirror: false, repairs, state, damaged, hold: None, notes, alarm: None }
 }
 
 /// The state cannot be read: guess nothing, change nothing.
 fn hold(found: &Found, now: Timestamp, hold: String) -> Recovery {
     let (state, notes) = adopt(found, now);
-    Recovery { repairs: Vec::new(), state, damaged: false, hold: Some(hold), notes, alarm: None }
+    let (repairs, damaged) = (Vec::new(), false);
+    Recovery { mirror: false, repairs, state, damaged, hold: Some(hold), notes, alarm: None }
 }
 
 /// A state that says no more than the link does.

@@ -28,7 +28,14 @@ const LOOKS_MAX: usize = 5;
 /// What a node has and what an engine would make of it: releases and wishes as they
 /// are once it is opened, with a note for every repair that is still to be done.
 pub fn survey(config: &EngineConfig, now: Timestamp) -> Result<NodeView, OpenError> {
-    let files: Arc<dyn Files> = Arc::new(RealFiles);
+    survey_on(Arc::new(RealFiles), config, now)
+}
+
+pub(super) fn survey_on(
+    files: Arc<dyn Files>,
+    config: &EngineConfig,
+    now: Timestamp,
+) -> Result<NodeView, OpenError> {
     let layout = Layout::new(Arc::clone(&files), config.root.clone());
     let mut view = NodeView::empty(config.channel.clone(), config.target.clone());
     if files.stat(&config.root).map_err(OpenError::Look)?.is_none() {

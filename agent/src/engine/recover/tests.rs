@@ -82,7 +82,6 @@ fn check(state: &str, link: &str, store: &str) -> String {
             Repair::SyncLink => "sync".to_owned(),
             Repair::RemoveLink => "unlink".to_owned(),
             Repair::Save => "save".to_owned(),
-            Repair::Mirror => "mirror".to_owned(),
             Repair::Discard(name) => format!("discard {}", named(name.parse().unwrap())),
         })
         .collect();
@@ -200,32 +199,94 @@ fn what_is_blocked_takes_over_only_where_nothing_else_is_whole_and_stays_blocked
 }
 
 #[test]
-fn a_copy_of_the_state_that_is_behind_is_made_anew_and_a_damaged_one_is_an_alarm() {
+fn a_copy_of_the_state_that_is_not_like_the_other_is_made_anew_before_anything_else() {
     let after = |copies, pending: Option<char>| {
         let (current, pending) = (Some(slot('A')), pending.map(slot));
         let state = State { current, pending, ..State::default() };
-        let found = Found {
-            state: Loaded::Valid(Box::new(state), copies),
-            link: Link::To(digest('A')),
-            entries: entries("A"),
-            strangers: Vec::new(),
-            retain: 2,
-        };
-        let recovery = recover(&found, Timestamp::UNIX_EPOCH);
-        (recovery.repairs, recovery.alarm)
+        let recovery = recover(&found_with(state, copies, 'A', "A"), Timestamp::UNIX_EPOCH);
+        (recovery.mirror, recovery.repairs, recovery.alarm)
     };
-    assert_eq!(after(Copies::Both, None), (Vec::new(), None));
-    assert_eq!(after(Copies::Behind, None), (vec![Repair::Mirror], None));
-    // What is written for another reason is written twice.
-    assert_eq!(after(Copies::Behind, Some('B')), (vec![Repair::Save], None));
-    let damaged = || Copies::Damaged { problem: "state/b: it is cut off".to_owned() };
-    for (pending, repairs) in
-        [(None, vec![Repair::Mirror]), (Some('B'), vec![Repair::Mirror, Repair::Save])]
-    {
-        let (found, alarm) = after(damaged(), pending);
-        assert_eq!(found, repairs);
-        let says = "one copy of the state was damaged (state/b: it is cut off)";
-        assert!(alarm.unwrap().starts_with(says));
+    assert_eq!(after(Copies::Both, None), (false, Vec::new(), None));
+    assert_eq!(after(Copies::Behind, None), (true, Vec::new(), None));
+    assert_eq!(after(Copies::Behind, Some('B')), (true, vec![Repair::Save], None));
+    let problem = || "state/b: what is wrong".to_owned();
+    for (copies, says) in [
+        (Copies::Damaged { problem: problem() }, "was damaged"),
+        (Copies::Unreadable { problem: problem() }, "could not be read"),
+    ] {
+        for (pending, expected) in [(None, Vec::new()), (Some('B'), vec![Repair::Save])] {
+            let (mirror, repairs, alarm) = after(copies.clone(), pending);
+            assert_eq!((mirror, repairs), (true, expected));
+            let says = format!("one copy of the state {says} (state/b: what is wrong)");
+            assert!(alarm.unwrap().starts_with(&says));
+        }
+    }
+}
+
+/// A state of which one copy is like that, a link and a store.
+fn found_with(state: State, copies: Copies, link: char, store: &str) -> Found {
+    Found {
+        state: Loaded::Valid(Box::new(state), copies),
+        link: Link::To(digest(link)),
+        entries: entries(store),
+        strangers: Vec::new(),
+        retain: 2,
+    }
+}
+
+#[test]
+fn a_copy_that_does_not_lead_to_what_runs_is_not_believed_when_the_other_cannot_be_read() {
+    let held = |copies, [current, previous, pending]: [Option<char>; 3], link, store| {
+        let (current, previous) = (current.map(slot), previous.map(slot));
+        let state = State { current, previous, pending: pending.map(slot), ..State::default() };
+        let found = found_with(state, copies, link, store);
+        let recovery = recover(&found, Timestamp::UNIX_EPOCH);
+        if let Some(hold) = &recovery.hold {
+            assert!(hold.contains("state/a: EIO") && hold.contains(&digest(link).to_string()));
+            assert_eq!((recovery.mirror, recovery.repairs), (false, Vec::new()));
+            assert_eq!(recovery.state.current.unwrap().digest, digest(link), "what runs is shown");
+        }
+        recovery.hold.is_some()
+    };
+    let problem = || "state/a: EIO".to_owned();
+    let unreadable = || Copies::Unreadable { problem: problem() };
+    // As an interruption, or damage to the current release, leaves things.
+    for (slots, link, store) in [
+        ([Some('B'), Some('A'), None], 'B', "AB"),
+        ([Some('B'), Some('A'), Some('C')], 'B', "ABC"),
+        ([Some('B'), Some('A'), Some('C')], 'C', "ABC"),
+        ([None, None, Some('C')], 'C', "C"),
+        ([Some('B'), Some('A'), None], 'A', "Ab"),
+        ([Some('B'), Some('A'), None], 'A', "A"),
+    ] {
+        assert!(!held(unreadable(), slots, link, store), "{slots:?} {link} {store}");
+    }
+    // As a newer generation, in one copy only, could leave them.
+    for (slots, link, store) in [
+        ([Some('B'), Some('A'), None], 'C', "ABC"),
+        ([Some('B'), Some('A'), None], 'A', "AB"),
+        ([Some('B'), Some('A'), Some('A')], 'C', "ABC"),
+        ([None, None, None], 'C', "C"),
+    ] {
+        assert!(held(unreadable(), slots, link, store), "{slots:?} {link} {store}");
+        // What is damaged will not say more the next time.
+        assert!(!held(Copies::Damaged { problem: problem() }, slots, link, store));
+    }
+}
+
+#[test]
+fn while_there_is_one_copy_of_the_state_nothing_is_changed_and_what_it_says_is_shown() {
+    let (current, pending) = (Some(slot('B')), Some(slot('C')));
+    let state = State { current, pending, ..State::default() };
+    let full = std::io::Error::from_raw_os_error(rustix::io::Errno::NOSPC.raw_os_error());
+    let error = FileError::new("create", "state/.new-a".as_ref(), full);
+    for (store, damaged) in [("BC", false), ("bC", true), ("B?C", true)] {
+        let found = found_with(state.clone(), Copies::Behind, 'C', store);
+        let recovery = stand_by(&found, &state, &error);
+        assert_eq!((&recovery.state, &recovery.repairs), (&state, &Vec::new()));
+        assert_eq!(recovery.damaged, damaged, "{store}");
+        let hold = recovery.hold.unwrap();
+        assert!(hold.contains("cannot create state/.new-a: No space left on device"), "{hold}");
     }
 }
 

@@ -5,12 +5,39 @@
 //! The state on disk: JSON in two copies, either of which is enough.
 //!
 //! A write replaces first one of `state/a` and `state/b`, then the other, each
-//! atomically, and is done when both are durable. So whatever was told is in
-//! both, and a medium that loses one of them loses nothing; that it did is seen
-//! and said. The last line of a copy is the SHA-256 of everything before it.
+//! atomically, and is done when both are durable. Where a recovery finds them
+//! differ, it makes them the same before it does anything else, and if it cannot,
+//! it does nothing else. So whatever was told, and whatever was done, rests on
+//! what is in both, and a medium that loses one of them loses nothing; that it
+//! did is seen and said. The last line of a copy is the SHA-256 of everything
+//! before it.
 //!
-//! Older agents write one copy at a time: the newest and the one before it are
-//! there then, and a newest one that is lost takes the last change with it.
+//! # A copy that cannot be read
+//!
+//! may be as whole as the other one, and the next time it may be readable. It can
+//! hold one of three things:
+//!
+//! - the same generation as the other copy;
+//! - an older one: the other was written first, and nothing came of the second;
+//! - one that is newer by one, if it was written first and nothing came of the
+//!   other. The write has not returned then: nobody was told, and nothing was done
+//!   for which that generation had to be there.
+//!
+//! In each case the copy that can be read has all that was told, and to go on from
+//! it is what would be done after a power cut before the write began. What must
+//! not happen is that the other one speaks later: a change that was given up would
+//! come true, or one that was made on top of it would be undone. So it is replaced
+//! like a damaged one, by a rename that needs nothing of what it holds, durably
+//! and before anything is told. Where it cannot be replaced nothing is changed, so
+//! that there is nothing to contradict if it can be read again.
+//!
+//! # Older agents
+//!
+//! write one copy at a time: the newest and the one before it are there then, and
+//! a newest one that is lost takes the last change with it, although it was
+//! acknowledged. A copy alone does not show that; the link does, if the change was
+//! a switch: the recovery stops where `bin/logger` is what the copy that can be
+//! read does not lead to and the other one cannot be read.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -53,9 +80,14 @@ pub(crate) enum Copies {
     Both,
     /// Older, or not there yet: a write was interrupted, or it was an older agent's.
     Behind,
-    /// Not readable, or gone.
+    /// Not what was written, or gone.
     Damaged {
         /// The file, and what is wrong with it.
+        problem: String,
+    },
+    /// It cannot be read, and may be whole.
+    Unreadable {
+        /// The file, and what the operating system says.
         problem: String,
     },
 }
@@ -75,12 +107,13 @@ impl StateStore {
     /// Reads both copies; the newest that is whole wins.
     ///
     /// # Errors
-    /// When one of them is there and cannot be read.
+    /// When none is whole and one of them cannot be read.
     pub(crate) fn load(&self) -> Result<Loaded, FileError> {
         let mut newest: Option<(Header, State)> = None;
         let mut too_new: Option<(PathBuf, Header)> = None;
         let mut copies = Copies::Behind;
         let (mut problems, mut absent) = (Vec::new(), Vec::new());
+        let mut unread = None;
         for path in [self.path(0), self.path(1)] {
             let bytes = match self.read(&path) {
                 Ok(Some(bytes)) => bytes,
@@ -88,8 +121,10 @@ impl StateStore {
                     absent.push(format!("{}: it is gone", path.display()));
                     continue;
                 }
-                // An older agent's newest, perhaps: what it says is not guessed from the other one.
-                Err(e) if !e.is_of_content() => return Err(e),
+                Err(e) if !e.is_of_content() => {
+                    unread.get_or_insert(e);
+                    continue;
+                }
                 Err(e) => {
                     problems.push(format!("{e}: {}", e.source));
                     continue;
@@ -111,14 +146,23 @@ impl StateStore {
             problems.extend(absent);
         }
         let problem = problems.join("; ");
-        Ok(match (newest, too_new) {
-            (_, Some((path, header))) if header.generation >= newest_generation => {
+        Ok(match (newest, too_new, unread) {
+            (_, Some((path, header)), _) if header.generation >= newest_generation => {
                 Loaded::TooNew { path, found: header.format }
             }
-            (Some((_, state)), _) if problem.is_empty() => Loaded::Valid(Box::new(state), copies),
-            (Some((_, state)), _) => Loaded::Valid(Box::new(state), Copies::Damaged { problem }),
-            (None, _) if problem.is_empty() => Loaded::Absent,
-            (None, _) => Loaded::Lost { problem },
+            (Some((_, state)), _, Some(e)) => {
+                let problem = format!("{e}: {}", e.source);
+                Loaded::Valid(Box::new(state), Copies::Unreadable { problem })
+            }
+            (Some((_, state)), _, None) if problem.is_empty() => {
+                Loaded::Valid(Box::new(state), copies)
+            }
+            (Some((_, state)), _, None) => {
+                Loaded::Valid(Box::new(state), Copies::Damaged { problem })
+            }
+            (None, _, Some(e)) => return Err(e),
+            (None, _, None) if problem.is_empty() => Loaded::Absent,
+            (None, _, None) => Loaded::Lost { problem },
         })
     }
 
@@ -135,22 +179,18 @@ impl StateStore {
         Ok(())
     }
 
-    /// Makes the other copy what the newest whole one is, byte for byte.
-    pub(crate) fn mirror(&self) -> Result<(), FileError> {
-        let copies = [self.path(0), self.path(1)].map(|path| {
-            let bytes = self.read(&path).ok().flatten();
-            let generation =
-                bytes.as_deref().and_then(|bytes| Some(decode(bytes).ok()?.0.generation));
-            (generation, path, bytes)
-        });
-        let [a, b] = copies;
-        let (newest, other) = if a.0 >= b.0 { (a, b) } else { (b, a) };
-        match newest {
-            (Some(_), _, Some(bytes)) if other.2.as_ref() != Some(&bytes) => {
-                files::write_atomic(&*self.files, &other.1, &bytes, 0o600)
+    /// Replaces the copy that is not `state`, the one that was loaded. Both are durable
+    /// when it returns.
+    pub(crate) fn mirror(&self, state: &State) -> Result<(), FileError> {
+        for path in [self.path(0), self.path(1)] {
+            // What could not be read may speak now, and is not asked any more.
+            let found = self.read(&path).ok().flatten().and_then(|bytes| decode(&bytes).ok());
+            if found.is_none_or(|(_, found)| found.as_ref() != Some(state)) {
+                let text = encode(state).map_err(|e| FileError::new("encode", &path, e.into()))?;
+                files::write_atomic(&*self.files, &path, text.as_bytes(), 0o600)?;
             }
-            _ => Ok(()),
         }
+        Ok(())
     }
 
     /// A copy, if there is one.

@@ -5,45 +5,60 @@
 //! A file that cannot be read, for a while or for good: it is not taken for
 //! damaged, and not for absent.
 
+use std::fs;
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use dockerlogger_manifest::Digest;
 use rustix::io::Errno;
 
+use crate::engine::survey::survey_on;
 use crate::engine::tests::disturbed::{Disturbance, Disturbed};
-use crate::engine::tests::node::{Node, chain, check_settled, now, on_trial_with};
+use crate::engine::tests::node::{Node, assert_says, chain, check_settled, now, on_trial_with};
 use crate::engine::tests::processes::pass_trial;
 use crate::engine::tests::publisher::Recipe;
-use crate::engine::{Engine, Outcome};
+use crate::engine::{Change, Engine, Outcome};
 use crate::os::files::FileError;
 
 /// What cannot be opened, though it is there: paths that hold this text.
 #[derive(Debug, Default)]
-struct Unread(Mutex<Option<String>>);
+struct Unread {
+    part: Mutex<Option<String>>,
+    /// Whether nothing can be put in its place either.
+    stuck: AtomicBool,
+    /// Effects that were refused.
+    refused: AtomicUsize,
+}
 
 impl Unread {
     fn set(&self, part: impl Into<String>) {
-        *self.0.lock().unwrap() = Some(part.into());
+        *self.part.lock().unwrap() = Some(part.into());
     }
 
     fn clear(&self) {
-        *self.0.lock().unwrap() = None;
+        *self.part.lock().unwrap() = None;
     }
 }
 
 impl Disturbance for Unread {
     fn effect(&self, doing: &'static str, path: &Path) -> Result<(), FileError> {
+        let placed = doing == "rename a new version to" && self.look("open", path).is_err();
+        if placed && self.stuck.load(Ordering::Relaxed) {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            let closed = io::Error::from_raw_os_error(Errno::ROFS.raw_os_error());
+            return Err(FileError::new(doing, path, closed));
+        }
         // What is written anew can be read.
-        if doing == "rename a new version to" && self.look("open", path).is_err() {
+        if placed {
             self.clear();
         }
         Ok(())
     }
 
     fn look(&self, doing: &'static str, path: &Path) -> Result<(), FileError> {
-        let unread = self.0.lock().unwrap();
+        let unread = self.part.lock().unwrap();
         if doing == "open"
             && unread.as_ref().is_some_and(|part| path.to_str().unwrap().contains(part))
         {
@@ -70,19 +85,170 @@ fn files() -> Disturbed<Unread> {
     Disturbed(Arc::default())
 }
 
+/// The copies of the state, byte for byte.
+fn copies(node: &Node) -> [Vec<u8>; 2] {
+    COPIES.map(|copy| fs::read(node.root.join(copy)).unwrap())
+}
+
+const COPIES: [&str; 2] = ["state/a", "state/b"];
+
+/// A change that was written into `copy` alone: whoever asked for it was not answered.
+async fn begin_a_change(node: &Node, copy: &str) -> [Vec<u8>; 2] {
+    let before = copies(node);
+    let block = Change::Block { what: "9.0.0".parse().unwrap(), reason: None };
+    node.open().change(block, now()).await.unwrap();
+    for (other, bytes) in COPIES.iter().zip(&before) {
+        if *other != copy {
+            fs::write(node.root.join(other), bytes).unwrap();
+        }
+    }
+    before
+}
+
 #[tokio::test]
-async fn a_state_that_cannot_be_read_is_not_guessed_from_the_older_one() {
+async fn a_copy_of_the_state_that_cannot_be_read_is_replaced_by_the_other() {
+    for copy in COPIES {
+        let files = files();
+        let (mut node, [_, second]) = node(&files).await;
+        let before = copies(&node);
+        files.0.set(copy);
+        let mut engine = open(&node, &files).unwrap();
+        let view = engine.view();
+        assert_eq!(view.current.as_ref().map(|current| current.digest), Some(second));
+        assert_eq!((&view.hold, &view.notes), (&None, &Vec::new()));
+        let [alarm] = view.alarms.as_slice() else { panic!("{:?}", view.alarms) };
+        let says = ["one copy of the state could not be read", copy, "Input/output error"];
+        assert_says(alarm, &says);
+        assert_says(&view.history.last().unwrap().why, &says);
+        assert_eq!(copies(&node), before, "it was made anew");
+        // The agent goes on, and says it until it is restarted.
+        node.publisher.publish(&Recipe::new("3.0.0"));
+        engine.update(&node.source(), now(), &mut |_| {}).await.unwrap();
+        assert_eq!(engine.view().alarms.len(), 1);
+        drop(engine);
+        assert_eq!(node.open().view().alarms, [""; 0]);
+        assert_eq!(node.logger_says(), "3.0.0");
+        check_settled(&node.root);
+    }
+}
+
+#[tokio::test]
+async fn what_only_the_copy_that_cannot_be_read_knew_is_given_up_for_good() {
+    for copy in COPIES {
+        let files = files();
+        let (node, _) = node(&files).await;
+        let before = begin_a_change(&node, copy).await;
+        files.0.set(copy);
+        let mut engine = open(&node, &files).unwrap();
+        assert_eq!(engine.view().barred, []);
+        assert_eq!(copies(&node), before, "that can be read again, and says what the other does");
+        let hold = Change::Hold { reason: None };
+        engine.change(hold, now()).await.unwrap();
+        drop(engine);
+        let view = node.open().view();
+        assert_eq!((view.barred.len(), view.held.is_some()), (0, true));
+    }
+}
+
+#[tokio::test]
+async fn a_copy_that_can_be_neither_read_nor_replaced_stops_changes_and_nothing_else() {
+    for copy in COPIES {
+        let files = files();
+        let (mut node, [_, second]) = node(&files).await;
+        begin_a_change(&node, copy).await;
+        let before = copies(&node);
+        node.publisher.publish(&Recipe::new("3.0.0"));
+        files.0.set(copy);
+        files.0.stuck.store(true, Ordering::Relaxed);
+        let mut engine = open(&node, &files).unwrap();
+        let says = [copy, "Read-only file system"];
+        for tries in 2..4 {
+            let view = engine.view();
+            assert_eq!(view.current.as_ref().map(|current| current.digest), Some(second));
+            assert_says(view.hold.as_ref().unwrap(), &says);
+            assert_says(&view.alarms[0], &[copy, "Input/output error"]);
+            let error = engine.update(&node.source(), now(), &mut |_| {}).await.unwrap_err();
+            assert_says(&chain(&error), &says);
+            assert_eq!(files.0.refused.load(Ordering::Relaxed), tries, "one try for each update");
+        }
+        // Once in the history, however often it is found.
+        let repairs = engine.view().history.iter().filter(|record| record.what == "repair").count();
+        assert_eq!(repairs, 1);
+        assert_eq!(copies(&node), before);
+        assert_eq!(node.logger_says(), "2.0.0");
+        // Nothing was done meanwhile: what it knows is as good as if it had been read at once.
+        files.0.clear();
+        engine.update(&node.source(), now(), &mut |_| {}).await.unwrap();
+        let view = engine.view();
+        assert_eq!((view.hold, view.barred.len()), (None, 1));
+        assert_eq!(node.logger_says(), "3.0.0");
+        drop(engine);
+        check_settled(&node.root);
+    }
+}
+
+#[tokio::test]
+async fn a_copy_that_the_link_contradicts_is_not_believed_until_the_other_can_be_read() {
+    let files = files();
+    let (mut node, [_, second]) = node(&files).await;
+    // As an agent leaves it that writes one copy at a time: the older one does not know of the switch.
+    let older = fs::read(node.root.join(COPIES[0])).unwrap();
+    let third = node.publisher.publish(&Recipe::new("3.0.0")).sha256;
+    node.update().await.unwrap();
+    fs::write(node.root.join(COPIES[0]), older).unwrap();
+    files.0.set(COPIES[1]);
+    let mut engine = open(&node, &files).unwrap();
+    let hold = engine.view().hold.unwrap();
+    assert_says(&hold, &[COPIES[1], "Input/output error", &third.to_string()]);
+    let error = engine.rollback(now()).await.unwrap_err();
+    assert_says(&chain(&error), &[COPIES[1]]);
+    files.0.clear();
+    engine.rollback(now()).await.unwrap();
+    drop(engine);
+    assert_eq!(check_settled(&node.root), Some(second));
+}
+
+#[tokio::test]
+async fn a_state_of_which_no_copy_can_be_read_stops_the_agent_and_nothing_else() {
     let files = files();
     let (node, [_, second]) = node(&files).await;
-    for generation in ["state/a", "state/b"] {
-        files.0.set(generation);
-        let error = open(&node, &files).unwrap_err();
-        assert!(error.contains(generation) && error.contains("Input/output error"), "{error}");
-        assert_eq!(node.logger_says(), "2.0.0");
+    let mut trouble = vec![("state/", None)];
+    // One cannot be read, and the other one is damaged or gone.
+    trouble.extend([("state/a", Some("state/b")), ("state/b", Some("state/a"))]);
+    for (unread, damaged) in trouble {
+        let damaged = damaged.map(|copy| node.root.join(copy));
+        for content in [Some("x"), None] {
+            let whole = damaged.as_ref().map(|path| fs::read(path).unwrap());
+            match (&damaged, content) {
+                (Some(path), Some(content)) => fs::write(path, content).unwrap(),
+                (Some(path), None) => fs::remove_file(path).unwrap(),
+                (None, _) => {}
+            }
+            files.0.set(unread);
+            let error = open(&node, &files).unwrap_err();
+            assert_says(&error, &[unread, "Input/output error"]);
+            assert_eq!(node.logger_says(), "2.0.0");
+            files.0.clear();
+            if let (Some(path), Some(whole)) = (&damaged, whole) {
+                fs::write(path, whole).unwrap();
+            }
+        }
     }
-    files.0.clear();
     drop(open(&node, &files).unwrap());
     assert_eq!(check_settled(&node.root), Some(second));
+}
+
+#[tokio::test]
+async fn whoever_only_looks_is_told_of_the_copy_and_leaves_it() {
+    let files = files();
+    let (node, [_, second]) = node(&files).await;
+    for copy in COPIES {
+        files.0.set(copy);
+        let view = survey_on(Arc::new(files.clone()), &node.config(&node.root), now()).unwrap();
+        assert_eq!(view.current.map(|current| current.digest), Some(second));
+        assert_says(&view.alarms.join("\n"), &["could not be read", copy]);
+        assert!(open(&node, &files).unwrap().view().alarms[0].contains(copy), "it was not touched");
+    }
 }
 
 #[tokio::test]

@@ -10,7 +10,8 @@
 //!   directory it goes to; durable, it implies that the old name is gone;
 //! - at a cut, every other operation survives or does not, each by itself;
 //! - bytes that were not synced are absent, whole, zero or torn after a cut;
-//! - a failed fsync of a file loses its bytes: trying again does not help.
+//! - a failed fsync of a file loses its bytes: trying again does not help;
+//! - a file may not be readable, until it is replaced or the medium recovers.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -24,6 +25,7 @@ use crate::engine::tests::crash::random::Random;
 use crate::os::files::{FileKind, Stat};
 
 pub(super) const ENOENT: i32 = 2;
+const EIO: i32 = 5;
 const EEXIST: i32 = 17;
 const ENOTDIR: i32 = 20;
 const EINVAL: i32 = 22;
@@ -33,8 +35,21 @@ type Id = usize;
 
 #[derive(Debug, Clone)]
 enum Node {
-    File { bytes: Vec<u8>, mode: u32, durable: Vec<u8>, durable_mode: u32, lost: bool },
-    Directory { mode: u32, entries: BTreeMap<String, Id>, durable: BTreeMap<String, Id> },
+    File {
+        bytes: Vec<u8>,
+        mode: u32,
+        durable: Vec<u8>,
+        durable_mode: u32,
+        /// An fsync failed.
+        lost: bool,
+        /// It cannot be read.
+        hidden: bool,
+    },
+    Directory {
+        mode: u32,
+        entries: BTreeMap<String, Id>,
+        durable: BTreeMap<String, Id>,
+    },
     Link(PathBuf),
 }
 
@@ -74,7 +89,8 @@ impl Disk {
             Effect::Create(path) | Effect::Truncate(path) => {
                 let (bytes, durable) = (Vec::new(), Vec::new());
                 let (mode, durable_mode) = (0o600, 0o600);
-                self.add(path, Node::File { bytes, mode, durable, durable_mode, lost: false })
+                let (lost, hidden) = (false, false);
+                self.add(path, Node::File { bytes, mode, durable, durable_mode, lost, hidden })
             }
             Effect::Symlink(target, path) => self.add(path, Node::Link(target.clone())),
             Effect::Write(path, more) => {
@@ -127,6 +143,7 @@ impl Disk {
 
     pub(super) fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         match self.find(path).map(|id| &*self.nodes[id]) {
+            Some(Node::File { hidden: true, .. }) => Err(error(EIO)),
             Some(Node::File { bytes, .. }) => Ok(bytes.clone()),
             Some(_) => Err(error(EINVAL)),
             None => Err(error(ENOENT)),
@@ -189,6 +206,25 @@ impl Disk {
             None => bytes.push(0xff),
         }
         durable.clone_from(bytes);
+    }
+
+    /// A file cannot be read any more.
+    pub(super) fn hide(&mut self, path: &Path) {
+        let id = self.find(path).unwrap();
+        if let Node::File { hidden, .. } = Arc::make_mut(&mut self.nodes[id]) {
+            *hidden = true;
+        }
+    }
+
+    /// Every file can be read again.
+    pub(super) fn recover(&mut self) {
+        for node in &mut self.nodes {
+            if matches!(**node, Node::File { hidden: true, .. })
+                && let Node::File { hidden, .. } = Arc::make_mut(node)
+            {
+                *hidden = false;
+            }
+        }
     }
 
     fn find(&self, path: &Path) -> Option<Id> {
@@ -280,7 +316,7 @@ impl Disk {
     fn sync_file(&mut self, path: &Path) -> io::Result<()> {
         let id = self.find(path).ok_or_else(|| error(ENOENT))?;
         match Arc::make_mut(&mut self.nodes[id]) {
-            Node::File { bytes, mode, durable, durable_mode, lost } => {
+            Node::File { bytes, mode, durable, durable_mode, lost, .. } => {
                 if !*lost {
                     durable.clone_from(bytes);
                     *durable_mode = *mode;
@@ -342,7 +378,7 @@ impl Disk {
         after.nodes.push(Arc::clone(&self.nodes[id]));
         match &*self.nodes[id] {
             Node::Link(_) => {}
-            Node::File { bytes, mode, durable, durable_mode, .. } => {
+            Node::File { bytes, mode, durable, durable_mode, hidden, .. } => {
                 if (bytes, mode) != (durable, durable_mode) {
                     let bytes = left_of(bytes, durable, cut, random);
                     let newer = match cut {
@@ -351,8 +387,9 @@ impl Disk {
                         Cut::Some(_) => random.coin(),
                     };
                     let mode = if newer { *mode } else { *durable_mode };
-                    let durable = bytes.clone();
-                    let file = Node::File { bytes, mode, durable, durable_mode: mode, lost: false };
+                    let (durable, durable_mode) = (bytes.clone(), mode);
+                    let (lost, hidden) = (false, *hidden);
+                    let file = Node::File { bytes, mode, durable, durable_mode, lost, hidden };
                     after.nodes[place] = Arc::new(file);
                 }
             }
@@ -371,8 +408,8 @@ impl Disk {
 
     fn describe(&self, id: Id, text: &mut Vec<u8>) {
         match &*self.nodes[id] {
-            Node::File { bytes, mode, .. } => {
-                text.extend(format!("f {mode:o} {} ", bytes.len()).as_bytes());
+            Node::File { bytes, mode, hidden, .. } => {
+                text.extend(format!("f {mode:o} {hidden} {} ", bytes.len()).as_bytes());
                 text.extend(bytes);
             }
             Node::Link(target) => text.extend(format!("l {} ", target.display()).as_bytes()),

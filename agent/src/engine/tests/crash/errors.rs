@@ -6,14 +6,17 @@
 //! every effect; broken, closed or with something gone at every look. Once or
 //! for good.
 
+use std::path::Path;
+
 use rustix::io::Errno;
 
 use crate::engine::tests::crash::cut::Cut;
+use crate::engine::tests::crash::disk::Disk;
 use crate::engine::tests::crash::explore::seam;
 use crate::engine::tests::crash::files::{Trouble, With};
 use crate::engine::tests::crash::long;
 use crate::engine::tests::crash::run::{Run, Tampering};
-use crate::engine::tests::crash::scenario::{Action, Scenario};
+use crate::engine::tests::crash::scenario::{Action, COPIES, Scenario};
 
 /// Effects after the first failure: tidying up, and one look at the disk.
 const EFFECTS_AFTER_MAX: usize = 96;
@@ -49,14 +52,81 @@ fn what_came_of_a_download_and_cannot_be_read_is_not_tried_again() {
     for (at, path) in quiet.looks.iter().enumerate() {
         if path.to_string_lossy().contains("/tmp/partial-") {
             let code = Errno::IO.raw_os_error();
-            let trouble = Trouble { with: With::Looks, at, code, lasting: false };
-            let reported = inject(&scenario, trouble).unwrap();
+            let trouble = Trouble { with: With::Looks, at, code, lasting: false, only: None };
+            let reported = inject(&scenario, &scenario.disk, trouble).unwrap();
             assert_eq!(reported, Some(true), "look {at}");
             injected += 1;
         }
     }
     assert!(injected >= 3, "asked for, opened, read: {injected}");
 }
+
+/// Of one copy of the state, for a moment or whatever is done to it: the agent goes
+/// on with the other one, at once, and says so.
+#[test]
+fn one_copy_of_the_state_that_cannot_be_read_is_no_reason_to_stop() {
+    let codes = [Errno::IO, Errno::ACCESS, Errno::NOENT];
+    let mut injected = 0;
+    for scenario in Scenario::all() {
+        let (disk, told) = (scenario.disk.clone(), &scenario.told);
+        let quiet = scenario.run(disk, told, scenario.action, Tampering::default());
+        // Before the first write nothing says that there is a state at all.
+        let written = |copy: &&str| scenario.disk.stat(Path::new(copy)).is_some();
+        for copy in COPIES.into_iter().filter(written) {
+            let looks = quiet.looks.iter().enumerate();
+            for (at, _) in looks.filter(|(_, path)| *path == Path::new(copy)) {
+                let turn = at % codes.len();
+                for code in if long() { &codes[..] } else { &codes[turn..=turn] } {
+                    for lasting in [false, true] {
+                        let (with, code, only) = (With::Looks, code.raw_os_error(), Some(copy));
+                        let trouble = Trouble { with, at, code, lasting, only };
+                        match inject(&scenario, &scenario.disk, trouble) {
+                            Ok(Some(false)) => injected += 1,
+                            // There is no such look with this code.
+                            Ok(None) => {}
+                            other => panic!("{}: {trouble:?}: {other:?}", scenario.name),
+                        }
+                    }
+                }
+            }
+        }
+    }
+    println!(
+        "{injected} errors injected into looks at one copy of the state, none of them in the way"
+    );
+    assert!(injected >= 150, "{injected}");
+}
+
+/// Nor can it be replaced, for a while: nothing is changed, and that is said; then all is well.
+#[test]
+fn one_copy_of_the_state_that_can_be_neither_read_nor_replaced_changes_nothing() {
+    let codes = [Errno::NOSPC, Errno::IO, Errno::ROFS];
+    let mut injected = 0;
+    for scenario in Scenario::all() {
+        let written = |copy: &&str| scenario.disk.stat(Path::new(copy)).is_some();
+        for copy in COPIES.into_iter().filter(written) {
+            let new = if copy == COPIES[0] { NEW_A } else { NEW_B };
+            let mut disk = scenario.disk.clone();
+            disk.hide(Path::new(copy));
+            for code in codes {
+                let (with, code, only) = (With::Effects, code.raw_os_error(), Some(new));
+                let trouble = Trouble { with, at: 0, code, lasting: true, only };
+                match inject(&scenario, &disk, trouble) {
+                    // Who asks for nothing is not refused anything.
+                    Ok(Some(refused)) if refused == (scenario.action != Action::Nothing) => {
+                        injected += 1;
+                    }
+                    other => panic!("{}: {trouble:?}: {other:?}", scenario.name),
+                }
+            }
+        }
+    }
+    println!("{injected} times a copy of the state could be neither read nor replaced");
+    assert!(injected >= 90, "{injected}");
+}
+
+const NEW_A: &str = "/opt/docker/state/.new-a";
+const NEW_B: &str = "/opt/docker/state/.new-b";
 
 /// Every code at every effect or look of every scenario, once and for good; in
 /// the quick version one of the codes at every few. How many were injected, and
@@ -76,8 +146,9 @@ fn inject_all(with: With, codes: &[Errno], count: fn(&Run) -> usize) -> (usize, 
             let chosen = if long() { codes } else { &codes[turn..=turn] };
             for code in chosen {
                 for lasting in [false, true] {
-                    let trouble = Trouble { with, at, code: code.raw_os_error(), lasting };
-                    match inject(&scenario, trouble) {
+                    let code = code.raw_os_error();
+                    let trouble = Trouble { with, at, code, lasting, only: None };
+                    match inject(&scenario, &scenario.disk, trouble) {
                         Ok(Some(error)) => {
                             injected += 1;
                             reported += usize::from(error);
@@ -95,9 +166,9 @@ fn inject_all(with: With, codes: &[Errno], count: fn(&Run) -> usize) -> (usize, 
 }
 
 /// None if there is no such effect or look; otherwise whether it was reported as an error.
-fn inject(scenario: &Scenario, trouble: Trouble) -> Result<Option<bool>, String> {
+fn inject(scenario: &Scenario, disk: &Disk, trouble: Trouble) -> Result<Option<bool>, String> {
     let tampering = Tampering { rewrite: None, trouble: Some(trouble) };
-    let run = scenario.run(scenario.disk.clone(), &scenario.told, scenario.action, tampering);
+    let run = scenario.run(disk.clone(), &scenario.told, scenario.action, tampering);
     if run.failed.is_empty() {
         return Ok(None);
     }

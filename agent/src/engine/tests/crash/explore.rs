@@ -5,7 +5,8 @@
 //! Cutting the power at every moment of a run, and at every moment of the
 //! recovery from that, and judging every disk that may be left.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::engine::tests::crash::cut::Cut;
@@ -16,6 +17,8 @@ use crate::engine::tests::crash::random::Random;
 use crate::engine::tests::crash::run::{Run, Tampering};
 use crate::engine::tests::crash::scenario::{Action, Scenario};
 use crate::os::Files;
+
+mod copies;
 
 /// How much is tried.
 #[derive(Debug, Clone, Copy)]
@@ -63,7 +66,8 @@ pub(super) struct Explorer<'a> {
     /// Stop at the first violation.
     hunting: bool,
     random: Random,
-    seen: HashSet<([u8; 32], String)>,
+    /// Disks that were judged, with what was told, and whether to the end.
+    seen: HashMap<([u8; 32], String), bool>,
     report: Report,
 }
 
@@ -86,7 +90,7 @@ pub(super) fn hunt(scenario: &Scenario, effort: Effort, mistake: Mistake<'_>) ->
 
 impl<'a> Explorer<'a> {
     fn new(scenario: &'a Scenario, effort: Effort, mistake: Mistake<'a>, hunting: bool) -> Self {
-        let (random, seen) = (Random::new(0x10_9931), HashSet::new());
+        let (random, seen) = (Random::new(0x10_9931), HashMap::new());
         Self { scenario, effort, mistake, hunting, random, seen, report: Report::default() }
     }
 
@@ -156,7 +160,10 @@ impl<'a> Explorer<'a> {
         if depth > 0 {
             self.report.nested += 1;
         }
-        if self.over() || !self.seen.insert((disk.fingerprint(), format!("{told:?}"))) {
+        let seen = self.seen.entry((disk.fingerprint(), format!("{told:?}")));
+        let judged = matches!(&seen, Entry::Occupied(so_far) if *so_far.get() || !to_the_end);
+        *seen.or_default() |= to_the_end;
+        if judged || self.over() {
             return;
         }
         let rules = &self.scenario.rules;
@@ -182,6 +189,7 @@ impl<'a> Explorer<'a> {
         }
         if to_the_end {
             self.lose_a_copy(disk, told, place);
+            self.hide_a_copy(disk, told, place);
             let again = self.run(end.disk.clone(), &end.told, self.scenario.action);
             if !again.done {
                 self.violated(place, &format!("the next try fails: {:?}", again.error));
@@ -195,26 +203,6 @@ impl<'a> Explorer<'a> {
                 chosen.extend(0..moments);
             }
             self.nested(&first, &chosen, place, depth);
-        }
-    }
-
-    /// The medium loses one copy of the state besides: whatever was told is in the other one.
-    fn lose_a_copy(&mut self, disk: &Disk, told: &Told, place: &str) {
-        let copies = self.scenario.rules.copies();
-        // Before the first write is done there is one, and nothing was told yet.
-        if copies.iter().any(|copy| disk.stat(copy).is_none()) {
-            return;
-        }
-        for lost in &copies {
-            let mut damaged = disk.clone();
-            damaged.corrupt(lost);
-            let run = self.run(damaged, told, Action::Nothing);
-            let alarmed = run.view.as_ref().is_some_and(|view| !view.alarms.is_empty());
-            if let Err(problem) = self.settled(&run, told) {
-                self.violated(place, &format!("{} lost: {problem}", lost.display()));
-            } else if !alarmed {
-                self.violated(place, "a copy of the state was lost without a word");
-            }
         }
     }
 

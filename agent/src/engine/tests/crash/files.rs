@@ -34,6 +34,8 @@ pub(super) struct Trouble {
     pub(super) code: i32,
     /// Whether every later one fails, too.
     pub(super) lasting: bool,
+    /// Nothing fails but what is done to this path.
+    pub(super) only: Option<&'static str>,
 }
 
 /// What fails.
@@ -46,8 +48,10 @@ pub(super) enum With {
 }
 
 impl Trouble {
-    fn hits(&self, with: With, number: usize) -> bool {
-        self.with == with && (number == self.at || (self.lasting && number > self.at))
+    fn hits(&self, with: With, number: usize, path: &Path) -> bool {
+        self.with == with
+            && (number == self.at || (self.lasting && number > self.at))
+            && self.only.is_none_or(|only| path == Path::new(only))
     }
 }
 
@@ -59,6 +63,8 @@ pub(super) struct Moment {
     pub(super) told: Told,
     /// The effect that follows.
     pub(super) next: String,
+    /// Whether this life of the engine has told anything yet.
+    pub(super) speaks: bool,
 }
 
 /// A computer: the disk, and whoever watches it.
@@ -73,7 +79,7 @@ struct Machine {
     rewrite: Option<Rewrite>,
     trouble: Option<Trouble>,
     failed: Vec<PathBuf>,
-    /// Every note that could be read.
+    /// Every note and every alarm that could be read.
     said: Vec<String>,
 }
 
@@ -153,7 +159,7 @@ impl ModelFiles {
         self.machine().failed.clone()
     }
 
-    /// The notes so far.
+    /// The notes and alarms so far.
     pub(super) fn said(&self) -> Vec<String> {
         let mut machine = self.machine();
         machine.hear();
@@ -167,7 +173,7 @@ impl ModelFiles {
     fn effect(&self, effect: &Effect) -> Result<(), FileError> {
         let mut machine = self.machine();
         if let Some(trouble) = machine.trouble
-            && trouble.hits(With::Effects, machine.effects)
+            && trouble.hits(With::Effects, machine.effects, effect.path())
         {
             machine.effects += 1;
             machine.record(format!("failing to {} {}", effect.doing(), effect.path().display()));
@@ -202,7 +208,7 @@ impl ModelFiles {
         let absent = Errno::NOENT.raw_os_error();
         match machine.trouble {
             Some(trouble)
-                if trouble.hits(With::Looks, number)
+                if trouble.hits(With::Looks, number, path)
                     && (trouble.code != absent || matches!(doing, "open" | "list")) =>
             {
                 machine.failed.push(path.to_owned());
@@ -224,7 +230,7 @@ impl Machine {
         let Some(view) = &self.view else { return };
         let view = view.borrow();
         self.told.hear(&view);
-        for note in &view.notes {
+        for note in view.notes.iter().chain(&view.alarms) {
             if !self.said.contains(note) {
                 self.said.push(note.clone());
             }
@@ -233,7 +239,8 @@ impl Machine {
 
     fn record(&mut self, next: String) {
         self.hear();
-        self.moments.push(Moment { disk: self.disk.clone(), told: self.told.clone(), next });
+        let (disk, told, speaks) = (self.disk.clone(), self.told.clone(), self.view.is_some());
+        self.moments.push(Moment { disk, told, next, speaks });
     }
 }
 

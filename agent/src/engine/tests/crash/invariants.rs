@@ -200,11 +200,6 @@ impl Rules {
         Err(format!("I8: operators were told {}, the state says {wishes}", told.wishes))
     }
 
-    /// Where the state is.
-    pub(super) fn copies(&self) -> [PathBuf; 2] {
-        ["a", "b"].map(|name| self.root.join("state").join(name))
-    }
-
     /// The digest that the state calls current.
     pub(super) fn current_on(&self, files: &Arc<dyn Files>) -> Option<Digest> {
         let layout = Layout::new(Arc::clone(files), self.root.clone());

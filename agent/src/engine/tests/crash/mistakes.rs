@@ -130,6 +130,68 @@ fn collect_in_place() -> Rewrite {
     })
 }
 
+/// What becomes of effects.
+#[derive(Clone, Copy, PartialEq)]
+enum Fate {
+    Dropped,
+    PutOff,
+}
+
+/// Does not replace a copy of the state that is not like the other one, or does it
+/// late. That a copy is replaced and no new state written shows in its generation:
+/// the first file of a new one is that whose turn it is.
+fn not_replaced(fate: Fate) -> Rewrite {
+    let (mut created, mut begun, mut replacing) = (None, None, false);
+    let mut held = Vec::new();
+    Box::new(move |effect| {
+        let Some(effect) = effect else {
+            return if fate == Fate::PutOff { std::mem::take(&mut held) } else { Vec::new() };
+        };
+        let mut effects = match effect {
+            Effect::Create(_) if in_state(effect) => {
+                created = Some(effect.clone());
+                return Vec::new();
+            }
+            Effect::Write(path, bytes) if in_state(effect) => {
+                let generation = generation(bytes);
+                let turn = if generation.is_multiple_of(2) { "a" } else { "b" };
+                let first = in_place(path).ends_with(turn);
+                replacing = !first && begun != Some(generation);
+                begun = first.then_some(generation);
+                created.take().into_iter().collect()
+            }
+            _ => Vec::new(),
+        };
+        effects.push(effect.clone());
+        if !(replacing && in_state(effect)) {
+            return effects;
+        }
+        replacing = !matches!(effect, Effect::SyncDir(_));
+        held.extend(effects);
+        Vec::new()
+    })
+}
+
+/// Of the state in these bytes.
+fn generation(bytes: &[u8]) -> u64 {
+    let text = std::str::from_utf8(bytes).unwrap();
+    let (_, rest) = text.split_once("\"generation\": ").unwrap();
+    rest.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap()
+}
+
+/// Writes the second copy of the state when all is over.
+fn second_copy_late() -> Rewrite {
+    let copies = Cell::new(0_u32);
+    put_off(
+        move |effect| {
+            let begins = in_state(effect) && matches!(effect, Effect::Create(_));
+            copies.set(copies.get() + u32::from(begins));
+            in_state(effect) && copies.get() > 0 && copies.get().is_multiple_of(2)
+        },
+        |_| false,
+    )
+}
+
 pub(super) const MISTAKES: &[Mistake] = &[
     Mistake {
         name: "no fsync of staged files",
@@ -295,6 +357,21 @@ pub(super) const MISTAKES: &[Mistake] = &[
         name: "one copy of the state written",
         scenario: Scenario::block,
         rewrite: || without(|effect| in_state(effect) && in_place(effect.path()).ends_with("a")),
+    },
+    Mistake {
+        name: "acknowledgement before the second copy of the state is written",
+        scenario: Scenario::block,
+        rewrite: second_copy_late,
+    },
+    Mistake {
+        name: "a copy of the state that cannot be read left where it is",
+        scenario: Scenario::block,
+        rewrite: || not_replaced(Fate::Dropped),
+    },
+    Mistake {
+        name: "the older copy of the state told before the other one is replaced",
+        scenario: Scenario::block,
+        rewrite: || not_replaced(Fate::PutOff),
     },
     Mistake {
         name: "the link removed before it is made anew",

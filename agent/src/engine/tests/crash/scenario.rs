@@ -30,6 +30,9 @@ use crate::os::Files;
 const ROOT: &str = "/opt/docker";
 const ANCHOR: &str = "/etc/anchor.json";
 
+/// Where the state is.
+pub(super) const COPIES: [&str; 2] = ["/opt/docker/state/a", "/opt/docker/state/b"];
+
 /// What is asked of the engine once the root is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Action {
