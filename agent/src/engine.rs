@@ -77,8 +77,8 @@ pub use source::{ParseProxyError, Proxy, Source};
 pub use survey::survey;
 pub use trial::{Tally, Trial};
 pub use view::{
-    Barred, Blocked, Held, Installed, LastCheck, NodeView, PassedOver, Pinned, StandsIn,
-    TrustVersions,
+    Barred, Blocked, Damage, DamageKind, Held, Installed, LastCheck, NodeView, PassedOver, Pinned,
+    StandsIn, TrustVersions,
 };
 
 /// What an engine needs to know.
@@ -366,6 +366,14 @@ impl Engine {
     /// Whether the current release is on trial.
     pub fn on_trial(&self) -> bool {
         self.view.borrow().trial.is_some()
+    }
+
+    /// Whether a release may come by itself: not while the current one is on trial,
+    /// unless that is damaged and has to be fetched again.
+    pub fn may_be_moved(&self) -> bool {
+        let view = self.view.borrow();
+        let damaged = view.current.as_ref().is_some_and(|current| current.damage.is_some());
+        view.trial.is_none() || damaged
     }
 
     /// What the node tells about itself, as of now.

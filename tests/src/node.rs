@@ -21,6 +21,7 @@ pub struct Node {
     folder: PathBuf,
     config: Map<String, Value>,
     environment: Vec<(String, String)>,
+    launcher: Vec<String>,
     agent: Option<Child>,
     address: Option<String>,
     starts: usize,
@@ -44,6 +45,7 @@ impl Node {
             folder: folder.to_owned(),
             config,
             environment: Vec::new(),
+            launcher: Vec::new(),
             agent: None,
             address: None,
             starts: 0,
@@ -61,6 +63,7 @@ impl Node {
             folder: folder.to_owned(),
             config: from.config.clone(),
             environment: from.environment.clone(),
+            launcher: from.launcher.clone(),
             agent: None,
             address: None,
             starts: 0,
@@ -71,8 +74,7 @@ impl Node {
 
     /// Starts a verb of the agent's command line and does not wait for it.
     pub fn spawn(&self, arguments: &[&str]) -> Child {
-        Command::new(programs::agent())
-            .envs(self.environment.iter().cloned())
+        self.program()
             .args(arguments)
             .arg("--config")
             .arg(self.config_file())
@@ -92,6 +94,25 @@ impl Node {
     /// Adds to the environment of whatever of the agent is started from now on, in place of what was set so before.
     pub fn set_environment(&mut self, environment: Vec<(String, String)>) {
         self.environment = environment;
+    }
+
+    /// A program and its arguments that start whatever of the agent is started from now on.
+    pub fn set_launcher(&mut self, launcher: &[&str]) {
+        self.launcher = launcher.iter().copied().map(str::to_owned).collect();
+    }
+
+    /// The agent's program.
+    fn program(&self) -> Command {
+        let mut words = self.launcher.iter();
+        let mut command = match words.next() {
+            Some(launcher) => Command::new(launcher),
+            None => Command::new(programs::agent()),
+        };
+        if !self.launcher.is_empty() {
+            command.args(words).arg(programs::agent());
+        }
+        command.envs(self.environment.iter().cloned());
+        command
     }
 
     /// Starts the agent and waits until it answers `/ping`.
@@ -118,8 +139,8 @@ impl Node {
     fn start_unready(&mut self) {
         self.starts += 1;
         let log = File::create(self.log_file()).expect("a log file can be made");
-        let agent = Command::new(programs::agent())
-            .envs(self.environment.iter().cloned())
+        let agent = self
+            .program()
             .args(["run", "--config"])
             .arg(self.config_file())
             .stdin(Stdio::null())
@@ -168,8 +189,7 @@ impl Node {
 
     /// Runs a verb of the agent's command line with this node's configuration.
     pub fn command(&self, arguments: &[&str]) -> Output {
-        Command::new(programs::agent())
-            .envs(self.environment.iter().cloned())
+        self.program()
             .args(arguments)
             .arg("--config")
             .arg(self.config_file())

@@ -11,7 +11,7 @@ use axum::extract::{FromRequestParts, Path, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use dockerlogger_manifest::{DriverSpec, catalog};
+use dockerlogger_manifest::{DriverSpec, Release, catalog};
 use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -33,13 +33,13 @@ pub struct DriverList {
 }
 
 impl DriverList {
-    /// The drivers of the installed release as its signed manifest declares them; without one, those
-    /// that the platform provides by itself.
+    /// The drivers of the installed release as its signed manifest declares them; without one whose
+    /// logger can be started, those that the platform provides by itself.
     pub fn new(identity: &Identity, node: &NodeView) -> DriverList {
         DriverList {
             server: json!({ "hostname": identity.hostname }),
             agent: json!({ "version": identity.version }),
-            logger: node.current.as_ref().map(|current| logger(current, node)),
+            logger: running(node).map(|(current, release, _)| logger(current, release, node)),
             drivers: supported(node),
         }
     }
@@ -47,8 +47,8 @@ impl DriverList {
 
 /// The specs of the drivers this node supports.
 fn supported(node: &NodeView) -> Vec<DriverSpec> {
-    match &node.current {
-        Some(current) => current.release.drivers.clone(),
+    match running(node) {
+        Some((_, _, drivers)) => drivers.to_vec(),
         None => catalog::drivers().into_iter().filter_map(DriverSpec::on_platform).collect(),
     }
 }
@@ -89,15 +89,21 @@ pub fn find(node: &NodeView, name: &str) -> Result<DriverSpec, UnknownDriver> {
     }
 }
 
-fn logger(current: &Installed, node: &NodeView) -> Value {
-    let artifact = current.release.targets.get(&node.target);
+/// The release whose logger containers start with, its manifest and its drivers.
+fn running(node: &NodeView) -> Option<(&Installed, &Release, &[DriverSpec])> {
+    let current = node.current.as_ref()?;
+    Some((current, current.release.as_ref()?, current.drivers()?))
+}
+
+fn logger(current: &Installed, release: &Release, node: &NodeView) -> Value {
+    let artifact = release.targets.get(&node.target);
     json!({
         "version": current.version,
         "sha256": current.digest,
         "size": artifact.map(|artifact| artifact.size),
         "installed_at": stamp(current.installed_at),
-        "commit": current.release.commit,
-        "built_at": current.release.built_at,
+        "commit": release.commit,
+        "built_at": release.built_at,
     })
 }
 

@@ -10,6 +10,7 @@ use axum::Json;
 use axum::extract::State;
 use serde_json::{Value, json};
 
+use crate::api::status::{damage, since};
 use crate::api::{ApiState, Identity, stamp};
 use crate::engine::{LastCheck, NodeView, Record};
 use crate::service::Activity;
@@ -31,6 +32,7 @@ pub fn explain(identity: &Identity, node: &NodeView, activity: Option<&Activity>
         "release": current.map(|current| current.version.to_string()),
         "digest": current.map(|current| current.digest),
         "since": node.since.map(stamp),
+        "damage": damage(node).map(|(_, damage)| since(json!(damage), damage.since)),
         "because": record,
         "waits_for": { "what": wait.what, "detail": wait.detail },
         "next_check_at": activity.and_then(|activity| activity.next_check_at).map(stamp),
@@ -58,12 +60,18 @@ fn because(node: &NodeView, record: Option<&Record>) -> String {
     };
     let version = &current.version;
     let since = node.since.map(|since| format!(" since {}", stamp(since))).unwrap_or_default();
-    match record {
+    let installed = match record {
         Some(record) => format!(
             "release {version} is installed{since} because {} ({} by {})",
             record.why, record.what, record.who
         ),
         None => format!("release {version} is installed{since}, and no record says why"),
+    };
+    match &current.damage {
+        Some(damage) => {
+            format!("{installed}; it {damage}, first seen at {}", stamp(damage.since))
+        }
+        None => installed,
     }
 }
 
@@ -77,6 +85,34 @@ fn wait(source: bool, node: &NodeView, activity: Option<&Activity>) -> Wait {
         let so_far = doing.progress.as_ref().map(|sign| format!(", {sign}")).unwrap_or_default();
         let work = doing.work;
         return wait("work", format!("it waits for nothing: {work} is in progress{so_far}"));
+    }
+    let failed = node.last_check.as_ref().and_then(|check| Some((check, check.error.as_ref()?)));
+    let failure = failed.map(|(check, error)| {
+        let (at, passed_over) = (stamp(check.at), passed_over(check));
+        format!("since that at {at} failed: {error}{passed_over}")
+    });
+    // No hold and no trial is in the way of a repair; a block is.
+    if let (Some((version, _)), None) = (damage(node), &node.stands_in) {
+        return match (source, failure) {
+            (true, None) => {
+                let detail =
+                    format!("it waits for the next check to fetch release {version} again");
+                wait("check", detail)
+            }
+            (true, Some(failure)) => {
+                let detail = format!(
+                    "it waits for the next check to succeed and to fetch release {version} again, \
+                     {failure}"
+                );
+                wait("source", detail)
+            }
+            (false, _) => {
+                let detail = format!(
+                    "it waits for a bundle with release {version}, since no source is configured"
+                );
+                wait("bundle", detail)
+            }
+        };
     }
     if let Some(held) = &node.held {
         let (by, since) = (&held.by, stamp(held.since));
@@ -103,14 +139,8 @@ fn wait(source: bool, node: &NodeView, activity: Option<&Activity>) -> Wait {
         );
         return wait("release", detail);
     }
-    let failed = node.last_check.as_ref().and_then(|check| Some((check, check.error.as_ref()?)));
-    if let Some((check, error)) = failed {
-        let detail = format!(
-            "it waits for the next check to succeed, since that at {} failed: {error}{}",
-            stamp(check.at),
-            passed_over(check)
-        );
-        return wait("source", detail);
+    if let Some(failure) = failure {
+        return wait("source", format!("it waits for the next check to succeed, {failure}"));
     }
     if let Some(pinned) = &node.pinned {
         let (version, by) = (&pinned.version, &pinned.by);

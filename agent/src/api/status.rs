@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use dockerlogger_manifest::Version;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::api::{ApiState, Identity, stamp};
-use crate::engine::{FailureKind, Installed, LastCheck, NodeView, Source};
+use crate::engine::{Damage, FailureKind, Installed, LastCheck, NodeView, Source};
 use crate::service::Activity;
 
 /// Whether an operator has to look.
@@ -39,11 +40,14 @@ impl Health {
         if let (Some(current), Some(stands_in)) = (&node.current, &node.stands_in) {
             reasons.push(format!("release {} should not run: {stands_in}", current.version));
         }
-        if let (Some(current), true) = (&node.current, node.damaged) {
-            reasons.push(format!(
-                "release {} is damaged on disk and no other is kept: install it again",
-                current.version
-            ));
+        if let Some((version, damage)) = damage(node) {
+            let since = stamp(damage.since);
+            // Of what is blocked it is said what an update brings instead.
+            let remedy = match node.stands_in {
+                None => ": the next update fetches it again",
+                Some(_) => "",
+            };
+            reasons.push(format!("release {version} {damage}, first seen at {since}{remedy}"));
         }
         if let (Some(trial), Some(unwatched)) = (&node.trial, &node.unwatched) {
             let version = &trial.version;
@@ -66,6 +70,12 @@ impl Health {
         let state = if reasons.is_empty() { HealthState::Ok } else { HealthState::Degraded };
         Health { state, reasons }
     }
+}
+
+/// What is wrong with the current release on disk, and its version.
+pub(super) fn damage(node: &NodeView) -> Option<(&Version, &Damage)> {
+    let current = node.current.as_ref()?;
+    Some((&current.version, current.damage.as_ref()?))
 }
 
 /// The status document. `activity` is `None` where no agent runs.
@@ -108,7 +118,7 @@ pub fn status(identity: &Identity, node: &NodeView, activity: Option<&Activity>)
 }
 
 /// A document whose `since` is shown like every other time.
-fn since(mut document: Value, since: jiff::Timestamp) -> Value {
+pub(super) fn since(mut document: Value, since: jiff::Timestamp) -> Value {
     document["since"] = stamp(since).into();
     document
 }
@@ -128,12 +138,15 @@ fn agent(identity: &Identity) -> Value {
 }
 
 fn installed(installed: &Installed) -> Value {
+    let release = installed.release.as_ref();
+    let damage = installed.damage.as_ref();
     json!({
         "version": installed.version,
         "digest": installed.digest,
         "installed_at": stamp(installed.installed_at),
-        "commit": installed.release.commit,
-        "built_at": installed.release.built_at,
+        "commit": release.map(|release| &release.commit),
+        "built_at": release.map(|release| &release.built_at),
+        "damage": damage.map(|damage| since(json!(damage), damage.since)),
     })
 }
 

@@ -3,6 +3,7 @@
 // file, You can obtain one at https://mozilla.org/MPL/2.0/.
 
 mod commands;
+mod damage;
 
 use std::collections::BTreeMap;
 
@@ -42,7 +43,8 @@ fn release(version: &str) -> Installed {
         version: version.clone(),
         digest: Digest::from_bytes(DIGEST),
         installed_at: "2026-01-02T03:04:05Z".parse().unwrap(),
-        release: Release {
+        damage: None,
+        release: Some(Release {
             format: Release::FORMAT,
             version,
             commit: "abcdef0".to_owned(),
@@ -50,7 +52,7 @@ fn release(version: &str) -> Installed {
             drivers: catalog::drivers(),
             targets: BTreeMap::from([(target, artifact)]),
             extra: Map::new(),
-        },
+        }),
     }
 }
 

@@ -180,11 +180,13 @@ fn release_text(release: &Value) -> String {
         return "none".to_owned();
     }
     let digest: String = word(&release["digest"]).chars().take(12).collect();
-    format!(
-        "{} ({digest}), installed {}",
-        word(&release["version"]),
-        word(&release["installed_at"])
-    )
+    let damage = &release["damage"];
+    let damage = match damage.is_null() {
+        true => String::new(),
+        false => format!(", {} since {}", word(&damage["kind"]), word(&damage["since"])),
+    };
+    let (version, installed_at) = (word(&release["version"]), word(&release["installed_at"]));
+    format!("{version} ({digest}), installed {installed_at}{damage}")
 }
 
 fn history_text(history: &Value) -> String {

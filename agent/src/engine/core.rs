@@ -24,7 +24,7 @@ use crate::engine::source::{Memory, Source};
 use crate::engine::state::{Loaded, State, StateStore};
 use crate::engine::survey;
 use crate::engine::trust_store::TrustStore;
-use crate::engine::view::{LastCheck, NodeView, PassedOver, TrustVersions};
+use crate::engine::view::{Damage, LastCheck, NodeView, PassedOver, TrustVersions};
 use crate::engine::{EngineConfig, Outcome, Progress};
 use crate::os::lock::{Held, LockError};
 use crate::os::{FileError, Files};
@@ -53,8 +53,8 @@ pub(crate) struct Core {
     pub(crate) state: State,
     /// The manifests of what is in the store.
     pub(crate) releases: BTreeMap<Digest, Release>,
-    /// The current release is not whole on disk.
-    pub(crate) damaged: bool,
+    /// What is wrong with the current release on disk, if something is.
+    pub(crate) damage: Option<Damage>,
     /// A change was begun and not ended: look at the disk before the next one.
     pub(crate) unsettled: bool,
     /// Something could not be read: look again before the next change.
@@ -116,7 +116,7 @@ impl Core {
             states,
             state: State::default(),
             releases: BTreeMap::new(),
-            damaged: false,
+            damage: None,
             unsettled: true,
             unread: false,
             prober: Arc::new(RealProber),
@@ -193,9 +193,8 @@ impl Core {
     /// Shows readers what is true now.
     pub(crate) fn publish(&self) {
         self.view.send_modify(|view| {
-            self.state.show(&self.releases, view);
+            self.state.show(&self.releases, self.damage.as_ref(), view);
             view.unwatched = self.blind();
-            view.damaged = self.damaged;
             view.trust = self.versions;
             view.last_check.clone_from(&self.last_check);
             view.hold.clone_from(&self.hold);
@@ -224,8 +223,8 @@ impl Core {
         self.unsettled = true;
         let found = self.look().map_err(OpenError::Layout)?;
         let mut recovery = recover::recover(&found, now);
-        self.adopt(&recovery);
-        self.record_repairs(&recovery, now);
+        recovery.notes.extend(self.history.problems().iter().cloned());
+        self.record_repairs(&mut recovery, now);
         if let Some(alarm) = recovery.alarm.take_if(|alarm| !self.alarms.contains(alarm)) {
             tracing::error!(alarm, "the medium failed a copy of the state");
             self.alarms.push(alarm);
@@ -233,9 +232,10 @@ impl Core {
         if let (Loaded::Valid(state, _), true) = (&found.state, recovery.mirror)
             && let Err(e) = self.states.mirror(state)
         {
-            recovery = recover::stand_by(&found, state, &e);
-            self.adopt(&recovery);
+            recovery = recover::stand_by(&found, state, &e, now);
         }
+        let startable =
+            survey::find_startable(&self.layout, &found.link, &self.config, &mut recovery);
         let trust_unknown = std::mem::take(&mut self.unread) || self.versions.is_none();
         let mut known = std::mem::take(&mut self.releases);
         for (digest, release) in found.entries {
@@ -249,7 +249,9 @@ impl Core {
             };
             self.releases.extend(release.map(|release| (digest, release)));
         }
-        self.repair(&recovery.repairs).map_err(OpenError::Layout)?;
+        self.releases.extend(startable);
+        let repairs = self.adopt(recovery, now);
+        self.repair(&repairs).map_err(OpenError::Layout)?;
         // What is in the way now may be gone by the next change.
         self.unsettled = self.hold.is_some();
         if trust_unknown {
@@ -259,13 +261,19 @@ impl Core {
         Ok(())
     }
 
-    /// Believes what a look at the disk led to.
-    fn adopt(&mut self, recovery: &Recovery) {
-        self.state = recovery.state.clone();
-        self.damaged = recovery.damaged;
-        self.hold.clone_from(&recovery.hold);
-        self.notes.clone_from(&recovery.notes);
-        self.notes.extend(self.history.problems().iter().cloned());
+    /// Believes what a look at the disk led to, but for what is still to be repaired.
+    fn adopt(&mut self, recovery: Recovery, now: Timestamp) -> Vec<Repair> {
+        // Where there is no history, since this process knows.
+        let known = self.damage.take().filter(|_| self.state.current == recovery.state.current);
+        self.state = recovery.state;
+        self.hold = recovery.hold;
+        self.notes = recovery.notes;
+        self.damage = recovery.damage;
+        if let (Some(damage), Some(known)) = (&mut self.damage, known) {
+            damage.since = known.since;
+        }
+        self.record_damage(now);
+        recovery.repairs
     }
 
     /// For the view only: what is wrong with the trust is said by the next check.
@@ -324,16 +332,16 @@ impl Core {
     }
 
     /// A repair is recorded where that is possible, and done in any case.
-    fn record_repairs(&mut self, recovery: &Recovery, now: Timestamp) {
+    fn record_repairs(&mut self, recovery: &mut Recovery, now: Timestamp) {
         let alarm = recovery.alarm.as_ref();
         let changes = |repair: &Repair| matches!(repair, Repair::Save | Repair::Switch(_));
         if alarm.is_none() && !recovery.repairs.iter().any(changes) {
             return;
         }
-        let to = self.state.current.as_ref();
+        let to = recovery.state.current.as_ref();
         let entry = Entry {
             what: Action::Repair,
-            why: alarm.into_iter().chain(&self.notes).cloned().collect::<Vec<_>>().join("; "),
+            why: alarm.into_iter().chain(&recovery.notes).cloned().collect::<Vec<_>>().join("; "),
             from: None,
             to: to.map(|current| current.version.to_string()),
             digest: to.map(|current| current.digest),
@@ -343,7 +351,23 @@ impl Core {
             return;
         }
         if let Err(e) = self.history.append(entry, &Actor::Agent, now) {
-            self.notes.push(format!("the repair is not in the history: {e}: {}", e.source));
+            recovery.notes.push(format!("the repair is not in the history: {e}: {}", e.source));
+        }
+    }
+
+    /// Damage is recorded where that is possible, once for each time that a release was
+    /// installed: the record is what says since when.
+    fn record_damage(&mut self, now: Timestamp) {
+        let (Some(current), Some(damage)) = (&self.state.current, &mut self.damage) else { return };
+        if let Some(since) = self.history.damaged_since(&current.digest) {
+            damage.since = since;
+            return;
+        }
+        let why = format!("release {} {damage}", current.version);
+        let (from, to, digest) = (None, None, Some(current.digest));
+        let entry = Entry { what: Action::Damaged, why, from, to, digest };
+        if let Err(e) = self.history.append(entry, &Actor::Agent, now) {
+            self.notes.push(format!("the damage is not in the history: {e}: {}", e.source));
         }
     }
 
@@ -372,7 +396,7 @@ impl Core {
         digest: &Digest,
     ) -> Result<(), FileError> {
         let begun = self.unsettled || self.is_current(digest);
-        if begun && self.recover(now).is_ok() && self.is_current(digest) && !self.damaged {
+        if begun && self.recover(now).is_ok() && self.is_current(digest) && self.damage.is_none() {
             return Ok(());
         }
         Err(error)

@@ -232,7 +232,7 @@ pub(crate) fn confirm(core: &mut Core, now: Timestamp) -> Result<(), FileError> 
     core.state.keep(core.config.retain);
     core.states.save(&mut core.state)?;
     core.unsettled = false;
-    core.damaged = false;
+    core.damage = None;
     if core.state.trial.is_none() {
         core.end_session();
     }

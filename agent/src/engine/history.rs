@@ -71,6 +71,8 @@ pub enum Action {
     Rollback,
     /// What an interruption left is put in order.
     Repair,
+    /// The current release is found damaged, and no other can take its place.
+    Damaged,
     /// A release failed its trial; the previous one comes back.
     TrialRevert,
     /// A release failed its trial and is blocked; it stays, for want of another one.
@@ -106,6 +108,7 @@ impl Action {
             Self::Update => "update",
             Self::Rollback => "rollback",
             Self::Repair => "repair",
+            Self::Damaged => "damaged",
             Self::TrialRevert => "trial-revert",
             Self::TrialFailed => "trial-failed",
             Self::TrialPassed => "trial-passed",
@@ -252,6 +255,16 @@ impl History {
             (record.what.as_str(), &record.why) == (what.name(), why)
                 && (&record.from, &record.to, &record.digest) == (from, to, digest)
         })
+    }
+
+    /// When damage to a release was put on record, if it was not installed or gone back
+    /// to since.
+    pub(crate) fn damaged_since(&self, digest: &Digest) -> Option<Timestamp> {
+        let damaged = Action::Damaged.name();
+        let moves = [Action::Update, Action::Rollback, Action::TrialRevert].map(Action::name);
+        let mut newest = self.records.iter().rev().filter(|it| it.digest == Some(*digest));
+        let last = newest.find(|it| it.what == damaged || moves.contains(&it.what.as_str()))?;
+        (last.what == damaged).then_some(last.at)
     }
 
     /// Adds a record. Durable when it returns.

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use dockerlogger_manifest::{Digest, Release};
+use dockerlogger_manifest::{ArtifactFile, Digest, Release};
 
 use crate::engine::{digest, partial};
 use crate::os::files::{self, FileError, FileKind, Files};
@@ -275,6 +275,38 @@ impl Layout {
         digest: &Digest,
         document_bytes_max: u64,
     ) -> Result<Result<Release, String>, FileError> {
+        let (release, files) = match self.manifest(digest, document_bytes_max)? {
+            Ok(manifest) => manifest,
+            Err(problem) => return Ok(Err(problem)),
+        };
+        for file in &files {
+            if let Err(problem) = self.compare_file(digest, file)? {
+                return Ok(Err(problem));
+            }
+        }
+        Ok(Ok(release))
+    }
+
+    /// The manifest of a release whose logger is the one that was signed, whatever else
+    /// of it is damaged; none if it is not, or is not known to be.
+    pub(crate) fn startable(
+        &self,
+        digest: &Digest,
+        document_bytes_max: u64,
+    ) -> Result<Option<Release>, FileError> {
+        let Ok((release, files)) = self.manifest(digest, document_bytes_max)? else {
+            return Ok(None);
+        };
+        let Some(logger) = files.iter().find(|file| file.path == LOGGER) else { return Ok(None) };
+        Ok(self.compare_file(digest, logger)?.is_ok().then_some(release))
+    }
+
+    /// The manifest of a release in `store/`, and the files that belong to it.
+    fn manifest(
+        &self,
+        digest: &Digest,
+        document_bytes_max: u64,
+    ) -> Result<Result<(Release, Vec<ArtifactFile>), String>, FileError> {
         let entry = self.entry(digest);
         if self.files.stat(&entry)?.is_none_or(|stat| stat.kind != FileKind::Directory) {
             return Ok(Err("it is not there".to_owned()));
@@ -285,29 +317,36 @@ impl Layout {
             Ok(release) => release,
             Err(e) => return Ok(Err(format!("{RELEASE} is not a release manifest: {e}"))),
         };
-        let Some(artifact) = release.targets.values().find(|found| found.sha256 == *digest) else {
-            return Ok(Err(format!("{RELEASE} does not list artifact {digest}")));
-        };
-        for file in &artifact.files {
-            let path = entry.join(&file.path);
-            let stat = self.files.stat(&path)?;
-            let as_signed = stat.is_some_and(|stat| {
-                stat.kind == FileKind::Regular && stat.length == file.size && stat.mode == file.mode
-            });
-            if !as_signed {
-                return Ok(Err(format!("{} is missing or has another length or mode", file.path)));
+        match release.targets.values().find(|found| found.sha256 == *digest) {
+            Some(artifact) => {
+                let files = artifact.files.clone();
+                Ok(Ok((release, files)))
             }
-            let reader = self.files.open(&path)?;
-            let (got, _) =
-                digest::of_reader(reader).map_err(|e| FileError::new("read", &path, e))?;
-            if got != file.sha256 {
-                let expected = file.sha256;
-                return Ok(Err(format!(
-                    "digest of {} is {got}, the release says {expected}",
-                    file.path
-                )));
-            }
+            None => Ok(Err(format!("{RELEASE} does not list artifact {digest}"))),
         }
-        Ok(Ok(release))
+    }
+
+    /// Compares a file of a release with what was signed.
+    fn compare_file(
+        &self,
+        digest: &Digest,
+        file: &ArtifactFile,
+    ) -> Result<Result<(), String>, FileError> {
+        let path = self.entry(digest).join(&file.path);
+        let stat = self.files.stat(&path)?;
+        let as_signed = stat.is_some_and(|stat| {
+            stat.kind == FileKind::Regular && stat.length == file.size && stat.mode == file.mode
+        });
+        if !as_signed {
+            return Ok(Err(format!("{} is missing or has another length or mode", file.path)));
+        }
+        let reader = self.files.open(&path)?;
+        let (got, _) = digest::of_reader(reader).map_err(|e| FileError::new("read", &path, e))?;
+        let expected = file.sha256;
+        if got != expected {
+            let problem = format!("digest of {} is {got}, the release says {expected}", file.path);
+            return Ok(Err(problem));
+        }
+        Ok(Ok(()))
     }
 }

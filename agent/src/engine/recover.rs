@@ -31,6 +31,7 @@ use jiff::Timestamp;
 
 use crate::engine::layout::Link;
 use crate::engine::state::{Copies, FORMAT, Loaded, Slot, State};
+use crate::engine::view::{Damage, DamageKind};
 use crate::os::FileError;
 
 /// What is on disk.
@@ -92,8 +93,9 @@ pub(crate) struct Recovery {
     pub(crate) mirror: bool,
     pub(crate) repairs: Vec<Repair>,
     pub(crate) state: State,
-    /// The current release is not whole, and nothing could take its place.
-    pub(crate) damaged: bool,
+    /// The current release is not whole, and nothing could take its place. Whoever has
+    /// the disk and the history says whether it can be started, and since when.
+    pub(crate) damage: Option<Damage>,
     /// Why nothing may be changed, if so.
     pub(crate) hold: Option<String>,
     /// What an operator should know.
@@ -160,17 +162,21 @@ pub(crate) fn recover(found: &Found, now: Timestamp) -> Recovery {
 
 /// What there is while the copies of the state cannot be made the same: whatever was
 /// done would rest on one of them.
-pub(crate) fn stand_by(found: &Found, state: &State, error: &FileError) -> Recovery {
+pub(crate) fn stand_by(
+    found: &Found,
+    state: &State,
+    error: &FileError,
+    now: Timestamp,
+) -> Recovery {
     let hold = format!(
         "there is one copy of the state only, and the other one cannot be made ({error}: {}): \
          nothing is changed until it can",
         error.source
     );
-    let whole = |slot: &Slot| matches!(found.entries.get(&slot.digest), Some(Ok(_)));
-    let damaged = state.current.as_ref().is_some_and(|current| !whole(current));
+    let damage = state.current.as_ref().and_then(|current| damage_of(found, current, now));
     let (repairs, notes) = (Vec::new(), Vec::new());
     let (state, hold) = (state.clone(), Some(hold));
-    Recovery { mirror: false, repairs, state, damaged, hold, notes, alarm: None }
+    Recovery { mirror: false, repairs, state, damage, hold, notes, alarm: None }
 }
 
 /// What an operator should know of the copies of the state.
@@ -206,7 +212,7 @@ fn recover_state(found: &Found, mut state: State, now: Timestamp) -> Recovery {
     let whole = |slot: &Slot| matches!(found.entries.get(&slot.digest), Some(Ok(_)));
     let linked = |slot: &Slot| found.link == Link::To(slot.digest);
 
-    let mut damaged = false;
+    let mut damage = None;
     if let Some(pending) = state.pending.clone().filter(|pending| linked(pending) && whole(pending))
     {
         notes.push(format!("the interrupted switch to release {} was confirmed", pending.version));
@@ -222,7 +228,7 @@ fn recover_state(found: &Found, mut state: State, now: Timestamp) -> Recovery {
                 "release {} stays and cannot be read ({problem}); an update fetches it again",
                 current.version
             ));
-            damaged = true;
+            damage = damage_of(found, &current, now);
         }
         if let Some(pending) = &state.pending {
             notes.push(format!(
@@ -259,10 +265,11 @@ fn recover_state(found: &Found, mut state: State, now: Timestamp) -> Recovery {
             Some(current) => {
                 let problem = problem_of(found, current);
                 notes.push(format!(
-                    "release {} is damaged ({problem}) and there is no other; install again",
+                    "release {} is damaged ({problem}) and there is no other; an update fetches it \
+                     again",
                     current.version
                 ));
-                damaged = true;
+                damage = damage_of(found, current, now);
             }
             None => {
                 if matches!(&found.link, Link::To(digest) if !found.entries.contains_key(digest)) {
@@ -301,7 +308,7 @@ fn recover_state(found: &Found, mut state: State, now: Timestamp) -> Recovery {
     let useless = found.entries.keys().filter(|digest| !kept.contains(digest));
     repairs.extend(useless.map(|digest| Repair::Discard(digest.to_string())));
     repairs.extend(found.strangers.iter().cloned().map(Repair::Discard));
-    Recovery { mirror: false, repairs, state, damaged, hold: None, notes, alarm: None }
+    Recovery { mirror: false, repairs, state, damage, hold: None, notes, alarm: None }
 }
 
 /// Nothing was ever installed here, or nothing is left of it.
@@ -322,15 +329,15 @@ fn start_empty(found: &Found, mut notes: Vec<String>) -> Recovery {
     let useless = found.entries.keys().filter(|digest| Some(*digest) != linked);
     repairs.extend(useless.map(|digest| Repair::Discard(digest.to_string())));
     repairs.extend(found.strangers.iter().cloned().map(Repair::Discard));
-    let (state, damaged) = (State::default(), false);
-    Recovery { mirror: false, repairs, state, damaged, hold: None, notes, alarm: None }
+    let (state, damage) = (State::default(), None);
+    Recovery { mirror: false, repairs, state, damage, hold: None, notes, alarm: None }
 }
 
 /// The state cannot be read: guess nothing, change nothing.
 fn hold(found: &Found, now: Timestamp, hold: String) -> Recovery {
     let (state, notes) = adopt(found, now);
-    let (repairs, damaged) = (Vec::new(), false);
-    Recovery { mirror: false, repairs, state, damaged, hold: Some(hold), notes, alarm: None }
+    let (repairs, damage) = (Vec::new(), None);
+    Recovery { mirror: false, repairs, state, damage, hold: Some(hold), notes, alarm: None }
 }
 
 /// A state that says no more than the link does.
@@ -354,6 +361,16 @@ fn adopt(found: &Found, now: Timestamp) -> (State, Vec<String>) {
         }
     }
     (state, notes)
+}
+
+/// What is wrong with a release, unless it is whole.
+fn damage_of(found: &Found, slot: &Slot, now: Timestamp) -> Option<Damage> {
+    let kind = match found.entries.get(&slot.digest) {
+        Some(Ok(_)) => return None,
+        Some(Err(Flaw::Unreadable(_))) => DamageKind::Unreadable,
+        Some(Err(Flaw::Damaged(_))) | None => DamageKind::Damaged,
+    };
+    Some(Damage { kind, what: problem_of(found, slot), since: now, startable: false })
 }
 
 fn problem_of(found: &Found, slot: &Slot) -> String {

@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::trial::{Tally, Trial};
-use crate::engine::view::{Barred, Blocked, Held, Installed, NodeView, Pinned, StandsIn};
+use crate::engine::view::{Barred, Blocked, Damage, Held, Installed, NodeView, Pinned, StandsIn};
 
 mod store;
 
@@ -179,20 +179,27 @@ impl State {
         barred.or_else(|| blocked().map(|blocked| blocked.reason.clone()))
     }
 
-    /// Puts into `view` what this says. `releases`: the manifests of what is whole.
-    pub(crate) fn show(&self, releases: &BTreeMap<Digest, Release>, view: &mut NodeView) {
-        let installed = |slot: &Option<Slot>| {
+    /// Puts into `view` what this says. `releases`: the manifests that could be read.
+    /// `damage`: what is wrong with the current release.
+    pub(crate) fn show(
+        &self,
+        releases: &BTreeMap<Digest, Release>,
+        damage: Option<&Damage>,
+        view: &mut NodeView,
+    ) {
+        let installed = |slot: &Option<Slot>, damage: Option<&Damage>| {
             let slot = slot.as_ref()?;
             Some(Installed {
                 version: slot.version.clone(),
                 digest: slot.digest,
                 installed_at: slot.installed_at,
-                release: releases.get(&slot.digest)?.clone(),
+                release: releases.get(&slot.digest).cloned(),
+                damage: damage.cloned(),
             })
         };
-        view.current = installed(&self.current);
-        view.previous = installed(&self.previous);
-        view.pending = installed(&self.pending);
+        view.current = installed(&self.current, damage);
+        view.previous = installed(&self.previous, None);
+        view.pending = installed(&self.pending, None);
         view.blocked.clone_from(&self.blocked);
         view.barred.clone_from(&self.barred);
         view.held.clone_from(&self.held);

@@ -10,16 +10,17 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use dockerlogger_manifest::{Digest, Release};
 use jiff::Timestamp;
 
 use crate::engine::EngineConfig;
 use crate::engine::error::OpenError;
 use crate::engine::history::History;
 use crate::engine::layout::{Layout, Link};
-use crate::engine::recover::{self, Flaw, Found};
+use crate::engine::recover::{self, Flaw, Found, Recovery};
 use crate::engine::state::{Loaded, StateStore};
 use crate::engine::trust_store::TrustStore;
-use crate::engine::view::NodeView;
+use crate::engine::view::{Damage, NodeView};
 use crate::os::{FileError, Files, RealFiles};
 
 /// Looks at a root that is changed meanwhile, at most; the last one counts.
@@ -52,15 +53,20 @@ pub(super) fn survey_on(
             break;
         }
     }
-    let recovery = recover::recover(&found, now);
-    let entries = found.entries.into_iter();
-    let releases = entries.filter_map(|(digest, release)| Some((digest, release.ok()?))).collect();
-    recovery.state.show(&releases, &mut view);
+    let mut recovery = recover::recover(&found, now);
+    let startable = find_startable(&layout, &found.link, config, &mut recovery);
     let mut history = History::open(Arc::clone(&files), layout.history());
+    let entries = found.entries.into_iter();
+    let releases = entries.filter_map(|(digest, release)| Some((digest, release.ok()?)));
+    let releases = releases.chain(startable).collect();
+    let damage = recovery.damage.zip(recovery.state.current.as_ref()).map(|(damage, current)| {
+        let since = history.damaged_since(&current.digest).unwrap_or(now);
+        Damage { since, ..damage }
+    });
+    recovery.state.show(&releases, damage.as_ref(), &mut view);
     let (anchor, limits) = (config.trust_anchor.clone(), config.limits.clone());
     let trust = TrustStore::new(files, layout.trust(), anchor, limits);
     view.last_check = history.last_check();
-    view.damaged = recovery.damaged;
     view.hold = recovery.hold;
     view.alarms.extend(recovery.alarm);
     let notes = recovery.notes.iter().map(|note| format!("the next start will say: {note}"));
@@ -105,6 +111,32 @@ pub(super) fn find(
         return Err(e);
     }
     Ok(Found { state, link, entries, strangers, retain: config.retain })
+}
+
+/// Looks whether containers can start the current release although it is damaged: whether
+/// `bin/logger` is the logger that was signed. Its manifest, if so.
+pub(super) fn find_startable(
+    layout: &Layout,
+    link: &Link,
+    config: &EngineConfig,
+    recovery: &mut Recovery,
+) -> Option<(Digest, Release)> {
+    let damage = recovery.damage.as_mut()?;
+    let digest = recovery.state.current.as_ref()?.digest;
+    if *link != Link::To(digest) {
+        return None;
+    }
+    match layout.startable(&digest, config.limits.document_bytes) {
+        Ok(release) => {
+            damage.startable = release.is_some();
+            release.map(|release| (digest, release))
+        }
+        Err(e) => {
+            let note = "whether its logger can be started is not known";
+            recovery.notes.push(format!("{note}: {e}: {}", e.source));
+            None
+        }
+    }
 }
 
 /// What may not be read is not damaged: an error that says so.

@@ -9,6 +9,7 @@ mod clock;
 mod conformance;
 mod copies;
 mod crash;
+mod damaged;
 mod differential;
 mod disturbed;
 mod faults;

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use dockerlogger_manifest::{ChannelName, Digest, Extra, Release, Target, Version};
+use dockerlogger_manifest::{ChannelName, Digest, DriverSpec, Extra, Release, Target, Version};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -42,8 +42,6 @@ pub struct NodeView {
     pub unwatched: Option<String>,
     /// Set: the current release is blocked, and runs because nothing better is whole.
     pub stands_in: Option<StandsIn>,
-    /// The current release is not whole on disk, and no other could take its place.
-    pub damaged: bool,
     /// Since when the current release is the current one.
     pub since: Option<Timestamp>,
     /// The versions of the metadata accepted last; none before the first check.
@@ -77,7 +75,6 @@ impl NodeView {
             trial: None,
             unwatched: None,
             stands_in: None,
-            damaged: false,
             since: None,
             trust: None,
             last_check: None,
@@ -98,8 +95,58 @@ pub struct Installed {
     pub digest: Digest,
     /// When it was unpacked.
     pub installed_at: Timestamp,
-    /// The signed manifest it came with.
-    pub release: Release,
+    /// The signed manifest it came with; none where that is damaged or cannot be read.
+    pub release: Option<Release>,
+    /// What is wrong with it on disk, if it is the current release and no other could
+    /// take its place.
+    pub damage: Option<Damage>,
+}
+
+impl Installed {
+    /// The drivers that containers have by it: none while `bin/logger` is not the logger
+    /// that was signed, or cannot be read.
+    pub fn drivers(&self) -> Option<&[DriverSpec]> {
+        let startable = self.damage.as_ref().is_none_or(|damage| damage.startable);
+        self.release.as_ref().filter(|_| startable).map(|release| release.drivers.as_slice())
+    }
+}
+
+/// What is wrong with a release that is installed. The next update fetches it again,
+/// unless it is blocked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Damage {
+    /// Whether it is known not to be what was signed.
+    pub kind: DamageKind,
+    /// In words; names the file.
+    pub what: String,
+    /// When this node saw it first, since the release was installed.
+    pub since: Timestamp,
+    /// Whether `bin/logger` is the logger that was signed all the same.
+    pub startable: bool,
+}
+
+/// What kind of damage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DamageKind {
+    /// It is not what was signed.
+    Damaged,
+    /// It cannot be read, and may be whole the next time.
+    Unreadable,
+}
+
+impl std::fmt::Display for Damage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let kind = match self.kind {
+            DamageKind::Damaged => "is damaged",
+            DamageKind::Unreadable => "cannot be read",
+        };
+        let starts = match self.startable {
+            true => "its logger starts all the same",
+            false => "its logger is not to be relied on, only the platform's drivers work",
+        };
+        write!(f, "{kind} ({}); {starts}", self.what)
+    }
 }
 
 /// An artifact that is not installed without an operator's word.

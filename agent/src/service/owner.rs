@@ -64,7 +64,7 @@ impl Owner {
                         self.watch_trial().await;
                         continue;
                     }
-                    () = self.polls.due(), if self.source.is_some() && !self.engine.on_trial() => None,
+                    () = self.polls.due(), if self.source.is_some() && self.engine.may_be_moved() => None,
                 },
             };
             if let Some(signal) = self.work(order, &mut queue, &mut waiting, signals).await {

@@ -7,6 +7,7 @@
 mod api;
 mod clocks;
 mod crash;
+mod damage;
 mod fixture;
 mod formats;
 mod hostile;

@@ -139,7 +139,7 @@ impl Core {
             release,
             target: self.config.target.clone(),
             current: self.state.current.as_ref().map(|slot| (slot.version.clone(), slot.digest)),
-            damaged: self.damaged,
+            damaged: self.damage.is_some(),
             blocked: self.state.blocked.clone(),
             barred: self.state.barred.clone(),
             held: self.state.held.clone(),

@@ -110,7 +110,7 @@ impl Core {
         let current = self.state.current.as_ref()?;
         match self.state.forbids(current) {
             Some(_) => self.state.lost.clone(),
-            None => self.damaged.then(|| current.clone()),
+            None => self.damage.is_some().then(|| current.clone()),
         }
     }
 

@@ -89,7 +89,7 @@ fn check(state: &str, link: &str, store: &str) -> String {
     let after = [&recovery.state.current, &recovery.state.previous, &recovery.state.pending]
         .map(|slot| slot.as_ref().map_or("-".to_owned(), |slot| named(slot.digest)))
         .concat();
-    let damaged = if recovery.damaged { " damaged" } else { "" };
+    let damaged = if recovery.damage.is_some() { " damaged" } else { "" };
     format!("{after}{damaged}: {}", words.join(", "))
 }
 
@@ -173,7 +173,7 @@ fn what_is_blocked_takes_over_only_where_nothing_else_is_whole_and_stays_blocked
         };
         let recovery = recover(&found, Timestamp::UNIX_EPOCH);
         assert_eq!(recovery.state.blocked, [block('B')]);
-        assert!(!recovery.damaged);
+        assert_eq!(recovery.damage, None);
         let switch = recovery.repairs.iter().find_map(|repair| match repair {
             Repair::Switch(digest) => Some(named(*digest)),
             _ => None,
@@ -282,9 +282,9 @@ fn while_there_is_one_copy_of_the_state_nothing_is_changed_and_what_it_says_is_s
     let error = FileError::new("create", "state/.new-a".as_ref(), full);
     for (store, damaged) in [("BC", false), ("bC", true), ("B?C", true)] {
         let found = found_with(state.clone(), Copies::Behind, 'C', store);
-        let recovery = stand_by(&found, &state, &error);
+        let recovery = stand_by(&found, &state, &error, Timestamp::UNIX_EPOCH);
         assert_eq!((&recovery.state, &recovery.repairs), (&state, &Vec::new()));
-        assert_eq!(recovery.damaged, damaged, "{store}");
+        assert_eq!(recovery.damage.is_some(), damaged, "{store}");
         let hold = recovery.hold.unwrap();
         assert!(hold.contains("cannot create state/.new-a: No space left on device"), "{hold}");
     }

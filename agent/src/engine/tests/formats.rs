@@ -125,7 +125,7 @@ async fn documents_of_a_newer_format_are_refused_and_their_new_fields_are_not() 
     node.update().await.unwrap();
     assert_eq!(node.logger_says(), "2.0.0");
     let stored = node.open().view().current.unwrap();
-    assert_eq!(stored.release.extra["from_tomorrow"], json!({"a": [1]}));
+    assert_eq!(stored.release.unwrap().extra["from_tomorrow"], json!({"a": [1]}));
 
     for (name, says) in [
         ("channels/stable.json", "channels/stable.json"),

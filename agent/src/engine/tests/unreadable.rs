@@ -19,7 +19,7 @@ use crate::engine::tests::disturbed::{Disturbance, Disturbed};
 use crate::engine::tests::node::{Node, assert_says, chain, check_settled, now, on_trial_with};
 use crate::engine::tests::processes::pass_trial;
 use crate::engine::tests::publisher::Recipe;
-use crate::engine::{Change, Engine, Outcome};
+use crate::engine::{Change, DamageKind, Engine, Outcome};
 use crate::os::files::FileError;
 
 /// What cannot be opened, though it is there: paths that hold this text.
@@ -283,6 +283,11 @@ async fn a_current_release_that_cannot_be_read_stays_and_is_fetched_again() {
     let notes = engine.view().notes;
     assert!(notes.iter().any(|note| note.contains("release 2.0.0 stays")), "{notes:?}");
     assert_eq!(node.logger_says(), "2.0.0");
+    let current = engine.view().current.unwrap();
+    assert_eq!((current.version.to_string().as_str(), current.drivers()), ("2.0.0", None));
+    let damage = current.damage.unwrap();
+    assert_eq!((damage.kind, damage.startable), (DamageKind::Unreadable, false));
+    assert_says(&damage.what, &["logger", "Input/output error"]);
     let updated = engine.update(&node.source(), now(), &mut |_| {}).await.unwrap();
     let Outcome::Moved { to, warnings, .. } = updated else { panic!("{updated:?}") };
     assert_eq!(to.to_string(), "2.0.0");
@@ -297,6 +302,7 @@ async fn a_current_release_that_cannot_be_read_stays_and_is_fetched_again() {
     let updated = engine.update(&node.source(), now(), &mut |_| {}).await.unwrap();
     assert!(matches!(updated, Outcome::Stayed(_)), "{updated:?}");
     assert_eq!(engine.view().notes, [""; 0]);
+    assert_eq!(engine.view().current.unwrap().damage, None);
 }
 
 #[tokio::test]

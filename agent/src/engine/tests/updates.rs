@@ -29,7 +29,7 @@ async fn installs_the_first_release_and_then_the_next() {
     let view = engine.view();
     let current = view.current.unwrap();
     assert_eq!((current.digest, current.installed_at), (first.sha256, now()));
-    assert_eq!(current.release.drivers[0].name, "fixture");
+    assert_eq!(current.release.unwrap().drivers[0].name, "fixture");
     assert_eq!((view.previous, view.pending, view.since), (None, None, Some(now())));
     assert_eq!(view.last_check.unwrap().outcome, "installed release 1.0.0");
     assert!(matches!(signs[0], Progress::Checking));
@@ -139,7 +139,7 @@ async fn keeps_fields_it_does_not_know() {
     recipe.drivers[0].extra.insert("batching".to_owned(), json!(true));
     node.publisher.publish(&recipe);
     node.update().await.unwrap();
-    let release = node.open().view().current.unwrap().release;
+    let release = node.open().view().current.unwrap().release.unwrap();
     assert_eq!(release.extra, recipe.extra);
     assert_eq!(release.drivers, recipe.drivers);
 }
@@ -207,7 +207,7 @@ async fn damage_on_disk_is_found_and_repaired() {
     let mut engine = node.open();
     let notes = engine.view().notes;
     assert!(notes[0].starts_with("release 1.0.0 is damaged ("), "{notes:?}");
-    assert!(engine.view().damaged);
+    assert!(engine.view().current.unwrap().damage.is_some());
     // The same release is installed again, in place of the damaged one.
     let outcome = engine.update(&node.source(), now(), &mut |_| {}).await.unwrap();
     assert!(matches!(outcome, Outcome::Moved { .. }), "{outcome:?}");

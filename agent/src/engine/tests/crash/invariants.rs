@@ -52,7 +52,8 @@ pub(super) struct Told {
 
 impl Told {
     pub(super) fn hear(&mut self, view: &NodeView) {
-        if let Some(current) = &view.current {
+        // What is told to be damaged is no promise.
+        if let Some(current) = view.current.as_ref().filter(|current| current.damage.is_none()) {
             self.current = Some(current.digest);
         }
         if view.trust.is_some() {
