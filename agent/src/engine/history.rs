@@ -77,7 +77,7 @@ pub enum Action {
     TrialRevert,
     /// A release failed its trial and is blocked; it stays, for want of another one.
     TrialFailed,
-    /// A release passed its trial, and is what can be gone back to.
+    /// A release passed its trial. If loggers started, it is what can be gone back to.
     TrialPassed,
     /// The change on record before failed; a repair may still complete it.
     Failed,

@@ -35,8 +35,8 @@ pub(crate) struct State {
     pub(crate) generation: u64,
     /// What `bin/logger` names, unless there is a pending release.
     pub(crate) current: Option<Slot>,
-    /// What a rollback or a failed trial goes to: the last release that passed its
-    /// own, if one did; after that, what was left, which is blocked.
+    /// What a rollback or a failed trial goes to: the last release that was proven
+    /// by its own, if one was; after that, what was left, which is blocked.
     pub(crate) previous: Option<Slot>,
     /// The intent: the release that is being switched to.
     pub(crate) pending: Option<Slot>,
@@ -79,7 +79,7 @@ pub(crate) struct Slot {
     pub(crate) version: Version,
     pub(crate) digest: Digest,
     pub(crate) installed_at: Timestamp,
-    /// Its trial has not been passed.
+    /// No trial has proven it: none that it passed saw a logger start.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) untried: bool,
     #[serde(flatten)]
@@ -149,7 +149,7 @@ impl State {
         if !same {
             let older = self.previous.take().filter(|older| older.digest != digest);
             let (previous, other) = match (left, older) {
-                // What has not passed its trial is nothing to go back to where something has.
+                // What is not proven is nothing to go back to where something is.
                 (Some(left), Some(older)) if self.is_proven(&older) && !self.is_proven(&left) => {
                     (Some(older), Some(left))
                 }
@@ -262,11 +262,11 @@ impl State {
         self.trial = trial.filter(|_| !stands_in);
     }
 
-    /// The current release passed its trial.
-    pub(crate) fn pass(&mut self) {
+    /// The current release passed its trial. Only one in which loggers started proves it.
+    pub(crate) fn pass(&mut self, tally: Tally) {
         self.trial = None;
         self.lost = None;
-        if let Some(current) = &mut self.current {
+        if let (Some(current), true) = (&mut self.current, tally.started > 0) {
             current.untried = false;
         }
     }

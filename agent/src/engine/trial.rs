@@ -10,6 +10,11 @@
 //! container's end kills it, within milliseconds. So it says why on its status
 //! page, as the last thing it does. One that is killed with its zone has no time
 //! for that, and is not to blame.
+//!
+//! A trial in which no logger starts ends as well, and its release stays: a quiet
+//! node would get no update any more, and the restarts of its agent would fail the
+//! release. But it proves nothing: the release stays `untried`, and what is gone
+//! back to, and kept until then, is the last one whose loggers were seen.
 
 use dockerlogger_manifest::{Digest, Extra, Version};
 use jiff::Timestamp;

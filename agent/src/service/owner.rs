@@ -135,7 +135,8 @@ impl Owner {
             Ok(TrialEnd::None) => self.trial_failure = None,
             Ok(TrialEnd::Passed { version, tally }) => {
                 let (release, started) = (version.to_string(), tally.started);
-                tracing::info!(release, started, "release passed its trial");
+                let proven = started > 0;
+                tracing::info!(release, started, proven, "release passed its trial");
             }
             Ok(TrialEnd::Reverted { from, to, why }) => {
                 let (from, to) = (from.to_string(), to.to_string());

@@ -248,17 +248,14 @@ impl Core {
         }
         let entry = Entry {
             what: Action::TrialPassed,
-            why: format!(
-                "{} loggers started in its trial, {} died",
-                trial.tally.started, trial.tally.died
-            ),
+            why: trial.passed(),
             from: None,
             to: Some(trial.version.to_string()),
             digest: Some(trial.digest),
         };
         self.record_end(entry, now)?;
         let mut next = self.state.clone();
-        next.pass();
+        next.pass(trial.tally);
         self.save_state(next)?;
         self.end_session();
         Ok(TrialEnd::Passed { version: trial.version, tally: trial.tally })
@@ -383,6 +380,20 @@ impl Core {
 }
 
 impl Trial {
+    /// What speaks for the release at the end, for the history.
+    fn passed(&self) -> String {
+        match self.tally {
+            Tally { started: 0, .. } => {
+                "no logger started in its trial, which proves nothing: it stays, and what is gone \
+                 back to stays the same"
+                    .to_owned()
+            }
+            Tally { started, died, .. } => {
+                format!("{started} loggers started in its trial, {died} died")
+            }
+        }
+    }
+
     fn block(&self, reason: String) -> Blocked {
         let (digest, version) = (self.digest, self.version.clone());
         Blocked { digest, version, reason, extra: Extra::new() }

@@ -72,7 +72,7 @@ async fn the_end_of_a_trial_is_on_record() {
         };
     }
     let told = told(&engine);
-    assert_eq!(told[1], "trial-passed - 1.0.0 by agent: 0 loggers started in its trial, 0 died");
+    assert_eq!(told[1], "trial-passed - 1.0.0 by agent: 1 loggers started in its trial, 0 died");
     assert!(
         told[3].starts_with(
             "trial-revert 2.0.0 1.0.0 by agent: it failed containers of 3 of 3 owners"

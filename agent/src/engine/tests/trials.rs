@@ -12,7 +12,7 @@ use dockerlogger_manifest::Digest;
 use crate::api::Health;
 use crate::engine::core::Core;
 use crate::engine::tests::node::{Node, check_settled, now, on_trial};
-use crate::engine::tests::processes::{Blind, Quiet, fail_trial, pass_trial, watch};
+use crate::engine::tests::processes::{Blind, Quiet, fail_trial, pass_trial, quiet_trial, watch};
 use crate::engine::tests::publisher::Recipe;
 use crate::engine::{Change, Engine, Outcome, Reason, TrialEnd};
 
@@ -103,6 +103,40 @@ async fn an_update_during_a_trial_keeps_what_passed_the_one_before() {
     assert_eq!(engine.view().previous.unwrap().digest, digests[3]);
     drop(engine);
     check_settled(&node.root);
+}
+
+#[tokio::test]
+async fn a_trial_that_saw_no_logger_makes_no_release_the_one_to_go_back_to() {
+    let mut node = Node::new();
+    let mut engine = node.open();
+    let mut digests = Vec::new();
+    for version in ["1.0.0", "2.0.0", "3.0.0"] {
+        digests.push(node.publisher.publish(&Recipe::new(version)).sha256);
+        update(&node, &mut engine).await;
+        let end = match version {
+            "1.0.0" => pass_trial(&engine),
+            "2.0.0" => quiet_trial(&engine),
+            _ => fail_trial(&engine),
+        };
+        match end.unwrap() {
+            TrialEnd::Passed { tally, .. } => {
+                let told = engine.view().history.last().unwrap().why.clone();
+                assert_eq!(tally.started, u32::from(version == "1.0.0"));
+                assert_eq!(told.starts_with("no logger started in its trial"), tally.started == 0);
+                assert!(!engine.on_trial(), "updates come on a quiet node, too");
+            }
+            TrialEnd::Reverted { to, .. } => {
+                assert_eq!((version, to.to_string().as_str()), ("3.0.0", "1.0.0"));
+            }
+            end => panic!("{end:?}"),
+        }
+        drop(engine);
+        check_settled(&node.root);
+        engine = node.open();
+    }
+    assert_eq!(engine.view().current.unwrap().digest, digests[0]);
+    assert_eq!(node.logger_says(), "1.0.0");
+    assert!(!node.root.join("store").join(digests[1].to_string()).exists());
 }
 
 /// What a poll does once the current release has failed and there is no way back.

@@ -9,7 +9,7 @@
 //! | I1 | `bin/logger` resolves to a release that is whole |
 //! | I2 | what it names is the current or the pending release of the state |
 //! | I3 | every release that the state keeps is there and whole |
-//! | I4 | a confirmed release is not forgotten, nor the last one that passed its trial |
+//! | I4 | a confirmed release is not forgotten, nor the last one that a trial proved |
 //! | I5 | a switch that was told is not lost |
 //! | I6 | `store/` never holds half a release; after recovery nothing is litter |
 //! | I7 | no trust floor that was told falls, nor that of the clock; keys that a root replaces lift those of their roles |
@@ -85,7 +85,7 @@ pub(super) struct Rules {
     pub(super) trial_ends: bool,
     /// What the medium had damaged by then.
     pub(super) damaged: Option<Digest>,
-    /// What passed its trial and is kept until something else has.
+    /// What its trial proved and is kept until something else has.
     pub(super) refuge: Option<Digest>,
     /// What is blocked and may be current meanwhile, because nothing else is whole.
     pub(super) stand_in: Option<Digest>,
@@ -120,7 +120,7 @@ impl Rules {
         }
         self.current(&state, told, "I4")?;
         if let Some(refuge) = self.refuge.filter(|refuge| !state.kept().contains(refuge)) {
-            return Err(format!("I4: {refuge}, the last one that passed its trial, is forgotten"));
+            return Err(format!("I4: {refuge}, the last one that a trial proved, is forgotten"));
         }
         if told.current.is_some() && told.current == self.goal && self.goal != self.before {
             let switched = link == Link::To(self.goal.unwrap());

@@ -22,7 +22,7 @@ use crate::engine::tests::crash::files::{ModelFiles, With};
 use crate::engine::tests::crash::invariants::{Rules, Told};
 use crate::engine::tests::crash::run::{ReadProber, Run, Tampering};
 use crate::engine::tests::node::{chain, now};
-use crate::engine::tests::processes::{FAILING_LOOKS, Loggers, QUIET_LOOKS, Quiet, watch};
+use crate::engine::tests::processes::{FAILING_LOOKS, Loggers, QUIET_LOOKS, Quiet, Steady, watch};
 use crate::engine::tests::publisher::{Key, Publisher, Recipe, target};
 use crate::engine::{EngineConfig, Outcome, Source};
 use crate::os::Files;
@@ -47,6 +47,8 @@ pub(super) enum Action {
     Unblock,
     /// Watches a trial whose loggers all end at once.
     FailingTrial,
+    /// Watches a trial in which a logger starts and goes on.
+    PassingTrial,
     /// Watches a trial in which nothing happens.
     QuietTrial,
 }
@@ -172,13 +174,16 @@ impl Scenario {
             // A second rollback would go forward again.
             Action::Rollback if self.at_goal(files) => Ok(()),
             Action::Rollback => core.rollback(self.now).map(drop).map_err(|e| chain(&e)),
-            Action::FailingTrial | Action::QuietTrial
+            Action::FailingTrial | Action::PassingTrial | Action::QuietTrial
                 if core.subscribe().borrow().trial.is_none() =>
             {
                 Ok(())
             }
             Action::FailingTrial => {
                 watch(core, &Loggers::default(), FAILING_LOOKS, Duration::from_secs(1)).map(drop)
+            }
+            Action::PassingTrial => {
+                watch(core, &Steady::default(), QUIET_LOOKS, Duration::from_secs(1)).map(drop)
             }
             Action::QuietTrial => {
                 watch(core, &Quiet, QUIET_LOOKS, Duration::from_secs(1)).map(drop)
@@ -238,7 +243,7 @@ impl Scenario {
     /// Publishes, installs, and watches to the end of the trial.
     fn install(&mut self, version: &str) -> Digest {
         let digest = self.install_untried(version);
-        self.go_through(Action::QuietTrial);
+        self.go_through(Action::PassingTrial);
         assert_eq!(self.told.trial, None);
         digest
     }
@@ -330,6 +335,16 @@ impl Scenario {
         scenario
     }
 
+    /// Three releases, the second one never run by anybody: that one is collected.
+    pub(super) fn update_after_quiet() -> Self {
+        let mut scenario = Self::empty("update after a quiet trial", Action::Update);
+        scenario.rules.refuge = Some(scenario.install("1.0.0"));
+        scenario.install_untried("2.0.0");
+        scenario.go_through(Action::QuietTrial);
+        scenario.publish("3.0.0");
+        scenario
+    }
+
     pub(super) fn rotation() -> Self {
         let mut scenario = Self::empty("update with new keys", Action::Update);
         scenario.install("1.0.0");
@@ -396,9 +411,18 @@ impl Scenario {
     }
 
     /// A new release passes its trial.
-    pub(super) fn quiet_trial() -> Self {
-        let mut scenario = Self::empty("trial that passes", Action::QuietTrial);
+    pub(super) fn passing_trial() -> Self {
+        let mut scenario = Self::empty("trial that passes", Action::PassingTrial);
         scenario.install("1.0.0");
+        scenario.install_untried("2.0.0");
+        scenario.rules.trial_ends = true;
+        scenario
+    }
+
+    /// The trial of a new release sees no logger.
+    pub(super) fn quiet_trial() -> Self {
+        let mut scenario = Self::empty("trial that sees nothing", Action::QuietTrial);
+        scenario.rules.refuge = Some(scenario.install("1.0.0"));
         scenario.install_untried("2.0.0");
         scenario.rules.trial_ends = true;
         scenario
@@ -448,11 +472,13 @@ impl Scenario {
             Self::renewal(),
             Self::collection(),
             Self::update_on_trial(),
+            Self::update_after_quiet(),
             Self::rollback(),
             Self::return_to_newer(),
             Self::block(),
             Self::failing_trial(),
             Self::failing_first_trial(),
+            Self::passing_trial(),
             Self::quiet_trial(),
             Self::fall_back(),
             Self::stand_in(),
