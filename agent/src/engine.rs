@@ -77,8 +77,8 @@ pub use source::{ParseProxyError, Proxy, Source};
 pub use survey::survey;
 pub use trial::{Tally, Trial};
 pub use view::{
-    Barred, Blocked, Damage, DamageKind, Held, Installed, LastCheck, NodeView, PassedOver, Pinned,
-    StandsIn, TrustVersions,
+    Barred, Blocked, Damage, DamageKind, Held, Installed, LastCheck, NodeView, Offered, PassedOver,
+    Pinned, StandsIn, TrustVersions,
 };
 
 /// What an engine needs to know.

@@ -198,7 +198,7 @@ mod tests {
     fn check(outcome: &str, error: Option<&str>) -> Option<LastCheck> {
         let (outcome, error) = (outcome.to_owned(), error.map(str::to_owned));
         let (at, passed_over) = (Timestamp::UNIX_EPOCH, Vec::new());
-        Some(LastCheck { at, outcome, error, kind: None, passed_over })
+        Some(LastCheck { at, outcome, error, kind: None, passed_over, offered: None })
     }
 
     #[test]

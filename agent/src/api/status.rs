@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::api::{ApiState, Identity, stamp};
-use crate::engine::{Damage, FailureKind, Installed, LastCheck, NodeView, Source};
+use crate::engine::{Blocked, Damage, FailureKind, Installed, LastCheck, NodeView, Source};
 use crate::service::Activity;
 
 /// Whether an operator has to look.
@@ -39,6 +39,11 @@ impl Health {
         }
         if let (Some(current), Some(stands_in)) = (&node.current, &node.stands_in) {
             reasons.push(format!("release {} should not run: {stands_in}", current.version));
+        }
+        if let Some(Blocked { version, reason, .. }) = failed_and_offered(node) {
+            reasons.push(format!(
+                "the source offers release {version}, which is blocked on this node: {reason}"
+            ));
         }
         if let Some((version, damage)) = damage(node) {
             let since = stamp(damage.since);
@@ -76,6 +81,15 @@ impl Health {
 pub(super) fn damage(node: &NodeView) -> Option<(&Version, &Damage)> {
     let current = node.current.as_ref()?;
     Some((&current.version, current.damage.as_ref()?))
+}
+
+/// The release that failed its trial on this node, if its channel still names that one.
+fn failed_and_offered(node: &NodeView) -> Option<&Blocked> {
+    let offered = node.last_check.as_ref()?.offered.as_ref()?;
+    // What runs all the same stands in for another one, which is said already.
+    let runs = node.current.as_ref().is_some_and(|current| current.digest == offered.digest);
+    let mut failed = node.blocked.iter().filter(|blocked| blocked.failed && !runs);
+    failed.find(|blocked| blocked.digest == offered.digest)
 }
 
 /// The status document. `activity` is `None` where no agent runs.
@@ -157,6 +171,7 @@ fn last_check(check: &LastCheck) -> Value {
         "error": check.error,
         "kind": check.kind,
         "passed_over": check.passed_over,
+        "offered": check.offered,
     })
 }
 

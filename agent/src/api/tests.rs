@@ -342,6 +342,7 @@ async fn status_tells_everything_and_hides_credentials() {
         digest: Digest::from_bytes([1; 32]),
         version: "1.2.4".parse().unwrap(),
         reason: "rolled back".to_owned(),
+        failed: false,
         extra: Extra::new(),
     }];
     let source = r#"{"source":"https://bob:s3cret@updates.example.com/repo","root":"/r"}"#;
@@ -375,6 +376,7 @@ async fn health_says_why_it_is_degraded() {
         error: Some("cannot fetch timestamp.json".to_owned()),
         kind: Some(FailureKind::Temporary),
         passed_over: Vec::new(),
+        offered: None,
     });
     let health = Api::new(view).get("/status").await.json()["health"].clone();
     assert_eq!(health["state"], "degraded");

@@ -357,7 +357,13 @@ mod tests {
         let version: Version = "1.0.0".parse().unwrap();
         let reason = "rolled back".to_owned();
         let mut state = State::default();
-        let blocked = Blocked { digest, version: version.clone(), reason, extra: Extra::new() };
+        let blocked = Blocked {
+            digest,
+            version: version.clone(),
+            reason,
+            failed: false,
+            extra: Extra::new(),
+        };
         state.blocked.push(blocked);
         assert!(changed(&mut state, &Change::Unblock { what: Which::Version(version) }).unwrap());
         assert_eq!(state.blocked, []);

@@ -24,7 +24,7 @@ use crate::engine::source::{Memory, Source};
 use crate::engine::state::{Loaded, State, StateStore};
 use crate::engine::survey;
 use crate::engine::trust_store::TrustStore;
-use crate::engine::view::{Damage, LastCheck, NodeView, PassedOver, TrustVersions};
+use crate::engine::view::{Damage, LastCheck, NodeView, Offered, PassedOver, TrustVersions};
 use crate::engine::{EngineConfig, Outcome, Progress};
 use crate::os::lock::{Held, LockError};
 use crate::os::{FileError, Files};
@@ -76,6 +76,8 @@ pub(crate) struct Core {
     /// The sources that failed in the check that is under way.
     passed_over: Vec<PassedOver>,
     last_check: Option<LastCheck>,
+    /// What the last source that was believed offers.
+    offered: Option<Offered>,
     pub(crate) history: History,
     /// The watch of the trial, if this process has begun one.
     session: Option<trial::Session>,
@@ -110,6 +112,7 @@ impl Core {
         let states = StateStore::new(Arc::clone(&files), layout.state());
         let empty = NodeView::empty(config.channel.clone(), config.target.clone());
         let mut history = History::open(Arc::clone(&files), layout.history());
+        let last_check = history.last_check();
         let mut core = Self {
             config,
             layout,
@@ -129,7 +132,8 @@ impl Core {
             memory: Memory::default(),
             refusals: Refusals::default(),
             passed_over: Vec::new(),
-            last_check: history.last_check(),
+            offered: last_check.as_ref().and_then(|check| check.offered.clone()),
+            last_check,
             history,
             session: None,
             pause: trial::Pause::default(),
@@ -419,14 +423,12 @@ impl Core {
             // It says nothing about the source, and the next one begins anew.
             return;
         }
-        let passed_over = self.passed_over.clone();
-        let last = match outcome {
-            Ok(outcome) => LastCheck { at, outcome, error: None, kind: None, passed_over },
-            Err(e) => {
-                let (error, kind) = (Some(chain(e).to_string()), Some(e.kind()));
-                LastCheck { at, outcome: String::new(), error, kind, passed_over }
-            }
+        let (passed_over, offered) = (self.passed_over.clone(), self.offered.clone());
+        let (outcome, error, kind) = match outcome {
+            Ok(outcome) => (outcome, None, None),
+            Err(e) => (String::new(), Some(chain(e).to_string()), Some(e.kind())),
         };
+        let last = LastCheck { at, outcome, error, kind, passed_over, offered };
         // Worth keeping, and not worth failing for.
         if let Err(e) = self.history.save_last_check(&last) {
             tracing::warn!(error = %chain(&e), "how the check went is not on disk");

@@ -8,7 +8,7 @@ use std::fmt;
 
 use dockerlogger_manifest::{Artifact, Channel, ChannelName, Digest, Release, Target, Version};
 
-use crate::engine::view::{Barred, Blocked, Held, Pinned};
+use crate::engine::view::{Barred, Blocked, Held, Offered, Pinned};
 
 /// Everything a decision depends on.
 #[derive(Debug, Clone)]
@@ -31,6 +31,14 @@ pub struct Facts {
     pub held: Option<Held>,
     /// Set: an operator wants this node to have one release; `release` is that one.
     pub pinned: Option<Pinned>,
+}
+
+impl Facts {
+    /// What this node is to have, if that was built for it.
+    pub(crate) fn offered(&self) -> Option<Offered> {
+        let digest = self.release.targets.get(&self.target)?.sha256;
+        Some(Offered { version: self.release.version.clone(), digest })
+    }
 }
 
 /// The choice, with its reason.

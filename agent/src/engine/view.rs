@@ -158,6 +158,9 @@ pub struct Blocked {
     pub version: Version,
     /// Why, in words for an operator.
     pub reason: String,
+    /// It failed its trial on this node; no operator asked for the block.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub failed: bool,
     /// What newer agents wrote.
     #[serde(flatten)]
     pub extra: Extra,
@@ -264,6 +267,18 @@ pub struct LastCheck {
     /// The sources that failed before another one was asked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub passed_over: Vec<PassedOver>,
+    /// What this node was to have, as far as that is known: if the check failed, by one before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offered: Option<Offered>,
+}
+
+/// The release that the channel names, or that this node is pinned to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
+pub struct Offered {
+    /// Its version.
+    pub version: Version,
+    /// SHA-256 of its artifact for this platform.
+    pub digest: Digest,
 }
 
 /// A source that failed or lied, so that the next one was asked.

@@ -92,7 +92,8 @@ async fn the_explanation_says_what_it_waits_for() {
     let (at, outcome, passed_over) = (Timestamp::UNIX_EPOCH, String::new(), Vec::new());
     let error = Some("no route".to_owned());
     let mut view = damaged(false);
-    view.last_check = Some(LastCheck { at, outcome, error, kind: None, passed_over });
+    view.last_check =
+        Some(LastCheck { at, outcome, error, kind: None, passed_over, offered: None });
     // A hold keeps another release away, and not this one.
     let (reason, by) = ("freeze".to_owned(), "socket uid 0".to_owned());
     view.held = Some(crate::engine::Held { reason, by, since: at, extra: Extra::new() });

@@ -46,7 +46,8 @@ impl Core {
                 let reason = format!("rolled back to release {version} by the operator");
                 let (digest, version) = (left.digest, left.version.clone());
                 let trial = slot.untried.then(|| slot.trial(now));
-                (trial, Some(Blocked { digest, version, reason, extra: Extra::new() }))
+                let (failed, extra) = (false, Extra::new());
+                (trial, Some(Blocked { digest, version, reason, failed, extra }))
             }
             None => {
                 let (logger, timeout) =

@@ -396,6 +396,6 @@ impl Trial {
 
     fn block(&self, reason: String) -> Blocked {
         let (digest, version) = (self.digest, self.version.clone());
-        Blocked { digest, version, reason, extra: Extra::new() }
+        Blocked { digest, version, reason, failed: true, extra: Extra::new() }
     }
 }

@@ -84,6 +84,7 @@ impl Core {
     pub(super) fn examine(&mut self, check: Check<'_>) -> Result<(Observed, Plan), UpdateError> {
         let wanted = self.wanted_back();
         let mut observed = self.observe(check)?;
+        self.offered = observed.facts.offered();
         let plan = self.plan_for(&wanted, &mut observed)?;
         let (Some(slot), Decision::Stay(_)) = (&wanted, &plan.decision) else {
             return Ok((observed, plan));

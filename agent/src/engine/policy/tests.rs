@@ -67,6 +67,7 @@ fn stays_for_a_reason() {
         digest,
         version,
         reason: "it broke".to_owned(),
+        failed: false,
         extra: Extra::new(),
     });
     assert!(reason(&blocked).to_string().ends_with("is blocked on this node: it broke"));
@@ -88,6 +89,7 @@ fn a_release_that_is_blocked_gives_way_to_any_other() {
         digest: crate::engine::digest::of(b"2.0.0"),
         version: "2.0.0".parse().unwrap(),
         reason: "it failed".to_owned(),
+        failed: false,
         extra: Extra::new(),
     };
     let barred = Barred {

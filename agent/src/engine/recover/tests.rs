@@ -152,6 +152,7 @@ fn what_is_blocked_takes_over_only_where_nothing_else_is_whole_and_stays_blocked
         digest: digest(letter),
         version: slot(letter).version,
         reason: "it failed".to_owned(),
+        failed: false,
         extra: Extra::new(),
     };
     // C runs, B failed before it, A is kept besides.

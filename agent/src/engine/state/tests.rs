@@ -119,6 +119,7 @@ fn a_block_comes_with_the_switch_and_stays() {
         digest: slot.digest,
         version: slot.version.clone(),
         reason: "bad".to_owned(),
+        failed: false,
         extra: Extra::new(),
     };
     let (old, new) = (slot("1.0.0"), slot("2.0.0"));

@@ -14,7 +14,7 @@ use crate::engine::core::Core;
 use crate::engine::tests::node::{Node, check_settled, now, on_trial};
 use crate::engine::tests::processes::{Blind, Quiet, fail_trial, pass_trial, quiet_trial, watch};
 use crate::engine::tests::publisher::Recipe;
-use crate::engine::{Change, Engine, Outcome, Reason, TrialEnd};
+use crate::engine::{Blocked, Change, Engine, Outcome, Reason, TrialEnd, Which};
 
 async fn update(node: &Node, engine: &mut Engine) -> Outcome {
     engine.update(&node.source(), now(), &mut |_| {}).await.unwrap()
@@ -66,7 +66,8 @@ async fn what_failed_stands_in_for_what_is_damaged_until_that_is_back() {
     };
     assert_eq!(outcome, moved);
     assert_eq!(node.logger_says(), "1.0.0");
-    assert_eq!((engine.view().blocked, reasons(&engine)), (blocked, "[]".to_owned()));
+    assert_eq!(engine.view().blocked, blocked);
+    assert_eq!(reasons(&engine), blocked_reasons(&engine));
     assert!(engine.view().history.last().unwrap().why.starts_with("release 1.0.0 was damaged"));
     let outcome = update(&node, &mut engine).await;
     assert!(matches!(outcome, Outcome::Stayed(Reason::Blocked { .. })), "{outcome:?}");
@@ -139,6 +140,44 @@ async fn a_trial_that_saw_no_logger_makes_no_release_the_one_to_go_back_to() {
     assert!(!node.root.join("store").join(digests[1].to_string()).exists());
 }
 
+/// What is said of a node whose channel names a release that failed on it.
+fn blocked_reasons(engine: &Engine) -> String {
+    let Blocked { version, reason, .. } = engine.view().blocked[0].clone();
+    let reason =
+        format!("the source offers release {version}, which is blocked on this node: {reason}");
+    serde_json::json!([reason]).to_string()
+}
+
+#[tokio::test]
+async fn health_tells_of_a_release_that_failed_until_another_one_is_offered() {
+    for lifts in [true, false] {
+        let (mut node, mut engine, digests) = reverted(&["1.0.0", "2.0.0"]).await;
+        let told = blocked_reasons(&engine);
+        assert!(told.contains("this node went back to release 1.0.0 by itself"), "{told}");
+        assert_eq!(reasons(&engine), told, "before the next check");
+        update(&node, &mut engine).await;
+        assert_eq!(reasons(&engine), told);
+        // Nor does a restart forget it, nor a check that fails.
+        drop(engine);
+        engine = node.open();
+        assert_eq!(reasons(&engine), told);
+        engine.update(&"/nowhere".parse().unwrap(), now(), &mut |_| {}).await.unwrap_err();
+        assert!(reasons(&engine).contains("by itself"), "{}", reasons(&engine));
+        if lifts {
+            let what = Which::Digest(digests[1]);
+            engine.change(Change::Unblock { what }, now()).await.unwrap();
+        } else {
+            node.publisher.publish(&Recipe::new("2.0.1"));
+        }
+        update(&node, &mut engine).await;
+        assert_eq!(reasons(&engine), "[]");
+        // Whoever goes back himself knows it.
+        engine.rollback(now()).await.unwrap();
+        update(&node, &mut engine).await;
+        assert_eq!(reasons(&engine), "[]");
+    }
+}
+
 /// What a poll does once the current release has failed and there is no way back.
 async fn polls_go_on(mut node: Node, mut engine: Engine, reason: &str) {
     assert!(!engine.on_trial());
@@ -197,7 +236,7 @@ async fn what_a_failed_release_cannot_go_back_to_comes_from_the_source() {
         assert!(matches!(end, TrialEnd::Failed { .. }), "{end:?}");
         update(&node, &mut engine).await;
         assert_eq!(node.logger_says(), "1.0.0");
-        assert_eq!(reasons(&engine), "[]");
+        assert_eq!(reasons(&engine), blocked_reasons(&engine));
         assert_eq!(engine.view().trial, None, "it passed its own");
         if restarts {
             let unblock = Change::Unblock { what: "2.0.0".parse().unwrap() };
