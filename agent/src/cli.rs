@@ -325,6 +325,7 @@ fn engine_config(config: &Config) -> EngineConfig {
         reserve_bytes: config.reserve_bytes,
         retain: config.retain,
         trial: config.trial,
+        source: config.sources(),
         proxy: config.proxy.clone(),
         limits: Limits::default(),
     }

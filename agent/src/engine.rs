@@ -101,6 +101,8 @@ pub struct EngineConfig {
     /// How long the loggers of a new release are watched. Default 60 s; zero:
     /// they are not.
     pub trial: Duration,
+    /// What the node follows; what is named for one update is none of it. Default: nothing.
+    pub source: Option<Source>,
     /// What http(s) sources are reached through. Default: nothing.
     pub proxy: Option<Proxy>,
     /// Bounds on what a source may send.
@@ -121,8 +123,19 @@ impl EngineConfig {
     pub fn new(root: PathBuf, trust_anchor: PathBuf, channel: ChannelName, target: Target) -> Self {
         let (reserve_bytes, retain) = (Self::RESERVE_BYTES, Self::RETAIN);
         let (trial, limits) = (Self::TRIAL, Limits::default());
-        let proxy = None;
-        Self { root, trust_anchor, channel, target, reserve_bytes, retain, trial, proxy, limits }
+        let (source, proxy) = (None, None);
+        Self {
+            root,
+            trust_anchor,
+            channel,
+            target,
+            reserve_bytes,
+            retain,
+            trial,
+            source,
+            proxy,
+            limits,
+        }
     }
 }
 

@@ -86,7 +86,9 @@ fn wait(source: bool, node: &NodeView, activity: Option<&Activity>) -> Wait {
         let work = doing.work;
         return wait("work", format!("it waits for nothing: {work} is in progress{so_far}"));
     }
-    let failed = node.last_check.as_ref().and_then(|check| Some((check, check.error.as_ref()?)));
+    // How an order went says nothing of what the node follows.
+    let last_check = node.last_check.as_ref().filter(|check| !check.once);
+    let failed = last_check.and_then(|check| Some((check, check.error.as_ref()?)));
     let failure = failed.map(|(check, error)| {
         let (at, passed_over) = (stamp(check.at), passed_over(check));
         format!("since that at {at} failed: {error}{passed_over}")
@@ -159,7 +161,7 @@ fn wait(source: bool, node: &NodeView, activity: Option<&Activity>) -> Wait {
             )
         };
     }
-    match (&node.last_check, source) {
+    match (last_check, source) {
         (Some(check), true) => {
             let detail = format!(
                 "it waits for channel {} to offer another release: at {} the answer was that {}{}",
@@ -170,7 +172,7 @@ fn wait(source: bool, node: &NodeView, activity: Option<&Activity>) -> Wait {
             );
             wait("channel", detail)
         }
-        (None, true) => wait("check", "it waits for the first check of its source".to_owned()),
+        (None, true) => wait("check", "it waits for the next check of its source".to_owned()),
         (_, false) => {
             let detail = "it waits for a bundle, since no source is configured".to_owned();
             wait("bundle", detail)
@@ -198,7 +200,8 @@ mod tests {
     fn check(outcome: &str, error: Option<&str>) -> Option<LastCheck> {
         let (outcome, error) = (outcome.to_owned(), error.map(str::to_owned));
         let (at, passed_over) = (Timestamp::UNIX_EPOCH, Vec::new());
-        Some(LastCheck { at, outcome, error, kind: None, passed_over, offered: None })
+        let (kind, once, offered) = (None, false, None);
+        Some(LastCheck { at, outcome, error, kind, once, passed_over, offered })
     }
 
     #[test]
@@ -228,6 +231,16 @@ mod tests {
         assert!(told.detail.ends_with("of socket uid 0 since 1970-01-01T00:00:00.000Z: freeze"));
         node.hold = Some("the state is lost".to_owned());
         assert_eq!(wait(true, &node, None).what, "repair");
+    }
+
+    #[test]
+    fn how_an_order_went_is_not_waited_for() {
+        let mut node = node();
+        node.last_check = check("", Some("no such file"));
+        assert_eq!(wait(true, &node, None).what, "source");
+        node.last_check.as_mut().unwrap().once = true;
+        assert_eq!(wait(true, &node, None).what, "check");
+        assert_eq!(wait(false, &node, None).what, "bundle");
     }
 
     #[test]

@@ -65,10 +65,12 @@ impl Health {
         if let Some(pending) = &node.pending {
             reasons.push(format!("the switch to release {} is not confirmed", pending.version));
         }
-        if let Some(error) = node.last_check.as_ref().and_then(|check| check.error.as_ref()) {
+        // How an order went is told to whoever gave it: it says nothing of what the node follows.
+        let check = node.last_check.as_ref().filter(|check| !check.once);
+        if let Some(error) = check.and_then(|check| check.error.as_ref()) {
             reasons.push(format!("the last check failed: {error}"));
         }
-        let passed_over = node.last_check.iter().flat_map(|check| &check.passed_over);
+        let passed_over = check.iter().flat_map(|check| &check.passed_over);
         // One that cannot be reached now is what mirrors are for; one that lies is not.
         let lying = passed_over.filter(|passed| passed.kind == FailureKind::Refused);
         reasons.extend(lying.map(|passed| format!("the source {passed}")));
@@ -170,6 +172,7 @@ fn last_check(check: &LastCheck) -> Value {
         "outcome": check.outcome,
         "error": check.error,
         "kind": check.kind,
+        "once": check.once,
         "passed_over": check.passed_over,
         "offered": check.offered,
     })

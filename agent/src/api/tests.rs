@@ -375,6 +375,7 @@ async fn health_says_why_it_is_degraded() {
         outcome: String::new(),
         error: Some("cannot fetch timestamp.json".to_owned()),
         kind: Some(FailureKind::Temporary),
+        once: false,
         passed_over: Vec::new(),
         offered: None,
     });

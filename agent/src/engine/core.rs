@@ -163,7 +163,7 @@ impl Core {
             Decision::Stay(reason) => reason.to_string(),
             Decision::Move(target) => format!("release {} is available", target.to),
         });
-        self.checked(now, outcome);
+        self.checked(check, outcome);
         planned
     }
 
@@ -190,7 +190,7 @@ impl Core {
             Outcome::Moved { to, .. } => format!("installed release {to}"),
             Outcome::Stayed(reason) => reason.to_string(),
         });
-        self.checked(check.now, outcome);
+        self.checked(check, outcome);
         updated
     }
 
@@ -418,7 +418,7 @@ impl Core {
         self.state.current.as_ref().is_some_and(|current| current.digest == *digest)
     }
 
-    fn checked(&mut self, at: Timestamp, outcome: Result<String, &UpdateError>) {
+    fn checked(&mut self, check: Check<'_>, outcome: Result<String, &UpdateError>) {
         if outcome.as_ref().is_err_and(|error| error.is_interrupted()) {
             // It says nothing about the source, and the next one begins anew.
             return;
@@ -428,7 +428,10 @@ impl Core {
             Ok(outcome) => (outcome, None, None),
             Err(e) => (String::new(), Some(chain(e).to_string()), Some(e.kind())),
         };
-        let last = LastCheck { at, outcome, error, kind, passed_over, offered };
+        let followed = self.config.source.as_ref().map_or(&[][..], Source::each);
+        let once = !check.source.each().iter().all(|source| followed.contains(source));
+        let at = check.now;
+        let last = LastCheck { at, outcome, error, kind, once, passed_over, offered };
         // Worth keeping, and not worth failing for.
         if let Err(e) = self.history.save_last_check(&last) {
             tracing::warn!(error = %chain(&e), "how the check went is not on disk");

@@ -264,6 +264,9 @@ pub struct LastCheck {
     pub error: Option<String>,
     /// What kind of failure it was.
     pub kind: Option<FailureKind>,
+    /// Its source was named for this once: it is not the one that the node follows.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub once: bool,
     /// The sources that failed before another one was asked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub passed_over: Vec<PassedOver>,

@@ -90,10 +90,9 @@ async fn the_explanation_says_what_it_waits_for() {
     assert_eq!(detail, "it waits for the next check to fetch release 1.2.3 again");
 
     let (at, outcome, passed_over) = (Timestamp::UNIX_EPOCH, String::new(), Vec::new());
-    let error = Some("no route".to_owned());
+    let (error, kind, once, offered) = (Some("no route".to_owned()), None, false, None);
     let mut view = damaged(false);
-    view.last_check =
-        Some(LastCheck { at, outcome, error, kind: None, passed_over, offered: None });
+    view.last_check = Some(LastCheck { at, outcome, error, kind, once, passed_over, offered });
     // A hold keeps another release away, and not this one.
     let (reason, by) = ("freeze".to_owned(), "socket uid 0".to_owned());
     view.held = Some(crate::engine::Held { reason, by, since: at, extra: Extra::new() });

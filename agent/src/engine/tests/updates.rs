@@ -9,10 +9,42 @@ use std::fs;
 use dockerlogger_manifest::Extra;
 use serde_json::json;
 
+use crate::api::Health;
 use crate::engine::tests::node::{Node, check_settled, now};
 use crate::engine::tests::processes::pass_trial;
 use crate::engine::tests::publisher::{Key, Recipe};
 use crate::engine::{Decision, Engine, OpenError, Outcome, Progress, Reason, Source, Step};
+
+#[tokio::test]
+async fn health_is_about_the_source_that_the_node_follows() {
+    let mut node = Node::new();
+    node.publisher.publish(&Recipe::new("1.0.0"));
+    let source = |path: &str| path.parse::<Source>().unwrap();
+    let (mine, other) = (source("/mine"), source("/other"));
+    let mirrors = |order: [&Source; 2]| Source::Mirrors(order.map(Clone::clone).to_vec());
+    let cases = [
+        (None, mine.clone(), true),
+        (Some(mine.clone()), other.clone(), true),
+        (Some(mine.clone()), mine.clone(), false),
+        // Whichever of them is asked first.
+        (Some(mirrors([&mine, &other])), mirrors([&other, &mine]), false),
+        (Some(mirrors([&mine, &other])), mirrors([&mine, &source("/third")]), true),
+    ];
+    for (followed, asked, once) in cases {
+        let mut engine = node.open_with(|config| config.source = followed);
+        engine.update(&node.source(), now(), &mut |_| {}).await.unwrap();
+        engine.update(&asked, now(), &mut |_| {}).await.unwrap_err();
+        let view = engine.view();
+        let health = serde_json::to_value(Health::of(&view)).unwrap();
+        let check = view.last_check.unwrap();
+        assert_eq!((check.once, check.error.is_some()), (once, true), "{asked}");
+        let said = health["reasons"].to_string().contains("the last check failed");
+        assert_eq!((said, health["state"] == "ok"), (!once, once), "{asked}: {health}");
+        // The next process finds it.
+        drop(engine);
+        assert_eq!(node.open().view().last_check.unwrap().once, once);
+    }
+}
 
 #[tokio::test]
 async fn installs_the_first_release_and_then_the_next() {
