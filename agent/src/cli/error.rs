@@ -46,6 +46,9 @@ pub enum CliError {
         "--source {0:?} is not accepted; accepted: http(s)://HOST/…, a folder, or a .tar bundle"
     )]
     BadSource(String),
+    /// The path of `--bundle` is no text.
+    #[error("--bundle {0:?} is not accepted; accepted: a path, absolute or not, in UTF-8")]
+    BundleName(PathBuf),
     /// A path on the command line cannot be made absolute.
     #[error("failed to find the absolute path of {}", path.display())]
     Path {
@@ -82,7 +85,7 @@ pub fn exit_code(error: &CliError) -> u8 {
     match error {
         CliError::Logged(error) => exit_code(error),
         CliError::Usage(error) if !error.use_stderr() => 0,
-        CliError::Usage(_) | CliError::BadSource(_) => USAGE,
+        CliError::Usage(_) | CliError::BadSource(_) | CliError::BundleName(_) => USAGE,
         CliError::Config(_) | CliError::NoSource => CONFIG,
         // An agent that begins or ends, or another verb.
         CliError::Open(OpenError::Locked { .. }) => TEMPORARY,

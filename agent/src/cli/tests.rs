@@ -2,6 +2,8 @@
 // License, v. 2.0. If a copy of the MPL was not distributed with this
 // file, You can obtain one at https://mozilla.org/MPL/2.0/.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::*;
@@ -122,6 +124,21 @@ fn failures_have_their_documented_exit_codes() {
     for (error, code) in cases {
         assert_eq!(exit_code(&error), code, "{error:?}");
     }
+}
+
+#[test]
+fn a_bundle_whose_path_is_no_text_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("config.json");
+    let root = serde_json::json!({ "root": dir.path().join("root") });
+    std::fs::write(&config, root.to_string()).unwrap();
+    let name = OsStr::from_bytes(b"/media/b\xe9.tar");
+    let words = ["agent", "install", "--config"].map(OsStr::new);
+    let words = words.into_iter().chain([config.as_os_str(), "--bundle".as_ref(), name]);
+    let error = run(Arguments::try_parse_from(words).unwrap(), None).unwrap_err();
+    assert_eq!(exit_code(&error), 64);
+    let text = error.to_string();
+    assert!(text.contains(r"b\xE9.tar") && text.contains("accepted: a path"), "{text}");
 }
 
 #[test]

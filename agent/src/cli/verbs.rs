@@ -75,7 +75,7 @@ pub(super) fn run(verb: Verb, config: &Config, output: Output) -> Result<(), Cli
             }
             Verb::Rollback => work(agent.as_ref(), config, &Asked::Rollback, output).await,
             Verb::Install { bundle } => {
-                let bundle = absolute(&bundle)?;
+                let bundle = given_bundle(&bundle)?;
                 work(agent.as_ref(), config, &Asked::Install { bundle }, output).await
             }
         }
@@ -151,7 +151,7 @@ fn look(config: &Config) -> Result<NodeView, CliError> {
 enum Asked {
     Update { dry_run: bool, source: Option<Source>, allow_expired: bool },
     Rollback,
-    Install { bundle: PathBuf },
+    Install { bundle: String },
     Change(Change),
 }
 
@@ -186,7 +186,7 @@ impl Asked {
             }
             Asked::Rollback => Ok(Work::Rollback),
             Asked::Change(change) => Ok(Work::Change(change.clone())),
-            Asked::Install { bundle } => Ok(Work::Update(Source::Import(bundle.clone()))),
+            Asked::Install { bundle } => Ok(Work::Update(Source::Import(bundle.into()))),
         }
     }
 }
@@ -238,6 +238,12 @@ fn given_source(text: Option<String>) -> Result<Option<Source>, CliError> {
     }
     let path = absolute(Path::new(&text))?;
     path.to_str().and_then(|path| path.parse().ok()).map(Some).ok_or_else(bad)
+}
+
+/// The path of `--bundle` as the running agent can be told it: in JSON, which has no other text.
+fn given_bundle(path: &Path) -> Result<String, CliError> {
+    let whole = absolute(path)?.into_os_string();
+    whole.into_string().map_err(|_| CliError::BundleName(path.to_owned()))
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, CliError> {
