@@ -36,9 +36,17 @@ pub(crate) fn below(count: u32) -> u32 {
 
 /// `mean` ± 25 %, evenly spread, so that nodes that started together do not poll together.
 pub(crate) fn jittered(mean: Duration) -> Duration {
-    // The upper 32 bits as a fraction of one.
-    let fraction = f64::from(u32::try_from(bits() >> 32).unwrap_or(u32::MAX)) / f64::from(u32::MAX);
-    mean.mul_f64(0.75 + fraction / 2.0)
+    mean.mul_f64(0.75 + fraction() / 2.0)
+}
+
+/// From nothing to `whole`, evenly spread.
+pub(crate) fn part_of(whole: Duration) -> Duration {
+    whole.mul_f64(fraction())
+}
+
+/// The upper 32 bits as a fraction of one.
+fn fraction() -> f64 {
+    f64::from(u32::try_from(bits() >> 32).unwrap_or(u32::MAX)) / f64::from(u32::MAX)
 }
 
 #[cfg(test)]

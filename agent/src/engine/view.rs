@@ -84,6 +84,12 @@ impl NodeView {
             history: Arc::default(),
         }
     }
+
+    /// Whether what new containers start is absent, damaged or should not run: an update cannot wait.
+    pub fn wants_release(&self) -> bool {
+        let damaged = |current: &Installed| current.damage.is_some();
+        self.current.as_ref().is_none_or(damaged) || self.stands_in.is_some()
+    }
 }
 
 /// A release on this node.

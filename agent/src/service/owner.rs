@@ -40,7 +40,7 @@ pub(super) struct Owner {
 
 impl Owner {
     pub(super) fn new(engine: Engine, config: &Config, activity: watch::Sender<Activity>) -> Self {
-        let polls = Polls::new(config.poll_interval);
+        let polls = Polls::new(config.poll_interval, engine.view().wants_release());
         let (source, last_failure, trial_failure) = (config.sources(), None, None);
         Self { engine, source, activity, polls, last_failure, trial_failure }
     }
@@ -52,6 +52,7 @@ impl Owner {
         signals: &mut Signals,
     ) -> &'static str {
         let mut waiting = Waiting::default();
+        self.publish_schedule();
         loop {
             let order = match waiting.next() {
                 Some(order) => Some(order),

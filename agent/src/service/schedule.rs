@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use crate::backoff::doubled;
-use crate::random::jittered;
+use crate::random::{jittered, part_of};
 
 /// The first pause after a temporary failure; it doubles with each one that follows.
 const BACK_OFF_START: Duration = Duration::from_secs(30);
@@ -18,7 +18,14 @@ const BACK_OFF_START: Duration = Duration::from_secs(30);
 /// One poll in so many begins with another than the first of several sources.
 const ROUND: u64 = 12;
 
-/// The schedule of polls: at once at start, then every interval ± 25 %; after temporary failures
+/// The first poll comes within this part of the interval after the start, and within
+/// [`START_PAUSE_MAX`]: nodes that get their power back together do not ask together.
+const START_PART: u32 = 10;
+
+/// The longest pause before the first poll.
+const START_PAUSE_MAX: Duration = Duration::from_secs(60);
+
+/// The schedule of polls: soon after the start, then every interval ± 25 %; after temporary failures
 /// sooner, with pauses that grow from 30 s to the interval.
 #[derive(Debug)]
 pub(super) struct Polls {
@@ -32,9 +39,12 @@ pub(super) struct Polls {
 }
 
 impl Polls {
-    pub(super) fn new(interval: Duration) -> Polls {
+    /// `wanting`: the node lacks a release that may run, and its first poll is due at once.
+    pub(super) fn new(interval: Duration, wanting: bool) -> Polls {
         let (failures, polls, next, next_at) = (0, 0, Instant::now(), None);
-        Polls { interval, failures, polls, next, next_at }
+        let mut new = Polls { interval, failures, polls, next, next_at };
+        new.wait(if wanting { Duration::ZERO } else { part_of(longest_start_pause(interval)) });
+        new
     }
 
     /// Waits until a poll is due.
@@ -51,7 +61,10 @@ impl Polls {
     pub(super) fn done(&mut self, temporary_failure: bool) {
         self.polls = self.polls.saturating_add(1);
         self.failures = if temporary_failure { self.failures.saturating_add(1) } else { 0 };
-        let pause = jittered(mean_pause(self.failures, self.interval));
+        self.wait(jittered(mean_pause(self.failures, self.interval)));
+    }
+
+    fn wait(&mut self, pause: Duration) {
         self.next = Instant::now() + pause;
         self.next_at = SignedDuration::try_from(pause)
             .ok()
@@ -76,6 +89,11 @@ fn first_of(poll: u64, sources: usize) -> usize {
         return 0;
     }
     usize::try_from(1 + poll / ROUND % others).unwrap_or(0)
+}
+
+/// The bound of the random pause before the first poll. Pure.
+fn longest_start_pause(interval: Duration) -> Duration {
+    (interval / START_PART).min(START_PAUSE_MAX)
 }
 
 /// The pause before the next poll, jitter apart. Pure.
@@ -118,15 +136,32 @@ mod tests {
         };
         assert_eq!(others(2), [(11, 1), (23, 1), (35, 1), (47, 1), (59, 1)]);
         assert_eq!(others(4), [(11, 1), (23, 2), (35, 3), (47, 1), (59, 2)]);
-        let mut polls = Polls::new(Duration::from_secs(300));
+        let mut polls = Polls::new(Duration::from_secs(300), false);
         let asked: Vec<_> = (0..12).map(|_| (polls.first_of(2), polls.done(false)).0).collect();
         assert_eq!(asked, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
     }
 
     #[test]
+    fn first_polls_are_spread_unless_a_release_is_wanting() {
+        let cases = [(1_000, 100), (300_000, 30_000), (600_000, 60_000), (86_400_000, 60_000)];
+        for (interval, longest) in cases {
+            let (interval, longest) =
+                (Duration::from_millis(interval), Duration::from_millis(longest));
+            assert_eq!(longest_start_pause(interval), longest);
+            let begin = Instant::now();
+            let first: Vec<_> = (0..200).map(|_| Polls::new(interval, false).next).collect();
+            let end = Instant::now();
+            assert!(first.iter().all(|next| (begin..=end + longest).contains(next)));
+            let late = |part| first.iter().filter(|next| **next > end + longest / part).count();
+            assert!(late(4) > 0 && late(2) < 200, "{} {}", late(4), late(2));
+            let polls = Polls::new(interval, true);
+            assert!(polls.next <= Instant::now(), "a node without a release waits for nothing");
+        }
+    }
+
+    #[test]
     fn a_success_and_a_refusal_reset_the_back_off() {
-        let mut polls = Polls::new(Duration::from_secs(300));
-        assert!(polls.next <= Instant::now(), "the first poll is due at once");
+        let mut polls = Polls::new(Duration::from_secs(300), false);
         polls.done(true);
         polls.done(true);
         assert_eq!(polls.failures(), 2);

@@ -48,6 +48,16 @@ async fn status_and_health_name_it_and_what_is_done_about_it() {
     assert_eq!(whole["current"]["damage"], Value::Null);
 }
 
+#[test]
+fn a_node_without_a_release_that_should_run_wants_one_at_once() {
+    let mut blocked = node(Some("1.2.3"));
+    assert!(!blocked.wants_release());
+    blocked.stands_in = Some(crate::engine::StandsIn { why: "it leaks".to_owned(), wanted: None });
+    for view in [node(None), damaged(true), damaged(false), blocked] {
+        assert!(view.wants_release(), "{view:?}");
+    }
+}
+
 #[tokio::test]
 async fn drivers_are_claimed_only_while_its_logger_can_be_started() {
     let list = Api::new(damaged(true)).get("/drivers").await.json();

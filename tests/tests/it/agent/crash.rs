@@ -52,6 +52,7 @@ fn an_update_killed_at_any_moment_leaves_a_logger_that_works() {
 
 /// The next start of the agent tidies up and finishes the job.
 fn recovers(mut node: Node, moment: Duration) {
+    node.set("poll_interval", "5s".into());
     node.start();
     until("the update that was killed to be done", SOON, || {
         let status = node.get("/status").json();

@@ -18,8 +18,9 @@ fn an_order_ends_a_download_that_crawls_and_the_next_one_goes_on_from_there() {
     server.set_fault(&format!("logger-{NEXT_VERSION}"), Fault::Crawling);
     let mut node = publisher.node(&scratch.path().join("node"), &server.url());
     node.set("trial", "0s".into());
+    node.set("poll_interval", "20s".into());
     node.start();
-    // The first poll begins at once, and would take hours.
+    // The first poll begins within 2 s, and would take hours.
     until("the agent to fetch", SOON, || {
         let doing = node.get("/status").json()["activity"]["doing"].clone();
         let fetching = doing["progress"].as_str().is_some_and(|sign| sign.starts_with("fetched "));
