@@ -29,7 +29,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use dockerlogger_manifest::{ChannelName, Target, Version};
+use dockerlogger_manifest::{ChannelName, Target, Version, limits};
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio::sync::{mpsc, watch};
@@ -188,12 +188,12 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            root_bytes: 512 << 10,
-            timestamp_bytes: 16 << 10,
-            snapshot_bytes: 2 << 20,
-            targets_bytes: 8 << 20,
-            document_bytes: 1 << 20,
-            artifact_bytes: 256 << 20,
+            root_bytes: limits::ROOT_BYTES_MAX,
+            timestamp_bytes: limits::TIMESTAMP_BYTES_MAX,
+            snapshot_bytes: limits::SNAPSHOT_BYTES_MAX,
+            targets_bytes: limits::TARGETS_BYTES_MAX,
+            document_bytes: limits::DOCUMENT_BYTES_MAX,
+            artifact_bytes: limits::ARTIFACT_BYTES_MAX,
             image_bytes: 512 << 20,
             resume_bytes_min: 1 << 20,
             resume_local: false,

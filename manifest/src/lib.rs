@@ -16,6 +16,7 @@
 //!   booleans, facilities, addresses. Text becomes a type here and nowhere else.
 //! * [`status`] — the page of counters that a logger keeps for others to read.
 //! * [`Release`] and [`Channel`] — the two signed documents of a repository.
+//! * [`limits`] — how large the files of a repository may be.
 //!
 //! Invariants: an unknown JSON field is kept, never refused, so that an older
 //! agent passes a newer manifest through unharmed; an unknown option *kind*
@@ -25,6 +26,7 @@ pub mod catalog;
 mod channel;
 mod digest;
 mod driver;
+pub mod limits;
 mod names;
 mod problem;
 mod release;

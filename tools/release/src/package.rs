@@ -19,6 +19,7 @@ use dockerlogger_manifest::Extra;
 use dockerlogger_manifest::Release;
 use dockerlogger_manifest::Target;
 use dockerlogger_manifest::Version;
+use dockerlogger_manifest::limits;
 use jiff::Timestamp;
 
 use crate::cli::BuildOptions;
@@ -30,10 +31,10 @@ mod ask;
 
 /// The file in the release directory that describes the release.
 pub(crate) const DESCRIPTION: &str = "release.json";
-/// The largest logger binary that is packed, in bytes (256 MiB).
-const MAX_LOGGER_BYTES: u64 = 256 << 20;
-/// The largest description or driver list, in bytes (4 MiB).
-pub(crate) const MAX_DESCRIPTION_BYTES: u64 = 4 << 20;
+/// The largest logger binary that is packed, in bytes; what a node takes as well.
+const MAX_LOGGER_BYTES: u64 = limits::ARTIFACT_BYTES_MAX;
+/// The largest description or driver list, in bytes; what a node takes of the former as well.
+pub(crate) const MAX_DESCRIPTION_BYTES: u64 = limits::DOCUMENT_BYTES_MAX;
 /// The name and mode of the one file in the artifact.
 const MEMBER: &str = "logger";
 const MEMBER_MODE: u32 = 0o555;

@@ -19,6 +19,7 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use dockerlogger_manifest::Digest;
+use dockerlogger_manifest::limits;
 use tough::ExpirationEnforcement;
 use tough::FilesystemTransport;
 use tough::RepositoryLoader;
@@ -32,11 +33,12 @@ use crate::files;
 use crate::files::FileError;
 use crate::root::ANCHOR;
 
-/// The largest target file that is published or read, in bytes (256 MiB).
-pub(crate) const MAX_TARGET_BYTES: u64 = 256 << 20;
-/// The largest root file, in bytes; what a node accepts as well.
-pub(crate) const MAX_ROOT_BYTES: u64 = 1 << 20;
-/// The largest other metadata file, in bytes (16 MiB).
+/// The largest target file that is published or read, in bytes; what a node takes as well.
+pub(crate) const MAX_TARGET_BYTES: u64 = limits::ARTIFACT_BYTES_MAX;
+/// The largest root file that is published or read, in bytes; what a node takes as well.
+pub(crate) const MAX_ROOT_BYTES: u64 = limits::ROOT_BYTES_MAX;
+/// The largest other metadata file that is read, in bytes (16 MiB). Less is signed, which is what
+/// a node takes; an earlier version signed more, and that can be removed from again.
 pub(crate) const MAX_METADATA_BYTES: u64 = 16 << 20;
 const TIMESTAMP: &str = "timestamp.json";
 

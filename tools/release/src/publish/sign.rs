@@ -9,6 +9,7 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use aws_lc_rs::rand::SystemRandom;
+use dockerlogger_manifest::limits;
 use jiff::Timestamp;
 use serde::Serialize;
 use tough::TargetName;
@@ -161,6 +162,16 @@ pub(crate) enum SignError {
         role: String,
         /// Why not.
         source: Box<tough::error::Error>,
+    },
+    /// No node would take it.
+    #[error("the {role} would have {bytes} bytes; nodes take at most {limit}")]
+    TooLarge {
+        /// The role.
+        role: String,
+        /// What it would have.
+        bytes: u64,
+        /// What a node takes.
+        limit: u64,
     },
 }
 
@@ -350,9 +361,26 @@ impl Request {
         holder: KeyHolder,
         role: R,
     ) -> Result<SignedRole<R>, SignError> {
-        SignedRole::new(role, &holder, &self.keys.sources(), &SystemRandom::new())
+        let signed = SignedRole::new(role, &holder, &self.keys.sources(), &SystemRandom::new())
             .await
-            .map_err(|source| SignError::Role { role: name.to_owned(), source: Box::new(source) })
+            .map_err(|source| SignError::Role {
+                role: name.to_owned(),
+                source: Box::new(source),
+            })?;
+        let (bytes, limit) = (*signed.length(), limit(name));
+        if bytes > limit {
+            return Err(SignError::TooLarge { role: name.to_owned(), bytes, limit });
+        }
+        Ok(signed)
+    }
+}
+
+/// The bytes that a node takes of a role.
+fn limit(role: &str) -> u64 {
+    match role {
+        "snapshot" => limits::SNAPSHOT_BYTES_MAX,
+        "timestamp" => limits::TIMESTAMP_BYTES_MAX,
+        _ => limits::TARGETS_BYTES_MAX,
     }
 }
 

@@ -182,3 +182,28 @@ async fn two_publishes_do_not_mix() {
     drop(held);
     publish(&site.options(&repo, "1.0.0"), site.now).await.unwrap();
 }
+
+#[tokio::test]
+async fn nothing_is_signed_that_no_node_takes() {
+    let site = Site::new().await;
+    let repo = site.path("repo");
+    let options = site.options(&repo, "1.0.0");
+    let keys = OnlineKeys::load(&options.at.keys).unwrap();
+    let lifetimes = options.at.lifetimes;
+    let request = Request::new(Layout::new(&repo), site.anchor(), keys, lifetimes, site.now);
+    let named = |length| NewTarget { name: "a".repeat(length), bytes: Vec::new() };
+    assert!(request.sign(None, &[named(7 << 20)]).await.is_ok());
+    let error = request.sign(None, &[named(8 << 20)]).await.err().unwrap().to_string();
+    assert!(error.starts_with("the targets would have 838"), "{error}");
+    assert!(error.ends_with("nodes take at most 8388608"), "{error}");
+
+    let description = site.path("1.0.0").join(package::DESCRIPTION);
+    let mut release = fs::read(&description).unwrap();
+    release.resize(1 << 20, b' ');
+    fs::write(&description, &release).unwrap();
+    assert!(BuiltRelease::read(&options.release).is_ok());
+    release.push(b' ');
+    fs::write(&description, &release).unwrap();
+    let error = BuiltRelease::read(&options.release).unwrap_err().to_string();
+    assert!(error.ends_with("release.json is larger than 1048576 bytes"), "{error}");
+}
