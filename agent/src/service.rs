@@ -15,6 +15,7 @@
 //! elsewhere, so that the one thread here keeps answering. Nothing waits for a client: what is told
 //! about work goes through a bounded channel that drops progress when nobody reads it.
 
+mod mounts;
 mod owner;
 mod queue;
 mod schedule;
@@ -37,6 +38,7 @@ use crate::engine::{Actor, Engine, NodeView, Source};
 use crate::service::owner::Owner;
 use crate::work::{Event, Work};
 
+pub use crate::service::mounts::Mount;
 pub use crate::service::socket::SOCKET_NAME;
 pub use crate::service::socket::SocketError;
 
@@ -69,6 +71,8 @@ pub struct Activity {
     pub next_check_at: Option<Timestamp>,
     /// Temporary failures in a row.
     pub failures: u32,
+    /// Where the zones find the logger; none where nothing mounts it for them, or none is installed.
+    pub mounts: Vec<Mount>,
 }
 
 /// Work in progress.

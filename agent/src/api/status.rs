@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 use crate::api::{ApiState, Identity, stamp};
 use crate::engine::{Blocked, Damage, FailureKind, Installed, LastCheck, NodeView, Source};
-use crate::service::Activity;
+use crate::service::{Activity, Mount};
 
 /// Whether an operator has to look.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -77,6 +77,20 @@ impl Health {
         let state = if reasons.is_empty() { HealthState::Ok } else { HealthState::Degraded };
         Health { state, reasons }
     }
+
+    /// The same, with what the zones do not see.
+    fn with(mut self, mounts: &[Mount]) -> Health {
+        for mount in mounts {
+            if let Some(problem) = &mount.problem {
+                let path = mount.path.display();
+                self.state = HealthState::Degraded;
+                self.reasons.push(format!(
+                    "zones do not see what is installed: {path}: {problem}; see the mount service"
+                ));
+            }
+        }
+        self
+    }
 }
 
 /// What is wrong with the current release on disk, and its version.
@@ -129,7 +143,9 @@ pub fn status(identity: &Identity, node: &NodeView, activity: Option<&Activity>)
     put("hold", json!(node.hold));
     put("notes", json!(node.notes));
     put("alarms", json!(node.alarms));
-    put("health", json!(Health::of(node)));
+    let mounts = activity.map(|activity| activity.mounts.as_slice());
+    put("mounts", json!(mounts));
+    put("health", json!(Health::of(node).with(mounts.unwrap_or_default())));
     Value::Object(document)
 }
 

@@ -18,7 +18,7 @@ use tower::ServiceExt;
 use super::*;
 use crate::config::RawConfig;
 use crate::engine::{Actor, Blocked, Change, FailureKind, Installed, LastCheck};
-use crate::service::EVENTS_MAX;
+use crate::service::{EVENTS_MAX, Mount};
 
 const DIGEST: [u8; 32] = [0xab; 32];
 
@@ -61,7 +61,7 @@ struct Api {
     state: Arc<ApiState>,
     node: watch::Sender<NodeView>,
     orders: mpsc::Receiver<Order>,
-    _activity: watch::Sender<Activity>,
+    activity: watch::Sender<Activity>,
 }
 
 struct Answer {
@@ -97,7 +97,7 @@ impl Api {
         };
         let state =
             Arc::new(ApiState { identity, node: node_reader, activity: activity_reader, orders });
-        Api { state, node, orders: queue, _activity: activity }
+        Api { state, node, orders: queue, activity }
     }
 
     async fn send(&self, router: Router, request: Request<Body>) -> Answer {
@@ -363,6 +363,23 @@ async fn status_tells_everything_and_hides_credentials() {
     assert_eq!(status["blocked"][0]["reason"], "rolled back");
     assert_eq!(status["last_check"], Value::Null);
     assert_eq!(status["health"], json!({ "state": "ok", "reasons": [] }));
+}
+
+#[tokio::test]
+async fn a_release_that_zones_do_not_see_degrades_health() {
+    let api = Api::new(node(Some("1.2.3")));
+    assert_eq!(api.get("/status").await.json()["mounts"], json!([]));
+    let mut mount = Mount { path: "/lib/sdc/docker/logger".into(), problem: None };
+    api.activity.send_modify(|activity| activity.mounts = vec![mount.clone()]);
+    let status = api.get("/status").await.json();
+    assert_eq!(status["mounts"], json!([{ "path": "/lib/sdc/docker/logger", "problem": null }]));
+    assert_eq!(status["health"]["state"], "ok");
+    mount.problem = Some("it is not there".to_owned());
+    api.activity.send_modify(|activity| activity.mounts = vec![mount]);
+    let health = &api.get("/status").await.json()["health"];
+    assert_eq!(health["state"], "degraded");
+    let reason = health["reasons"][0].as_str().unwrap();
+    assert!(reason.contains("/lib/sdc/docker/logger: it is not there"), "{reason}");
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::config::Config;
 use crate::engine::{Actor, Engine, FailureKind, Source, TrialEnd};
+use crate::service::mounts;
 use crate::service::queue::{Urgency, Waiting};
 use crate::service::schedule::Polls;
 use crate::service::{Activity, Doing, Order, Signals, version_of};
@@ -29,6 +30,7 @@ const TRIAL_PAUSE: Duration = Duration::from_secs(1);
 /// The owner of the engine.
 pub(super) struct Owner {
     engine: Engine,
+    config: Config,
     source: Option<Source>,
     activity: watch::Sender<Activity>,
     polls: Polls,
@@ -42,7 +44,8 @@ impl Owner {
     pub(super) fn new(engine: Engine, config: &Config, activity: watch::Sender<Activity>) -> Self {
         let polls = Polls::new(config.poll_interval, engine.view().wants_release());
         let (source, last_failure, trial_failure) = (config.sources(), None, None);
-        Self { engine, source, activity, polls, last_failure, trial_failure }
+        let config = config.clone();
+        Self { engine, config, source, activity, polls, last_failure, trial_failure }
     }
 
     /// Works until a signal; returns its name.
@@ -53,6 +56,7 @@ impl Owner {
     ) -> &'static str {
         let mut waiting = Waiting::default();
         self.publish_schedule();
+        let mut looks = tokio::time::interval(mounts::LOOK_INTERVAL);
         loop {
             let order = match waiting.next() {
                 Some(order) => Some(order),
@@ -60,6 +64,10 @@ impl Owner {
                     biased;
                     signal = signals.stop() => return signal,
                     Some(order) = queue.recv() => Some(order),
+                    _ = looks.tick() => {
+                        self.look_at_mounts();
+                        continue;
+                    }
                     // A release on trial is watched to its end before another may come by itself.
                     () = tokio::time::sleep(TRIAL_LOOK), if self.engine.on_trial() => {
                         self.watch_trial().await;
@@ -72,7 +80,17 @@ impl Owner {
                 return signal;
             }
             self.publish_schedule();
+            self.look_at_mounts();
         }
+    }
+
+    fn look_at_mounts(&self) {
+        let seen = mounts::look(&self.config);
+        self.activity.send_if_modified(|activity| {
+            let changed = activity.mounts != seen;
+            activity.mounts = seen;
+            changed
+        });
     }
 
     /// Does one piece of work, the clock's without an order. Orders that come meanwhile wait, and the
