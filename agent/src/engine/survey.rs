@@ -39,8 +39,11 @@ pub(super) fn survey_on(
 ) -> Result<NodeView, OpenError> {
     let layout = Layout::new(Arc::clone(&files), config.root.clone());
     let mut view = NodeView::empty(config.channel.clone(), config.target.clone());
-    if files.stat(&config.root).map_err(OpenError::Look)?.is_none() {
-        return Ok(view);
+    // Nobody opened it yet, or not to the end: nothing was ever installed.
+    for made in [layout.root(), &layout.store()] {
+        if files.stat(made).map_err(OpenError::Look)?.is_none() {
+            return Ok(view);
+        }
     }
     check_access(&layout).map_err(OpenError::Look)?;
     let states = StateStore::new(Arc::clone(&files), layout.state());
@@ -84,7 +87,8 @@ pub(super) fn find(
 ) -> Result<Found, FileError> {
     let (mut entries, mut unread) = (BTreeMap::new(), BTreeMap::new());
     let mut strangers = Vec::new();
-    for name in list(layout, &layout.store())? {
+    for name in layout.files.list(&layout.store())? {
+        let name = name.to_string_lossy().into_owned();
         match name.parse() {
             Ok(digest) => {
                 let verified = match layout.verify(&digest, config.limits.document_bytes) {
