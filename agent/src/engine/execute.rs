@@ -27,12 +27,9 @@ use crate::engine::state::{Intent, Slot};
 use crate::engine::trust::TargetPin;
 use crate::os::FileError;
 
-/// Bytes of the artifact between two signs of life, unless they take longer than
-/// [`PROGRESS_PAUSE`].
-const PROGRESS_BYTES: u64 = 512 << 10;
-
-/// See [`PROGRESS_BYTES`].
-const PROGRESS_PAUSE: Duration = Duration::from_secs(1);
+/// Between two signs of life. On a fast network more of them would wake whoever
+/// watches for nothing.
+const PROGRESS_PAUSE: Duration = Duration::from_millis(100);
 
 /// Everything that the steps of one update work with.
 pub(crate) struct Execution<'a> {
@@ -176,11 +173,10 @@ impl Execution<'_> {
             release_json: self.release_json,
             window_log_max: self.core.config.limits.zstd_window_log,
         };
-        let (mut told, mut told_at) = (0, Instant::now());
+        let mut told_at = Instant::now();
         let mut tell = |bytes: u64| {
-            let due = bytes >= told + PROGRESS_BYTES || told_at.elapsed() >= PROGRESS_PAUSE;
-            if bytes > told && (due || bytes == total) {
-                (told, told_at) = (bytes, Instant::now());
+            if bytes == total || told_at.elapsed() >= PROGRESS_PAUSE {
+                told_at = Instant::now();
                 progress(Progress::Downloading { bytes, total });
             }
         };
